@@ -1,0 +1,273 @@
+//! A host for a plugin's own tests: inputs built field by field, a store and a configuration per thread, answers read back.
+//! Owns no permission: what a test gives is there. The sandbox's rules are tested in the sandbox.
+
+use crate::Context;
+use crate::Field;
+use crate::Verdict;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// What the functions of [`crate::host`] find and leave, per thread.
+#[derive(Clone, Debug, Default)]
+pub struct Host {
+    /// Configuration by dotted path: `roles.0`.
+    pub config: BTreeMap<String, String>,
+    /// Stored values.
+    pub kv: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Log lines.
+    pub log: Vec<String>,
+    /// Metric changes, as `name value`.
+    pub metrics: Vec<String>,
+    /// The time, in microseconds since 1970.
+    pub now: i64,
+    /// Large fields.
+    large: BTreeMap<u16, Vec<u8>>,
+}
+
+thread_local! {
+    static HOST: RefCell<Host> = RefCell::default();
+}
+
+/// Looks at this thread's host, or changes it.
+pub fn host<R>(with: impl FnOnce(&mut Host) -> R) -> R {
+    HOST.with_borrow_mut(with)
+}
+
+/// An input in the making.
+#[derive(Clone, Debug, Default)]
+pub struct Input {
+    fields: BTreeMap<u16, (u16, Vec<u8>)>,
+    large: BTreeMap<u16, Vec<u8>>,
+}
+
+impl Input {
+    /// An input without fields.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With a text.
+    #[must_use]
+    pub fn text(mut self, field: Field, text: &str) -> Self {
+        self.fields
+            .insert(field as u16, (1, text.as_bytes().to_vec()));
+        self
+    }
+
+    /// With a number.
+    #[must_use]
+    pub fn number(mut self, field: Field, number: u64) -> Self {
+        self.fields
+            .insert(field as u16, (2, number.to_le_bytes().to_vec()));
+        self
+    }
+
+    /// With a flag.
+    #[must_use]
+    pub fn flag(mut self, field: Field, flag: bool) -> Self {
+        self.fields.insert(field as u16, (3, vec![u8::from(flag)]));
+        self
+    }
+
+    /// With a list; names of tables are a schema or `None`, then a name.
+    #[must_use]
+    pub fn items(mut self, field: Field, items: &[Option<&str>]) -> Self {
+        let mut bytes = Vec::new();
+        for item in items {
+            let len = item.map_or(u32::MAX, |item| item.len() as u32);
+            bytes.extend_from_slice(&len.to_le_bytes());
+            bytes.extend_from_slice(item.unwrap_or_default().as_bytes());
+        }
+        self.fields.insert(field as u16, (4, bytes));
+        self
+    }
+
+    /// With a large field.
+    #[must_use]
+    pub fn large(mut self, field: Field, text: &str) -> Self {
+        self.large.insert(field as u16, text.as_bytes().to_vec());
+        self
+    }
+
+    /// Asks a plugin's function.
+    pub fn ask(&self, function: fn(&Context<'_>) -> Verdict) -> Verdict {
+        host(|host| host.large.clone_from(&self.large));
+        let frame = self.frame();
+        let Some(context) = Context::new(&frame) else {
+            unreachable!("a frame built here begins with the magic");
+        };
+        function(&context)
+    }
+
+    fn frame(&self) -> Vec<u8> {
+        let mut entries: BTreeMap<u16, (u16, usize, &[u8])> = BTreeMap::new();
+        for (id, (kind, bytes)) in &self.fields {
+            entries.insert(*id, (*kind, bytes.len(), bytes));
+        }
+        for (id, bytes) in &self.large {
+            entries.insert(*id, (7, bytes.len(), &[]));
+        }
+        let mut out = b"pgw1\0\0\0\0".to_vec();
+        out.extend_from_slice(&(entries.len() as u16).to_le_bytes());
+        out.extend_from_slice(&[0, 0]);
+        let mut offset = out.len() + entries.len() * 12;
+        for (id, (kind, len, bytes)) in &entries {
+            out.extend_from_slice(&id.to_le_bytes());
+            out.extend_from_slice(&kind.to_le_bytes());
+            let at = if *kind == 7 { 0 } else { offset as u32 };
+            out.extend_from_slice(&at.to_le_bytes());
+            out.extend_from_slice(&(*len as u32).to_le_bytes());
+            offset += bytes.len();
+        }
+        entries
+            .values()
+            .for_each(|(_, _, bytes)| out.extend_from_slice(bytes));
+        out
+    }
+}
+
+impl Verdict {
+    /// The refusal's code and message, if this is a refusal.
+    #[must_use]
+    pub fn refusal(&self) -> Option<(String, String)> {
+        let kind = u16::from_le_bytes([*self.frame.get(6)?, *self.frame.get(7)?]);
+        (kind == 3).then_some(())?;
+        Some((self.value(2)?, self.value(1)?))
+    }
+
+    /// The text of an answer's field, by its number in `plugins/README.md`.
+    #[must_use]
+    pub fn value(&self, id: u16) -> Option<String> {
+        let number = |at: usize| {
+            let bytes = self.frame.get(at..at + 4)?;
+            Some(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as usize)
+        };
+        let count = usize::from(*self.frame.get(8)?);
+        let entry = (0..count)
+            .map(|entry| 12 + entry * 12)
+            .find(|at| self.frame.get(*at) == Some(&(id as u8)))?;
+        let (start, len) = (number(entry + 4)?, number(entry + 8)?);
+        String::from_utf8(self.frame.get(start..start + len)?.to_vec()).ok()
+    }
+}
+
+/// What the functions of [`crate::host`] call off wasm32.
+pub(crate) mod import {
+    use super::host;
+
+    fn give(content: &[u8], into: &mut [u8]) -> i32 {
+        let len = content.len().min(into.len());
+        into[..len].copy_from_slice(&content[..len]);
+        content.len() as i32
+    }
+
+    pub(crate) fn log(_level: i32, message: &[u8]) {
+        host(|host| host.log.push(String::from_utf8_lossy(message).into_owned()));
+    }
+
+    pub(crate) fn get(field: i32, offset: usize, into: &mut [u8]) -> i32 {
+        host(|host| match host.large.get(&(field as u16)) {
+            Some(content) => {
+                give(&content[offset.min(content.len())..], into);
+                content.len() as i32
+            }
+            None => -1,
+        })
+    }
+
+    pub(crate) fn contains(field: i32, needle: &[u8]) -> i32 {
+        host(|host| match host.large.get(&(field as u16)) {
+            Some(content) => i32::from(
+                needle.is_empty() || content.windows(needle.len()).any(|window| window == needle),
+            ),
+            None => -1,
+        })
+    }
+
+    pub(crate) fn config(path: &[u8], into: &mut [u8]) -> i32 {
+        let path = String::from_utf8_lossy(path).into_owned();
+        host(|host| {
+            host.config
+                .get(&path)
+                .map_or(-1, |value| give(value.as_bytes(), into))
+        })
+    }
+
+    pub(crate) fn kv_get(key: &[u8], into: &mut [u8]) -> i32 {
+        host(|host| host.kv.get(key).map_or(-1, |value| give(value, into)))
+    }
+
+    pub(crate) fn kv_set(key: &[u8], value: &[u8], _ttl_ms: i64) -> i32 {
+        host(|host| host.kv.insert(key.to_vec(), value.to_vec()));
+        0
+    }
+
+    pub(crate) fn kv_delete(key: &[u8]) -> i32 {
+        host(|host| i32::from(host.kv.remove(key).is_some()))
+    }
+
+    pub(crate) fn kv_add(key: &[u8], delta: i64, _ttl_ms: i64, sum: &mut [u8; 8]) -> i32 {
+        host(|host| {
+            let old = host
+                .kv
+                .get(key)
+                .map_or("0", |old| std::str::from_utf8(old).unwrap_or("-"));
+            let Some(new) = old
+                .parse::<i64>()
+                .ok()
+                .and_then(|old| old.checked_add(delta))
+            else {
+                return -3;
+            };
+            host.kv.insert(key.to_vec(), new.to_string().into_bytes());
+            *sum = new.to_le_bytes();
+            0
+        })
+    }
+
+    pub(crate) fn kv_cas(key: &[u8], old: Option<&[u8]>, new: &[u8], _ttl_ms: i64) -> i32 {
+        host(|host| {
+            let same = host.kv.get(key).map(Vec::as_slice) == old;
+            if same {
+                host.kv.insert(key.to_vec(), new.to_vec());
+            }
+            i32::from(same)
+        })
+    }
+
+    fn metric(name: &[u8], value: f64) {
+        host(|host| {
+            host.metrics
+                .push(format!("{} {value}", String::from_utf8_lossy(name)))
+        });
+    }
+
+    pub(crate) fn metric_add(name: &[u8], value: f64) {
+        metric(name, value);
+    }
+
+    pub(crate) fn metric_set(name: &[u8], value: f64) {
+        metric(name, value);
+    }
+
+    pub(crate) fn metric_observe(name: &[u8], value: f64) {
+        metric(name, value);
+    }
+
+    pub(crate) fn now() -> i64 {
+        host(|host| host.now)
+    }
+
+    pub(crate) fn random() -> i64 {
+        4
+    }
+
+    /// Not a hash: a plugin's test gets the same digits for the same bytes, and needs no more.
+    pub(crate) fn sha256(bytes: &[u8], hex: &mut [u8; 64]) {
+        let sum = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
+            (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        hex.copy_from_slice(format!("{sum:064x}").as_bytes());
+    }
+}

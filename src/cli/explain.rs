@@ -1,0 +1,171 @@
+//! `pgwarden explain`: what would become of a statement, and every stage's part in it.
+
+use super::PolicyArguments;
+use super::check::STATEMENTS_MAX;
+use super::output;
+use super::scenario::Played;
+use super::scenario::Scenario;
+use super::scenario::StillServices;
+use super::scenario::Who;
+use crate::hook::ClientAddress;
+use crate::hook::Protocol;
+use crate::pipeline::Detail;
+use crate::pipeline::StatsRegistry;
+use crate::pipeline::Step;
+use crate::pipeline::StepResult;
+use crate::pipeline::Verdict;
+use crate::policy::Policy;
+use crate::sandbox::Services;
+use crate::server::Source;
+use crate::server::build;
+use crate::statement::Analyzer;
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// `pgwarden explain POLICY --user U --sql S`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    policy: PolicyArguments,
+    /// Whose statement.
+    #[arg(long)]
+    user: String,
+    /// The statement; several times for several messages of one session.
+    #[arg(long, required = true)]
+    sql: Vec<String>,
+    /// The database; without it, the user's name, as with psql.
+    #[arg(long)]
+    database: Option<String>,
+    /// The client's address; without it, a Unix socket.
+    #[arg(long)]
+    client: Option<IpAddr>,
+    /// `application_name`.
+    #[arg(long, default_value = "")]
+    app: String,
+    /// The listener; without it, the first.
+    #[arg(long)]
+    listener: Option<String>,
+    /// How the statement arrives.
+    #[arg(long, default_value = "simple", value_parser = ["simple", "extended"])]
+    protocol: String,
+}
+
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let source = Source { path: arguments.policy.policy.clone(), environment: arguments.policy.env.clone() };
+    let world = match build(&source, &StatsRegistry::default(), &Arc::new(Analyzer::new(STATEMENTS_MAX))) {
+        Ok(world) => world,
+        Err(report) => {
+            output::complain(&report.render(output::colour()));
+            return ExitCode::from(super::CONFIG);
+        }
+    };
+    let policy = &world.policy;
+    let wanted = arguments.listener.as_deref();
+    let Some(listener) = policy.listeners.iter().position(|known| wanted.is_none_or(|name| *known.name == *name)) else {
+        output::complain("error: the policy has no listener of that name\n");
+        return ExitCode::from(super::USAGE);
+    };
+    let who = Who {
+        user: &arguments.user,
+        database: arguments.database.as_deref().unwrap_or(&arguments.user),
+        client: arguments.client.map_or(ClientAddress::Unix, |address| ClientAddress::Ip(address, 0)),
+        app: &arguments.app,
+        listener,
+        tls: false,
+        protocol: if arguments.protocol == "extended" { Protocol::Extended } else { Protocol::Simple },
+    };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let services: Arc<dyn Services> = Arc::new(StillServices::new(u64::try_from(now.as_micros()).unwrap_or(0)));
+    let pipeline = Arc::clone(&world.pipelines[policy.listeners[listener].pipeline]);
+    let mut scenario = Scenario::new(policy, pipeline, services, &who);
+    let mut out = String::new();
+    let _ = writeln!(out, "policy {} revision {}", policy.name, policy.revision.short());
+    if let Err(refusal) = scenario.connect() {
+        let _ = writeln!(out, "on_connect refuses: {} {}", refusal.code, refusal.message);
+        output::print(&out);
+        return ExitCode::FAILURE;
+    }
+    let mut refused = false;
+    for sql in &arguments.sql {
+        let played = scenario.play(sql, Detail::Full);
+        refused |= played.refusal().is_some();
+        out.push_str(&explain(policy, sql, &played));
+    }
+    output::print(&out);
+    if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// The whole trace of one message, as text.
+fn explain(policy: &Policy, sql: &str, played: &Played) -> String {
+    let mut out = format!("\n{sql}\n");
+    for trace in &played.traces {
+        if let Some(facts) = &trace.facts {
+            let kinds: Vec<&str> = facts.kinds.iter().map(|kind| kind.name()).collect();
+            let tables: Vec<String> = facts.relations.tables.iter().map(table_name).collect();
+            let _ = writeln!(
+                out,
+                "  kinds {}  read_only {}  tables {}  fingerprint {:016x}",
+                kinds.join(","),
+                facts.read_only,
+                if tables.is_empty() { "-".to_owned() } else { tables.join(",") },
+                facts.fingerprint
+            );
+        }
+        for step in &trace.steps {
+            write_step(&mut out, step);
+        }
+    }
+    let by = played.by().name();
+    match (played.refusal(), played.traces.last().map(|trace| &trace.verdict)) {
+        (Some(refusal), _) => {
+            let _ = writeln!(out, "  => refused by {by}: {} {}", refusal.code, refusal.message);
+        }
+        (None, Some(Verdict::Reply(rows))) => {
+            let _ = writeln!(out, "  => answered by {by} with {} rows", rows.rows.len());
+        }
+        _ => {
+            let _ = writeln!(out, "  => allowed by {by}, goes to {}", place_name(policy, played));
+            if played.text != sql {
+                let _ = writeln!(out, "     as {}", played.text);
+            }
+        }
+    }
+    if played.fuel() != 0 {
+        let _ = writeln!(out, "     fuel {}", played.fuel());
+    }
+    out
+}
+
+fn write_step(out: &mut String, step: &Step) {
+    let result = match &step.result {
+        StepResult::Off => "off".to_owned(),
+        StepResult::Skipped => "not asked".to_owned(),
+        StepResult::Answered(answer) => answer.clone(),
+        StepResult::Observed(answer) => format!("observed, would {answer}"),
+        StepResult::Failed(fault) => format!("failed: {fault}"),
+    };
+    let guards = if step.guards.is_empty() { String::new() } else { format!("  ({})", step.guards.join(", ")) };
+    let fuel = if step.fuel == 0 { String::new() } else { format!("  fuel {}", step.fuel) };
+    let _ = writeln!(out, "  {:<10} {:<20} {}  {result}{guards}{fuel}", step.hook.name(), step.stage, step.place);
+}
+
+fn table_name(name: &crate::statement::Name) -> String {
+    match &name.schema {
+        Some(schema) => format!("{schema}.{}", name.name),
+        None => name.name.to_string(),
+    }
+}
+
+/// The node and branch a message goes to, by name.
+pub(super) fn place_name(policy: &Policy, played: &Played) -> String {
+    match played.place {
+        None => "no node".to_owned(),
+        Some(place) => {
+            let node = &policy.nodes[place.node].name;
+            place.branch.map_or_else(|| node.to_string(), |branch| format!("{node} (branch {})", policy.branches[branch].name))
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The command line: one file per verb. Exit codes: 0 it is so, 1 it is not, 64 wrong usage, 78 bad policy.
+
+mod check;
+mod explain;
+mod output;
+mod run;
+mod scenario;
+mod schema;
+mod test;
+
+use clap::Parser;
+use clap::Subcommand;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Wrong usage (sysexits.h EX_USAGE).
+const USAGE: u8 = 64;
+
+/// A policy that cannot be served (sysexits.h EX_CONFIG).
+const CONFIG: u8 = 78;
+
+/// A PostgreSQL proxy and pooler whose whole behaviour is one policy file.
+#[derive(Debug, Parser)]
+#[command(name = "pgwarden", version, disable_help_subcommand = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    verb: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve a policy. SIGHUP reloads it, SIGTERM drains, a second SIGTERM stops.
+    Run(run::Arguments),
+    /// Report every mistake of a policy.
+    Check(check::Arguments),
+    /// Run the tests that a policy carries.
+    Test(test::Arguments),
+    /// Show what would become of a statement, and why.
+    Explain(explain::Arguments),
+    /// Print the JSON Schema of policies.
+    Schema,
+}
+
+/// Which policy, in which environment.
+#[derive(Clone, Debug, clap::Args)]
+pub struct PolicyArguments {
+    /// The policy's root file.
+    pub policy: PathBuf,
+    /// Values of this environment override [vars].
+    #[arg(long, value_name = "NAME")]
+    pub env: Option<String>,
+}
+
+/// Reads the arguments, the program's name first.
+///
+/// # Errors
+/// Wrong usage, and requests for help or the version.
+pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, clap::Error> {
+    Arguments::try_parse_from(arguments).map(|arguments| arguments.verb)
+}
+
+/// Prints what clap says, to the stream and with the exit code it belongs to.
+#[must_use]
+pub fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print().is_ok();
+    if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
+}
+
+/// Does it.
+#[must_use]
+pub fn run(command: Command) -> ExitCode {
+    match command {
+        Command::Run(arguments) => run::run(arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Schema => schema::run(),
+    }
+}

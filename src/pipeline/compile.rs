@@ -1,0 +1,160 @@
+//! Policy in, pipelines out: guests are loaded, names become ids, and what a guest gets wrong becomes a diagnostic
+//! at its place in the policy. Does no I/O; the policy carries its plugins' bytes.
+
+use super::Pipeline;
+use super::stage::Action;
+use super::stage::Stage;
+use super::stage::StatsRegistry;
+use super::stage::union;
+use crate::hook::Hook;
+use crate::hook::Input;
+use crate::policy;
+use crate::policy::Mode;
+use crate::policy::Policy;
+use crate::policy::Report;
+use crate::sandbox::Failed;
+use crate::sandbox::Fault;
+use crate::sandbox::Guest;
+use crate::sandbox::GuestSpec;
+use crate::sandbox::LoadError;
+use crate::sandbox::Reply;
+use crate::sandbox::Services;
+use crate::sandbox::load_script;
+use crate::sandbox::load_wasm;
+use crate::statement::Analyzer;
+use crate::statement::Needs;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Compiles every pipeline of a policy. Every mistake of every guest is added to `report`; with any, the result is `None`.
+pub fn compile(
+    policy: &Policy,
+    report: &mut Report,
+    stats: &StatsRegistry,
+    analyzer: &Arc<Analyzer>,
+) -> Option<Vec<Arc<Pipeline>>> {
+    compile_with_faults(policy, report, stats, analyzer, &BTreeMap::new())
+}
+
+/// The same with stages that fail, by their index in the policy: for the policy's tests.
+pub fn compile_with_faults(
+    policy: &Policy,
+    report: &mut Report,
+    stats: &StatsRegistry,
+    analyzer: &Arc<Analyzer>,
+    faults: &BTreeMap<usize, Fault>,
+) -> Option<Vec<Arc<Pipeline>>> {
+    let stages = policy.stages.iter().enumerate();
+    let stages: Vec<Option<Arc<Stage>>> =
+        stages.map(|(index, stage)| compile_stage(policy, stage, faults.get(&index), report, stats)).collect();
+    let stages: Vec<Arc<Stage>> = stages.into_iter().collect::<Option<_>>()?;
+    let nodes: Arc<[Arc<str>]> = policy.nodes.iter().map(|node| Arc::clone(&node.name)).collect();
+    let branches: Arc<[Arc<str>]> = policy.branches.iter().map(|branch| Arc::clone(&branch.name)).collect();
+    let pipelines = policy.pipelines.iter().map(|pipeline| {
+        let hooks: [Box<[Arc<Stage>]>; Hook::COUNT] = std::array::from_fn(|hook| {
+            let of_hook = pipeline.hooks[hook].iter().map(|&stage| &stages[stage]);
+            of_hook.filter(|stage| stage.mode != Mode::Off).map(Arc::clone).collect()
+        });
+        let needs = Hook::all().filter(|hook| hook.has_statement()).flat_map(|hook| hooks[hook.index()].iter());
+        let needs = needs.fold(Needs::default(), |needs, stage| union(needs, stage.needs()));
+        let plain = Hook::all().filter(|hook| hook.has_statement() && *hook != Hook::Custom).all(|hook| hooks[hook.index()].is_empty())
+            && pipeline.otherwise.authorize_allows();
+        Arc::new(Pipeline {
+            name: Arc::clone(&pipeline.name),
+            policy: Arc::clone(&policy.name),
+            revision: policy.revision.short().into(),
+            hooks,
+            otherwise: pipeline.otherwise.clone(),
+            sql: policy.sql.clone(),
+            needs,
+            analyzer: Arc::clone(analyzer),
+            nodes: Arc::clone(&nodes),
+            branches: Arc::clone(&branches),
+            plain,
+        })
+    });
+    Some(pipelines.collect())
+}
+
+fn compile_stage(
+    policy: &Policy,
+    stage: &policy::Stage,
+    fault: Option<&Fault>,
+    report: &mut Report,
+    stats: &StatsRegistry,
+) -> Option<Arc<Stage>> {
+    let action = match &stage.action {
+        _ if fault.is_some() => Action::Guest(Box::new(Failing(fault.cloned()?))),
+        policy::Action::Deny(refusal) => Action::Deny(refusal.clone()),
+        policy::Action::Allow => Action::Allow,
+        policy::Action::Route { to, otherwise } => Action::Route { to: *to, otherwise: *otherwise },
+        policy::Action::Rewrite { add_limit, statement_timeout } => {
+            Action::Rewrite { add_limit: *add_limit, statement_timeout: *statement_timeout }
+        }
+        policy::Action::Log { level, fields } => Action::Log { level: *level, fields: fields.clone().into() },
+        policy::Action::Script(_) | policy::Action::Plugin(_) => Action::Guest(load_guest(policy, stage, report)?),
+    };
+    Some(Arc::new(Stage {
+        name: Arc::clone(&stage.name),
+        place: stage.place.to_string().into(),
+        when: stage.when.clone(),
+        unless: stage.unless.clone(),
+        action,
+        on_failure: stage.on_failure,
+        mode: stage.mode,
+        stats: stats.stage(&stage.name),
+    }))
+}
+
+/// A guest that fails as a test wants it to.
+struct Failing(Fault);
+
+impl Guest for Failing {
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+
+    fn call(&self, _: &Input<'_>, _: &Arc<dyn Services>) -> Result<Reply, Failed> {
+        Err(Failed { fault: self.0.clone(), fuel: 0 })
+    }
+}
+
+fn load_guest(policy: &Policy, stage: &policy::Stage, report: &mut Report) -> Option<Box<dyn Guest>> {
+    let mut spec = GuestSpec {
+        stage: Arc::clone(&stage.name),
+        hooks: stage.hooks.clone(),
+        grants: stage.grants.clone(),
+        limits: stage.limits.clone(),
+        state: stage.state,
+        config: None,
+    };
+    let loaded = match &stage.action {
+        policy::Action::Script(script) => load_script(&script.text, spec),
+        policy::Action::Plugin(plugin) => {
+            let plugin = &policy.plugins[*plugin];
+            spec.config = plugin.config.clone();
+            load_wasm(&plugin.bytes, spec)
+        }
+        _ => return None,
+    };
+    match loaded {
+        Ok(guest) => Some(guest),
+        Err(errors) => {
+            for error in errors {
+                report_guest(stage, &error, report);
+            }
+            None
+        }
+    }
+}
+
+/// A script's mistake stands where the script says it; a plugin's at the stage that uses it.
+fn report_guest(stage: &policy::Stage, error: &LoadError, report: &mut Report) {
+    let message = format!("stage `{}`: {}", stage.name, error.message);
+    match (&stage.action, &error.span) {
+        (policy::Action::Script(script), Some(span)) => {
+            report.guest_error(error.code, script.place_of(span.clone()), message, error.help.clone());
+        }
+        _ => report.guest_error(error.code, &stage.place, message, error.help.clone()),
+    }
+}

@@ -1,0 +1,105 @@
+//! The stages of a connection: `on_connect` and `authenticate`. The built-in methods are `session/authenticate`'s.
+
+use super::Pipeline;
+use super::stage::Asked;
+use super::stage::Stage;
+use crate::hook::Answer;
+use crate::hook::AuthRequest;
+use crate::hook::Hook;
+use crate::hook::Identity;
+use crate::hook::Input;
+use crate::hook::Refusal;
+use crate::hook::SessionContext;
+use crate::policy::Mode;
+use crate::sandbox::Services;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// What the `authenticate` stages say of a login.
+#[must_use]
+#[derive(Clone, Debug)]
+pub enum Login {
+    /// It is this identity.
+    Success(Box<Identity>),
+    /// It is not; the text is for the log.
+    Denied(Arc<str>),
+    /// None of them can tell.
+    Defer,
+}
+
+impl Pipeline {
+    /// Asks `on_connect` whether this client may go on.
+    ///
+    /// # Errors
+    /// The refusal that the client is told before it is closed.
+    pub fn connect(&self, session: &SessionContext, services: &Arc<dyn Services>) -> Result<(), Refusal> {
+        for stage in self.stages(Hook::OnConnect) {
+            let input = session_input(Hook::OnConnect, session, None);
+            match stage.ask(&input, services, &mut 0) {
+                Asked::Fault(fault) => {
+                    if stage.fault_refuses(Hook::OnConnect, &fault) {
+                        return Err(Refusal::with_code(fault.sqlstate(), "a stage of the policy failed"));
+                    }
+                }
+                _ if stage.mode == Mode::Observe => (),
+                Asked::Answer(Answer::Block(refusal)) => {
+                    stage.stats.refusals.fetch_add(1, Relaxed);
+                    return Err(refusal);
+                }
+                Asked::Answer(Answer::Allow) => break,
+                _ => (),
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks `authenticate`: the first answer that is not `defer` counts, and a fault is a no.
+    pub fn authenticate(
+        &self,
+        session: &SessionContext,
+        request: &AuthRequest<'_>,
+        services: &Arc<dyn Services>,
+    ) -> Login {
+        for stage in self.stages(Hook::Authenticate) {
+            if let Some(login) = ask_login(stage, session, request, services) {
+                return login;
+            }
+        }
+        Login::Defer
+    }
+}
+
+fn ask_login(
+    stage: &Stage,
+    session: &SessionContext,
+    request: &AuthRequest<'_>,
+    services: &Arc<dyn Services>,
+) -> Option<Login> {
+    let input = session_input(Hook::Authenticate, session, Some(request));
+    let asked = stage.ask(&input, services, &mut 0);
+    if let Asked::Fault(fault) = &asked {
+        return stage
+            .fault_refuses(Hook::Authenticate, fault)
+            .then(|| Login::Denied(format!("stage {} failed: {fault}", stage.name).into()));
+    }
+    if stage.mode == Mode::Observe {
+        return None;
+    }
+    let denied = match asked {
+        Asked::Answer(Answer::Success(identity)) => return Some(Login::Success(identity)),
+        Asked::Answer(Answer::Denied(why)) => why.into(),
+        Asked::Answer(Answer::Block(refusal)) => refusal.message,
+        _ => return None,
+    };
+    stage.stats.refusals.fetch_add(1, Relaxed);
+    Some(Login::Denied(denied))
+}
+
+/// What a stage is told where there is no statement.
+pub(super) fn session_input<'a>(
+    hook: Hook,
+    session: &'a SessionContext,
+    auth: Option<&'a AuthRequest<'a>>,
+) -> Input<'a> {
+    Input { hook, request_id: session.client_id, session, statement: None, outcome: None, auth, custom: None }
+}

@@ -1,0 +1,92 @@
+//! The compiled policy: an immutable list of stages per hook, and the one function that asks them.
+//!
+//! `decide` is the only implementation of "what would happen": the server, `check`, `test` and `explain` all call it.
+//! Owns no sockets, no clock and no swapped pointer; time, randomness and stored values come through `sandbox::Services`.
+
+mod compile;
+mod login;
+mod observe;
+mod run;
+mod stage;
+mod verdict;
+
+pub use compile::compile;
+pub use compile::compile_with_faults;
+pub use login::Login;
+pub use run::NoPrepared;
+pub use run::Prepared;
+pub use run::Statement;
+pub use run::decide;
+pub use stage::FaultCounts;
+pub use stage::StageStats;
+pub use stage::StatsRegistry;
+pub use verdict::Decider;
+pub use verdict::Detail;
+pub use verdict::Permit;
+pub use verdict::Step;
+pub use verdict::StepResult;
+pub use verdict::Trace;
+pub use verdict::Verdict;
+pub use verdict::route_word;
+
+use crate::hook::Hook;
+use crate::policy::Otherwise;
+use crate::policy::SqlRules;
+use crate::statement::Analyzer;
+use crate::statement::Needs;
+use stage::Stage;
+use std::fmt;
+use std::sync::Arc;
+
+/// One `[pipeline.NAME]`, compiled.
+pub struct Pipeline {
+    /// Its name in the policy.
+    pub name: Arc<str>,
+    /// The policy's name and its short revision, for what a refusal tells the client.
+    policy: Arc<str>,
+    revision: Arc<str>,
+    hooks: [Box<[Arc<Stage>]>; Hook::COUNT],
+    otherwise: Otherwise,
+    sql: SqlRules,
+    needs: Needs,
+    analyzer: Arc<Analyzer>,
+    nodes: Arc<[Arc<str>]>,
+    branches: Arc<[Arc<str>]>,
+    plain: bool,
+}
+
+impl fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pipeline({})", self.name)
+    }
+}
+
+impl Pipeline {
+    /// Whether no stage ever looks at a statement, so that statements pass unread.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    /// Whether any stage stands at this hook.
+    #[must_use]
+    pub fn has(&self, hook: Hook) -> bool {
+        !self.hooks[hook.index()].is_empty()
+    }
+
+    /// Whether any stage observes the end of statements.
+    #[must_use]
+    pub fn observes(&self) -> bool {
+        self.has(Hook::PostQuery) || self.has(Hook::Metrics) || self.has(Hook::CacheSet)
+    }
+
+    /// What the policy says of SQL in general.
+    #[must_use]
+    pub fn sql(&self) -> &SqlRules {
+        &self.sql
+    }
+
+    fn stages(&self, hook: Hook) -> &[Arc<Stage>] {
+        &self.hooks[hook.index()]
+    }
+}

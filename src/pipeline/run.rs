@@ -1,0 +1,445 @@
+//! `decide`: one statement's way through the stages, top to bottom.
+//!
+//! pre_query, rewrite, authorize, cache_get, route; then the verdict. Pure: everything it knows is an argument.
+
+use super::Pipeline;
+use super::stage::Asked;
+use super::stage::Stage;
+use super::verdict::Decider;
+use super::verdict::Detail;
+use super::verdict::Permit;
+use super::verdict::Step;
+use super::verdict::StepResult;
+use super::verdict::Trace;
+use super::verdict::Verdict;
+use super::verdict::route_word;
+use crate::hook::Answer;
+use crate::hook::Hook;
+use crate::hook::Input;
+use crate::hook::Protocol;
+use crate::hook::Refusal;
+use crate::hook::RouteAnswer;
+use crate::hook::Rows;
+use crate::hook::SessionContext;
+use crate::hook::StatementContext;
+use crate::policy::Explained;
+use crate::policy::Mode;
+use crate::policy::OnUnparsed;
+use crate::policy::RouteTarget;
+use crate::sandbox::Fault;
+use crate::sandbox::Services;
+use crate::sqlstate::SqlState;
+use crate::statement;
+use crate::statement::Facts;
+use crate::statement::Kind;
+use crate::statement::KindSet;
+use crate::statement::Needs;
+use crate::statement::Sql;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// What SQL-level PREPARE has stored in this session.
+pub trait Prepared {
+    /// The statement stored under `name`.
+    fn body(&self, name: &str) -> Option<Arc<str>>;
+}
+
+/// A session that has prepared nothing.
+pub struct NoPrepared;
+
+impl Prepared for NoPrepared {
+    fn body(&self, _: &str) -> Option<Arc<str>> {
+        None
+    }
+}
+
+/// One statement that has arrived, however it did.
+pub struct Statement<'a> {
+    /// Whose.
+    pub session: &'a SessionContext,
+    /// One id for all its hooks.
+    pub request_id: Uuid,
+    /// Its text: one statement.
+    pub text: &'a str,
+    /// How it arrived.
+    pub protocol: Protocol,
+    /// Whether a transaction block is open.
+    pub in_transaction: bool,
+    /// Whether that block may have written.
+    pub tx_writes: bool,
+    /// How many statements the message held.
+    pub statement_count: u32,
+    /// What EXECUTE may name.
+    pub prepared: &'a dyn Prepared,
+}
+
+/// Asks every stage of the pipeline about one statement.
+pub fn decide(pipeline: &Pipeline, statement: &Statement<'_>, services: &Arc<dyn Services>, detail: Detail) -> Trace {
+    let mut run = Run::new(pipeline, statement, services, detail);
+    if pipeline.plain {
+        return run.finish(Verdict::Forward(Permit::new(None, pipeline.otherwise.route, None, None)));
+    }
+    let verdict = match run.all() {
+        Ok(verdict) => verdict,
+        Err(refusal) => Verdict::Refuse(*refusal),
+    };
+    run.finish(verdict)
+}
+
+/// The text between one stage and the next: the whole statement, or the statement inside PREPARE or EXECUTE.
+struct Subject {
+    text: Arc<str>,
+    facts: Arc<Facts>,
+    /// `PREPARE name AS ` when the subject is what is prepared; empty otherwise.
+    prefix: Arc<str>,
+    /// The subject was stored by an earlier PREPARE, so its text cannot be replaced now.
+    stored: bool,
+    changed: bool,
+}
+
+struct Run<'a> {
+    pipeline: &'a Pipeline,
+    statement: &'a Statement<'a>,
+    services: &'a Arc<dyn Services>,
+    detail: Detail,
+    by: Decider,
+    routed_by: Decider,
+    fuel: u64,
+    steps: Vec<Step>,
+    subject: Option<Subject>,
+    timeout: Option<Duration>,
+}
+
+/// A refusal is boxed so that the common way stays small.
+type Refused = Box<Refusal>;
+
+impl<'a> Run<'a> {
+    fn new(
+        pipeline: &'a Pipeline,
+        statement: &'a Statement<'a>,
+        services: &'a Arc<dyn Services>,
+        detail: Detail,
+    ) -> Self {
+        Self {
+            pipeline,
+            statement,
+            services,
+            detail,
+            by: Decider::Default,
+            routed_by: Decider::Default,
+            fuel: 0,
+            steps: Vec::new(),
+            subject: None,
+            timeout: None,
+        }
+    }
+
+    fn finish(self, verdict: Verdict) -> Trace {
+        let (facts, text) = match self.subject {
+            Some(subject) => {
+                let text = subject.changed.then(|| join(&subject.prefix, &subject.text));
+                (Some(subject.facts), text)
+            }
+            None => (None, None),
+        };
+        Trace { verdict, by: self.by, routed_by: self.routed_by, facts, text, fuel: self.fuel, steps: self.steps }
+    }
+
+    /// The whole way, in phase order.
+    fn all(&mut self) -> Result<Verdict, Refused> {
+        self.subject = Some(self.subject()?);
+        let reply = self.may_rewrite(Hook::PreQuery)?;
+        let replaced = self.may_rewrite(Hook::Rewrite)?;
+        self.authorize()?;
+        if let Some(rows) = reply.or(replaced) {
+            return Ok(Verdict::Reply(rows));
+        }
+        if let Some(rows) = self.cache_get()? {
+            return Ok(Verdict::Reply(rows));
+        }
+        let (route, otherwise) = self.route()?;
+        let text = self
+            .subject
+            .as_ref()
+            .filter(|subject| subject.changed)
+            .map(|subject| join(&subject.prefix, &subject.text));
+        Ok(Verdict::Forward(Permit::new(text, route, otherwise, self.timeout)))
+    }
+
+    /// Finds what the stages are asked about.
+    fn subject(&mut self) -> Result<Subject, Refused> {
+        let outer = self.facts(self.statement.text, KindSet::EMPTY)?;
+        let plain = |facts: Arc<Facts>, text: &str| Subject {
+            text: text.into(),
+            facts,
+            prefix: "".into(),
+            stored: false,
+            changed: false,
+        };
+        match &outer.sql {
+            Sql::Prepare { body, .. } => {
+                let text = &self.statement.text[body.clone()];
+                let facts = self.facts(text, outer.kinds)?;
+                let prefix = &self.statement.text[..body.start];
+                Ok(Subject { prefix: prefix.into(), ..plain(facts, text) })
+            }
+            Sql::Execute { name } => {
+                let Some(text) = self.statement.prepared.body(name) else {
+                    self.by = Decider::Sql("unknown_prepared");
+                    let message = format!("prepared statement \"{name}\" does not exist");
+                    return Err(Box::new(Refusal::with_code(SqlState::INVALID_STATEMENT_NAME, message)));
+                };
+                let facts = self.facts(&text, outer.kinds)?;
+                Ok(Subject { stored: true, ..plain(facts, &text) })
+            }
+            Sql::Plain | Sql::Deallocate { .. } => Ok(plain(outer, self.statement.text)),
+        }
+    }
+
+    /// Facts of `text`, with the kinds of what encloses it.
+    fn facts(&mut self, text: &str, enclosing: KindSet) -> Result<Arc<Facts>, Refused> {
+        let mut facts = if self.statement.protocol == Protocol::FunctionCall {
+            Arc::new(function_call(text))
+        } else {
+            self.pipeline.analyzer.facts(text, self.pipeline.needs)
+        };
+        if !enclosing.is_subset(facts.kinds) {
+            let facts = Arc::make_mut(&mut facts);
+            facts.kinds = facts.kinds.union(enclosing);
+            facts.read_only &= enclosing == KindSet::of(Kind::Execute);
+        }
+        if facts.kinds.contains(Kind::Unparsed) && self.pipeline.sql.on_unparsed == OnUnparsed::Deny {
+            self.by = Decider::Sql("on_unparsed");
+            let message = "statement cannot be understood, and the policy refuses what it does not understand";
+            return Err(Box::new(self.signed(Refusal::with_code(SqlState::SYNTAX_ERROR, message))));
+        }
+        Ok(facts)
+    }
+
+    /// `pre_query` and `rewrite`: the chain goes on after a rewrite and after rows; any stage may still refuse.
+    fn may_rewrite(&mut self, hook: Hook) -> Result<Option<Rows>, Refused> {
+        let mut reply = None;
+        for stage in self.pipeline.stages(hook) {
+            match self.ask(stage, hook)? {
+                Asked::Answer(Answer::Allow) => break,
+                Asked::Answer(Answer::Rewrite(text)) => self.replace(stage, hook, text)?,
+                Asked::Answer(Answer::Cached(rows)) => {
+                    self.by = Decider::Stage(Arc::clone(&stage.name));
+                    reply = reply.or(Some(rows));
+                }
+                Asked::Bound { add_limit, statement_timeout } => self.bound(stage, hook, add_limit, statement_timeout)?,
+                _ => (),
+            }
+        }
+        Ok(reply)
+    }
+
+    fn bound(
+        &mut self,
+        stage: &Stage,
+        hook: Hook,
+        add_limit: Option<u64>,
+        statement_timeout: Option<Duration>,
+    ) -> Result<(), Refused> {
+        if let Some(timeout) = statement_timeout {
+            self.timeout = Some(self.timeout.map_or(timeout, |before| before.min(timeout)));
+        }
+        let limited = add_limit.zip(self.subject.as_ref()).and_then(|(limit, subject)| {
+            statement::add_limit(&subject.text, &subject.facts, limit)
+        });
+        match limited {
+            Some(text) => self.replace(stage, hook, text),
+            None => Ok(()),
+        }
+    }
+
+    /// Goes on with `text`; what cannot be one statement, or cannot be replaced, is the stage's fault.
+    fn replace(&mut self, stage: &Stage, hook: Hook, text: String) -> Result<(), Refused> {
+        let Some(subject) = &self.subject else { return Ok(()) };
+        if *subject.text == *text {
+            return Ok(());
+        }
+        let (prefix, stored) = (Arc::clone(&subject.prefix), subject.stored);
+        let fault = if stored {
+            Some("rewrote a statement that was already prepared")
+        } else if statement::split(&text).count() != 1 {
+            Some("rewrote to something that is not exactly one statement")
+        } else {
+            None
+        };
+        if let Some(why) = fault {
+            return self.fault(stage, hook, &Fault::BadAnswer(why.into()));
+        }
+        let kinds = if prefix.is_empty() { KindSet::EMPTY } else { KindSet::of(Kind::Prepare) };
+        let facts = self.facts(&text, kinds)?;
+        self.subject = Some(Subject { text: text.into(), facts, prefix, stored, changed: true });
+        Ok(())
+    }
+
+    fn authorize(&mut self) -> Result<(), Refused> {
+        for stage in self.pipeline.stages(Hook::Authorize) {
+            if let Asked::Answer(Answer::Allow) = self.ask(stage, Hook::Authorize)? {
+                self.by = Decider::Stage(Arc::clone(&stage.name));
+                return Ok(());
+            }
+        }
+        if self.pipeline.otherwise.authorize_allows() {
+            return Ok(());
+        }
+        self.by = Decider::Default;
+        let refusal = Refusal::with_code(SqlState::INSUFFICIENT_PRIVILEGE, "no rule of the policy allows this statement");
+        Err(Box::new(self.signed(refusal)))
+    }
+
+    fn cache_get(&mut self) -> Result<Option<Rows>, Refused> {
+        for stage in self.pipeline.stages(Hook::CacheGet) {
+            if let Asked::Answer(Answer::Cached(rows)) = self.ask(stage, Hook::CacheGet)? {
+                self.by = Decider::Stage(Arc::clone(&stage.name));
+                return Ok(Some(rows));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first stage that names a place decides.
+    fn route(&mut self) -> Result<(RouteTarget, Option<RouteTarget>), Refused> {
+        for stage in self.pipeline.stages(Hook::Route) {
+            let found = match self.ask(stage, Hook::Route)? {
+                Asked::Route { to, otherwise } => Some((to, otherwise)),
+                Asked::Answer(Answer::Route(answer)) => match self.target(&answer) {
+                    Ok(target) => Some((target, None)),
+                    Err(fault) => {
+                        self.fault(stage, Hook::Route, &fault)?;
+                        None
+                    }
+                },
+                _ => None,
+            };
+            if let Some((target, otherwise)) = found.filter(|(target, _)| *target != RouteTarget::Default) {
+                self.routed_by = Decider::Stage(Arc::clone(&stage.name));
+                return Ok((target, otherwise));
+            }
+        }
+        Ok((self.pipeline.otherwise.route, None))
+    }
+
+    /// A guest's word for a place, as an id. A name the policy does not have is a fault.
+    fn target(&self, answer: &RouteAnswer) -> Result<RouteTarget, Fault> {
+        let find = |names: &[Arc<str>], name: &str, what: &str| {
+            names
+                .iter()
+                .position(|known| **known == *name)
+                .ok_or_else(|| Fault::BadAnswer(format!("routed to {what} `{name}`, which the policy does not name").into()))
+        };
+        Ok(match answer {
+            RouteAnswer::Default => RouteTarget::Default,
+            RouteAnswer::Primary => RouteTarget::Primary,
+            RouteAnswer::Standby => RouteTarget::Standby,
+            RouteAnswer::Node(name) => RouteTarget::Node(find(&self.pipeline.nodes, name, "node")?),
+            RouteAnswer::Branch(name) => RouteTarget::Branch(find(&self.pipeline.branches, name, "branch")?),
+        })
+    }
+
+    /// Asks one stage. A refusal, or a fault that refuses, ends the run; a stage that only observes changes nothing.
+    fn ask(&mut self, stage: &Stage, hook: Hook) -> Result<Asked, Refused> {
+        let Some(subject) = &self.subject else { return Ok(Asked::Skipped) };
+        let context = StatementContext {
+            facts: &subject.facts,
+            text: &subject.text,
+            protocol: self.statement.protocol,
+            in_transaction: self.statement.in_transaction,
+            tx_writes: self.statement.tx_writes,
+            statement_count: self.statement.statement_count,
+        };
+        let input = Input {
+            hook,
+            request_id: self.statement.request_id,
+            session: self.statement.session,
+            statement: Some(&context),
+            outcome: None,
+            auth: None,
+            custom: None,
+        };
+        let before = self.fuel;
+        let asked = stage.ask(&input, self.services, &mut self.fuel);
+        if self.detail == Detail::Full {
+            self.steps.push(step(stage, hook, &input, &asked, self.fuel - before));
+        }
+        match asked {
+            Asked::Fault(fault) => self.fault(stage, hook, &fault).map(|()| Asked::Skipped),
+            Asked::Skipped => Ok(Asked::Skipped),
+            _ if stage.mode == Mode::Observe => Ok(Asked::Skipped),
+            Asked::Answer(Answer::Block(refusal)) => {
+                stage.stats.refusals.fetch_add(1, Relaxed);
+                self.by = Decider::Stage(Arc::clone(&stage.name));
+                Err(Box::new(self.signed(refusal)))
+            }
+            asked => Ok(asked),
+        }
+    }
+
+    /// A failed stage says no, unless its policy says otherwise.
+    fn fault(&mut self, stage: &Stage, hook: Hook, fault: &Fault) -> Result<(), Refused> {
+        if !stage.fault_refuses(hook, fault) {
+            return Ok(());
+        }
+        self.by = Decider::Stage(Arc::clone(&stage.name));
+        let message = format!("a stage of the policy failed: {}", fault.kind());
+        Err(Box::new(self.signed(Refusal::with_code(fault.sqlstate(), message))))
+    }
+
+    /// Adds which policy, revision, stage and decision refused.
+    fn signed(&self, mut refusal: Refusal) -> Refusal {
+        let signature = format!(
+            "Policy {} ({}), stage {}, decision {}.",
+            self.pipeline.policy,
+            self.pipeline.revision,
+            self.by.name(),
+            self.statement.request_id
+        );
+        refusal.detail = Some(match &refusal.detail {
+            Some(detail) => format!("{detail}\n{signature}").into(),
+            None => signature.into(),
+        });
+        refusal
+    }
+}
+
+fn join(prefix: &str, text: &Arc<str>) -> Arc<str> {
+    if prefix.is_empty() { Arc::clone(text) } else { format!("{prefix}{text}").into() }
+}
+
+/// A FunctionCall names its function by oid, which nothing here can look up: a call of something unknown.
+fn function_call(text: &str) -> Facts {
+    let mut facts = statement::analyze(text, Needs::default());
+    facts.kinds = KindSet::of(Kind::Call).with(Kind::Unparsed);
+    facts.read_only = false;
+    facts.sql = Sql::Plain;
+    facts
+}
+
+fn guard(word: &str, key: &Explained) -> String {
+    let matched = if key.matched { "yes" } else { "no" };
+    format!("{word} {}={} {matched}, it is {}", key.key, key.wanted, key.found)
+}
+
+fn step(stage: &Stage, hook: Hook, input: &Input<'_>, asked: &Asked, fuel: u64) -> Step {
+    let (when, unless) = stage.polarities();
+    let mut guards: Vec<String> = stage.when.explain(input, when).iter().map(|key| guard("when", key)).collect();
+    guards.extend(stage.unless.explain(input, unless).iter().map(|key| guard("unless", key)));
+    let answered = |text: String| match stage.mode {
+        Mode::Observe => StepResult::Observed(text),
+        _ => StepResult::Answered(text),
+    };
+    let result = match asked {
+        Asked::Skipped if stage.mode == Mode::Off => StepResult::Off,
+        Asked::Skipped => StepResult::Skipped,
+        Asked::Answer(answer) => answered(answer.kind().name().to_owned()),
+        Asked::Route { to, .. } => answered(format!("route {}", route_word(*to))),
+        Asked::Bound { .. } => answered("rewrite".to_owned()),
+        Asked::Fault(fault) => StepResult::Failed(fault.clone()),
+    };
+    Step { hook, stage: Arc::clone(&stage.name), place: Arc::clone(&stage.place), guards, result, fuel }
+}

@@ -1,0 +1,180 @@
+//! What `decide` returns: the verdict, the permit that lets a statement reach a node, and the trace that explains both.
+
+use crate::hook::Hook;
+use crate::hook::Refusal;
+use crate::hook::Rows;
+use crate::policy::RouteTarget;
+use crate::sandbox::Fault;
+use crate::statement::Facts;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Proof that the stages let this statement pass, and how it goes on.
+///
+/// The fields are private and only `pipeline/run` makes one; `pool` sends nothing of a statement without it.
+#[must_use]
+#[derive(Clone, Debug)]
+pub struct Permit {
+    text: Option<Arc<str>>,
+    route: RouteTarget,
+    otherwise: Option<RouteTarget>,
+    timeout: Option<Duration>,
+}
+
+impl Permit {
+    pub(super) fn new(
+        text: Option<Arc<str>>,
+        route: RouteTarget,
+        otherwise: Option<RouteTarget>,
+        timeout: Option<Duration>,
+    ) -> Self {
+        Self { text, route, otherwise, timeout }
+    }
+
+    /// The text to send, where a stage replaced it; `None` sends what the client sent.
+    #[must_use]
+    pub fn text(&self) -> Option<&Arc<str>> {
+        self.text.as_ref()
+    }
+
+    /// Where it goes.
+    #[must_use]
+    pub fn route(&self) -> RouteTarget {
+        self.route
+    }
+
+    /// Where it goes when no node of `route` can be had.
+    #[must_use]
+    pub fn otherwise(&self) -> Option<RouteTarget> {
+        self.otherwise
+    }
+
+    /// How long it may run on the node.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    /// One permit for the several statements of a Query message: their routes must agree or it goes to the primary,
+    /// the shortest time limit holds, and `text` is the whole message where any of them was rewritten.
+    pub fn join(self, other: Self, text: Option<Arc<str>>) -> Self {
+        let same = self.route == other.route;
+        Self {
+            text,
+            route: if same { self.route } else { RouteTarget::Primary },
+            otherwise: if same { self.otherwise.or(other.otherwise) } else { None },
+            timeout: match (self.timeout, other.timeout) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            },
+        }
+    }
+}
+
+/// What becomes of a statement.
+#[must_use]
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// The client gets this error, and no node hears of the statement.
+    Refuse(Refusal),
+    /// The client gets these rows, and no node hears of the statement.
+    Reply(Rows),
+    /// It goes to a node.
+    Forward(Permit),
+}
+
+/// A route as a word; nodes and branches by their ids.
+#[must_use]
+pub fn route_word(route: RouteTarget) -> String {
+    match route {
+        RouteTarget::Default => "default".to_owned(),
+        RouteTarget::Primary => "primary".to_owned(),
+        RouteTarget::Standby => "standby".to_owned(),
+        RouteTarget::Node(id) => format!("node {id}"),
+        RouteTarget::Branch(id) => format!("branch {id}"),
+    }
+}
+
+/// Who decided.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Decider {
+    /// Nobody objected; the end of the chains decided.
+    Default,
+    /// The stage of that name.
+    Stage(Arc<str>),
+    /// `[sql]` in the policy: unparsed, too large, too many statements.
+    Sql(&'static str),
+}
+
+impl Decider {
+    /// The stage's name, or the name of the rule.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Default => "otherwise",
+            Self::Stage(name) => name,
+            Self::Sql(rule) => rule,
+        }
+    }
+}
+
+/// How much a trace records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Detail {
+    /// The verdict and who decided.
+    Verdict,
+    /// Every stage asked, and why it matched or not.
+    Full,
+}
+
+/// One stage's part in a decision.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The moment.
+    pub hook: Hook,
+    /// The stage.
+    pub stage: Arc<str>,
+    /// Where it stands: `file:line`.
+    pub place: Arc<str>,
+    /// Each key of `when` and `unless`, and what it came to, as text.
+    pub guards: Vec<String>,
+    /// What came of it.
+    pub result: StepResult,
+    /// Fuel it spent.
+    pub fuel: u64,
+}
+
+/// What came of asking one stage.
+#[derive(Clone, Debug)]
+pub enum StepResult {
+    /// `mode = "off"`.
+    Off,
+    /// Its guards did not match.
+    Skipped,
+    /// It answered; the text names the answer.
+    Answered(String),
+    /// It answered, but only observes.
+    Observed(String),
+    /// It failed.
+    Failed(Fault),
+}
+
+/// A decision and how it came about.
+#[must_use]
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// What becomes of the statement.
+    pub verdict: Verdict,
+    /// Who decided.
+    pub by: Decider,
+    /// Who decided the route, where the verdict is to forward.
+    pub routed_by: Decider,
+    /// What was found out about the statement that goes on; `None` where nobody asked.
+    pub facts: Option<Arc<Facts>>,
+    /// The text that goes on, where a stage replaced it.
+    pub text: Option<Arc<str>>,
+    /// Fuel spent by all stages.
+    pub fuel: u64,
+    /// Every stage asked, with [`Detail::Full`].
+    pub steps: Vec<Step>,
+}

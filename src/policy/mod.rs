@@ -1,0 +1,280 @@
+//! What the operator wrote: parsed, checked, resolved into a [`Policy`] that cannot be wrong. Does no I/O: files and environment come
+//! through [`Files`]. Compiling guests is `pipeline`'s; this module never starts an engine.
+//!
+//! Reading order: `document` is the words with their places, `keys` the table of the language, `reading` and `typed` how a
+//! table is read, one file for each noun, `predicate` for `when` and `unless`, `report` for what is wrong.
+
+mod action;
+mod canonical;
+mod code;
+mod document;
+mod guest;
+mod keys;
+mod listener;
+mod node;
+mod pipeline;
+mod pool;
+mod predicate;
+mod reading;
+mod report;
+mod revision;
+mod schema;
+mod scope;
+mod secret;
+mod settings;
+mod sources;
+mod stage;
+mod suggest;
+mod test;
+mod typed;
+mod user;
+
+#[cfg(test)]
+mod tests;
+
+pub use action::Action;
+pub use action::Field;
+pub use action::RouteTarget;
+pub use action::Script;
+pub use guest::Plugin;
+pub use listener::Bind;
+pub use listener::Listener;
+pub use listener::ListenerTls;
+pub use listener::ListenerTlsMode;
+pub use listener::TlsVersion;
+pub use node::Branch;
+pub use node::Node;
+pub use node::NodeAddress;
+pub use node::NodeTls;
+pub use node::NodeTlsMode;
+pub use node::Role;
+pub use pipeline::AuthorizeOtherwise;
+pub use pipeline::Otherwise;
+pub use pipeline::Pipeline;
+pub use pool::DatabasePattern;
+pub use pool::Login;
+pub use pool::Pool;
+pub use pool::PoolMode;
+pub use pool::SessionState;
+pub use predicate::Explained;
+pub use predicate::Polarity;
+pub use predicate::Predicate;
+pub use report::At;
+pub use report::Colour;
+pub use report::Diagnostic;
+pub use report::Place;
+pub use report::Report;
+pub use report::Severity;
+pub use report::Source;
+pub use revision::Bundle;
+pub use revision::Revision;
+pub use schema::schema;
+pub use secret::Secret;
+pub use settings::Admin;
+pub use settings::OnUnparsed;
+pub use settings::SqlRules;
+pub use stage::Mode;
+pub use stage::OnFailure;
+pub use stage::Stage;
+pub use test::Case;
+pub use test::Expect;
+pub use test::ExpectedVerdict;
+pub use test::Given;
+pub use test::Test;
+pub use user::Credential;
+pub use user::User;
+
+use action::Names;
+use canonical::Canonical;
+use reading::Reading;
+use scope::Scope;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Where a policy's files and the process's environment come from.
+pub trait Files {
+    /// The whole content of a file.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// The value of an environment variable.
+    fn env(&self, name: &str) -> Option<String>;
+}
+
+/// A policy in which every name has been resolved and every value checked.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The hash of what it means.
+    pub revision: Revision,
+    /// The hash of the bytes it is written in.
+    pub bundle: Bundle,
+    /// Where clients connect; at least one.
+    pub listeners: Vec<Listener>,
+    /// The PostgreSQL servers.
+    pub nodes: Vec<Node>,
+    /// Other places statements can be routed to.
+    pub branches: Vec<Branch>,
+    /// Server connections; at least one.
+    pub pools: Vec<Pool>,
+    /// Who may log in. Empty: the node itself authenticates.
+    pub users: BTreeMap<Arc<str>, User>,
+    /// The plugins, with their bytes.
+    pub plugins: Vec<Plugin>,
+    /// The stages.
+    pub stages: Vec<Stage>,
+    /// The order of the stages; at least one.
+    pub pipelines: Vec<Pipeline>,
+    /// What is done with SQL before any stage.
+    pub sql: SqlRules,
+    /// Who may use the admin console.
+    pub admin: Admin,
+    /// What the operator expects of it.
+    pub tests: Vec<Test>,
+}
+
+/// Reads a policy and everything it includes. Every mistake in every file is in the report; with an error there is no policy.
+pub fn load(root: &Path, environment: Option<&str>, files: &dyn Files) -> (Option<Policy>, Report) {
+    let reading = Reading::new(files);
+    let words = sources::read(&reading, root);
+    if words.broken {
+        return (None, reading.finish().0);
+    }
+    reading.set_vars(sources::variables(&reading, &words, environment));
+    let policy = resolve(
+        Scope {
+            reading: &reading,
+            words: &words,
+        },
+        root,
+    );
+    let (report, files) = reading.finish();
+    if report.has_errors() {
+        return (None, report);
+    }
+    let mut policy = policy;
+    policy.revision = Revision::of(&policy.canonical());
+    policy.bundle = Bundle::of(&files);
+    (Some(policy), report)
+}
+
+/// Every noun in turn; each goes on after its own mistakes. Ids are right only if there was none.
+fn resolve(scope: Scope<'_, '_>, root: &Path) -> Policy {
+    let name = scope
+        .words
+        .single("name")
+        .and_then(|entry| scope.reading.text(&entry.word));
+    let ceilings = guest::ceilings(scope);
+    let permissions = guest::permissions(scope);
+    let plugins = guest::plugins(scope, ceilings);
+    let nodes = node::read(scope);
+    let branches = node::branches(scope);
+    let pools = pool::read(scope);
+    user::roles(scope);
+    let users = user::read(scope);
+    let around = stage::Around {
+        ceilings,
+        permissions: &permissions,
+        plugins: &plugins,
+    };
+    let stages = stage::read(scope, around);
+    let pipelines = pipeline::read(scope, &stages);
+    let listeners = listener::read(scope);
+    pipeline::check_used(scope, &stages, &pipelines, &listeners);
+    let tests = test::read(
+        scope,
+        test::Cast {
+            users: &users,
+            pools: &pools,
+        },
+    );
+    let by_file = || {
+        root.file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    };
+    Policy {
+        name: name.map_or_else(by_file, |spot| spot.value).into(),
+        revision: Revision::of(""),
+        bundle: Bundle::of(&BTreeMap::new()),
+        listeners,
+        nodes,
+        branches,
+        pools,
+        users,
+        plugins,
+        stages,
+        pipelines,
+        sql: settings::sql(scope),
+        admin: settings::admin(scope),
+        tests,
+    }
+}
+
+impl Policy {
+    /// The pool of a session: the user's own, if it serves the database; otherwise the one whose pattern is closest.
+    #[must_use]
+    pub fn pool_of(&self, user: &str, database: &str) -> Option<usize> {
+        match self.users.get(user).and_then(|user| user.pool) {
+            Some(id) => self.pools[id].database.matches(database).then_some(id),
+            None => pool::serving(&self.pools, database),
+        }
+    }
+
+    /// What the policy means, one line for each fact, sorted. The revision is its hash.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        let Self {
+            name,
+            revision: _,
+            bundle: _,
+            listeners,
+            nodes,
+            branches,
+            pools,
+            users,
+            plugins,
+            stages,
+            pipelines,
+            sql,
+            admin,
+            tests: _,
+        } = self;
+        let mut canonical = Canonical::default();
+        canonical
+            .section("policy", name)
+            .debug("language", &sources::LANGUAGE);
+        let pipeline_names: Vec<&str> = pipelines.iter().map(|pipeline| &*pipeline.name).collect();
+        let names = Names { nodes, branches };
+        listeners
+            .iter()
+            .for_each(|listener| listener.write(&mut canonical, &pipeline_names));
+        nodes.iter().for_each(|node| node.write(&mut canonical));
+        branches
+            .iter()
+            .for_each(|branch| branch.write(&mut canonical, nodes));
+        pools
+            .iter()
+            .for_each(|pool| pool.write(&mut canonical, nodes));
+        users
+            .values()
+            .for_each(|user| user.write(&mut canonical, pools));
+        plugins
+            .iter()
+            .for_each(|plugin| plugin.write(&mut canonical));
+        stages
+            .iter()
+            .for_each(|stage| stage.write(&mut canonical, names, plugins));
+        pipelines
+            .iter()
+            .for_each(|pipeline| pipeline.write(&mut canonical, names, stages));
+        sql.write(&mut canonical);
+        admin.write(&mut canonical);
+        canonical.finish()
+    }
+}

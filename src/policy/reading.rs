@@ -1,0 +1,379 @@
+//! How a table is read: typed access by key, every mistake reported at its place, unknown keys compared with known ones.
+//! Owns the references (`{ var }`, `{ env }`, `{ file }`) and the files behind them. Owns no noun.
+
+use super::Files;
+use super::code;
+use super::document::Entry;
+use super::document::Value;
+use super::document::Word;
+use super::keys::Key;
+use super::keys::Noun;
+use super::report::At;
+use super::report::Diagnostic;
+use super::report::Place;
+use super::report::Report;
+use super::report::Source;
+use super::suggest;
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Component;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Spot<T> {
+    pub(super) at: At,
+    pub(super) value: T,
+}
+
+/// What all readers share.
+pub(super) struct Reading<'a> {
+    files: &'a dyn Files,
+    report: RefCell<Report>,
+    vars: RefCell<BTreeMap<String, Word>>,
+    /// Every file that was read as part of the policy, for the bundle's hash. Secrets are not among them.
+    bundle: RefCell<BTreeMap<PathBuf, Arc<[u8]>>>,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn new(files: &'a dyn Files) -> Self {
+        Self {
+            files,
+            report: RefCell::default(),
+            vars: RefCell::default(),
+            bundle: RefCell::default(),
+        }
+    }
+
+    pub(super) fn finish(self) -> (Report, BTreeMap<PathBuf, Arc<[u8]>>) {
+        (self.report.into_inner(), self.bundle.into_inner())
+    }
+
+    pub(super) fn add(&self, diagnostic: Diagnostic) {
+        self.report.borrow_mut().add(diagnostic);
+    }
+
+    pub(super) fn error(&self, code: &'static str, at: At, message: impl Into<String>) {
+        self.report.borrow_mut().error(code, at, message);
+    }
+
+    pub(super) fn place(&self, at: At) -> Place {
+        self.report.borrow().place(at)
+    }
+
+    /// Runs `read` with the report, for what is below this module.
+    pub(super) fn with_report<T>(&self, read: impl FnOnce(&mut Report) -> T) -> T {
+        read(&mut self.report.borrow_mut())
+    }
+
+    pub(super) fn set_vars(&self, vars: BTreeMap<String, Word>) {
+        *self.vars.borrow_mut() = vars;
+    }
+
+    /// The text that stands at `at`, as it is written.
+    pub(super) fn written(&self, at: At) -> Option<String> {
+        let report = self.report.borrow();
+        report.source(at)?.text.get(at.span()).map(str::to_owned)
+    }
+
+    pub(super) fn add_source(&self, path: PathBuf, text: Arc<str>) -> u32 {
+        self.report.borrow_mut().add_source(Source { path, text })
+    }
+
+    /// `path` as seen from the file that `at` stands in, without `.` and with `..` folded where that is certain.
+    pub(super) fn beside(&self, at: At, path: &str) -> PathBuf {
+        let report = self.report.borrow();
+        let folder = report
+            .source(at)
+            .and_then(|source| source.path.parent())
+            .unwrap_or(Path::new(""));
+        fold(&folder.join(path))
+    }
+
+    /// The bytes of a file that is part of the policy: they count towards the bundle's hash.
+    pub(super) fn bytes(&self, at: At, path: &Path) -> Option<Arc<[u8]>> {
+        match self.files.read(path) {
+            Ok(bytes) => {
+                let bytes: Arc<[u8]> = bytes.into();
+                self.bundle
+                    .borrow_mut()
+                    .insert(path.to_owned(), Arc::clone(&bytes));
+                Some(bytes)
+            }
+            Err(error) => {
+                self.unreadable(at, path, &error);
+                None
+            }
+        }
+    }
+
+    /// The bytes of the file everything begins with, which nothing refers to.
+    pub(super) fn root_bytes(&self, path: &Path) -> Option<Arc<[u8]>> {
+        match self.files.read(path) {
+            Ok(bytes) => {
+                let bytes: Arc<[u8]> = bytes.into();
+                self.bundle
+                    .borrow_mut()
+                    .insert(path.to_owned(), Arc::clone(&bytes));
+                Some(bytes)
+            }
+            Err(error) => {
+                let message = format!("cannot read `{}`: {error}", path.display());
+                self.add(Diagnostic::error(code::UNREADABLE, None, message));
+                None
+            }
+        }
+    }
+
+    /// The bytes of a file whose content stays outside of every hash.
+    pub(super) fn secret_bytes(&self, at: At, path: &Path) -> Option<Vec<u8>> {
+        self.files
+            .read(path)
+            .map_err(|error| self.unreadable(at, path, &error))
+            .ok()
+    }
+
+    fn unreadable(&self, at: At, path: &Path, error: &std::io::Error) {
+        let message = format!("cannot read `{}`: {error}", path.display());
+        self.add(
+            Diagnostic::error(code::MISSING_FILE, at, message)
+                .label("this file must exist and be readable"),
+        );
+    }
+
+    /// The value of an environment variable.
+    pub(super) fn env(&self, word: &Word) -> Option<String> {
+        let Value::Text(name) = &word.value else {
+            self.wrong_type(word, "the name of an environment variable");
+            return None;
+        };
+        let value = self.files.env(name);
+        if value.is_none() {
+            self.error(
+                code::UNSET_ENV,
+                word.at,
+                format!("the environment variable `{name}` is not set"),
+            );
+        }
+        value
+    }
+
+    /// What a word stands for, once `{ var }` and `{ env }` are followed. The place stays that of the reference.
+    pub(super) fn settle<'w>(&self, word: &'w Word) -> Option<Cow<'w, Word>> {
+        if let Some(name) = word.single("var") {
+            return self.var(name).map(|found| {
+                Cow::Owned(Word {
+                    at: word.at,
+                    ..found
+                })
+            });
+        }
+        if let Some(name) = word.single("env") {
+            let text = self.env(name)?;
+            return Some(Cow::Owned(Word {
+                at: word.at,
+                value: Value::Text(text),
+                from_env: true,
+            }));
+        }
+        Some(Cow::Borrowed(word))
+    }
+
+    fn var(&self, word: &Word) -> Option<Word> {
+        let Value::Text(name) = &word.value else {
+            self.wrong_type(word, "the name of a variable in `[vars]`");
+            return None;
+        };
+        let vars = self.vars.borrow();
+        if let Some(found) = vars.get(name) {
+            return Some(found.clone());
+        }
+        let names = vars.keys().map(String::as_str);
+        self.add(unknown(code::UNKNOWN_VAR, word.at, "variable", name, names));
+        None
+    }
+
+    pub(super) fn wrong_type(&self, word: &Word, expected: &str) {
+        let message = format!("expected {expected}, found {}", word.type_name());
+        self.error(code::WRONG_TYPE, word.at, message);
+    }
+}
+
+/// "no such thing", with the nearest name or the list of names.
+pub(super) fn unknown<'a>(
+    code: &'static str,
+    at: At,
+    thing: &str,
+    name: &str,
+    names: impl Iterator<Item = &'a str> + Clone,
+) -> Diagnostic {
+    let found = Diagnostic::error(code, at, format!("unknown {thing} `{name}`"));
+    if let Some(near) = suggest::nearest(name, names.clone()) {
+        return found.label(format!("did you mean `{near}`?"));
+    }
+    let known = suggest::list(names);
+    if known.is_empty() {
+        found.label(format!("there is no {thing}"))
+    } else {
+        found.label(format!("known: {known}"))
+    }
+}
+
+/// A table that is being read. Unknown, unsupported and missing keys were reported when it was opened.
+pub(super) struct Table<'r, 'a> {
+    pub(super) reading: &'r Reading<'a>,
+    pub(super) at: At,
+    noun: &'static Noun,
+    title: String,
+    entries: &'r [Entry],
+    asked: RefCell<Vec<&'static str>>,
+}
+
+impl<'r, 'a> Table<'r, 'a> {
+    /// Opens a table. `at` is where to point when something is missing, `title` what it is called in messages.
+    pub(super) fn open(
+        reading: &'r Reading<'a>,
+        noun: &'static Noun,
+        at: At,
+        title: impl Into<String>,
+        word: &'r Word,
+    ) -> Option<Self> {
+        let Value::Table(entries) = &word.value else {
+            reading.wrong_type(word, &format!("a table for {}", title.into()));
+            return None;
+        };
+        let table = Self {
+            reading,
+            at,
+            noun,
+            title: title.into(),
+            entries,
+            asked: RefCell::default(),
+        };
+        for entry in entries {
+            table.check_key(entry);
+        }
+        for key in noun.keys.iter().filter(|key| key.required) {
+            if !table.has(key.name) {
+                let message = format!("{} needs `{}`", table.title, key.name);
+                reading.add(
+                    Diagnostic::error(code::MISSING_KEY, at, message)
+                        .help(format!("`{}`: {}", key.name, key.about)),
+                );
+            }
+        }
+        Some(table)
+    }
+
+    fn check_key(&self, entry: &Entry) {
+        match self.noun.key(&entry.key) {
+            Some(Key { later: false, .. }) => (),
+            Some(key) => {
+                let message = format!(
+                    "`{}` in {} is not supported by this version",
+                    key.name, self.title
+                );
+                let found = Diagnostic::error(code::NOT_SUPPORTED, entry.key_at, message);
+                self.reading.add(
+                    found
+                        .label("remove it; it would have no effect")
+                        .help(format!("planned: {}", key.about)),
+                );
+            }
+            None => {
+                let message = format!("unknown key `{}` in {}", entry.key, self.title);
+                let found = Diagnostic::error(code::UNKNOWN_KEY, entry.key_at, message);
+                let renamed = self
+                    .noun
+                    .keys
+                    .iter()
+                    .find(|key| key.also.contains(&entry.key.as_str()));
+                self.reading.add(
+                    match (renamed, suggest::nearest(&entry.key, self.noun.names())) {
+                        (Some(key), _) => found.label(format!("this is `{}` here", key.name)),
+                        (None, Some(near)) => found.label(format!("did you mean `{near}`?")),
+                        (None, None) => {
+                            found.label(format!("known: {}", suggest::list(self.noun.names())))
+                        }
+                    },
+                );
+            }
+        }
+    }
+
+    pub(super) fn title(&self) -> &str {
+        &self.title
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|entry| entry.key == key)
+    }
+
+    /// The entry of a key as it is written. The key must be in the noun's table: that is what keeps schema and reader in step.
+    pub(super) fn entry(&self, key: &'static str) -> Option<&'r Entry> {
+        debug_assert!(
+            self.noun.key(key).is_some(),
+            "`{key}` is not a key of `{}`",
+            self.noun.name
+        );
+        self.asked.borrow_mut().push(key);
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+
+    /// The place of a key, or of the table where it is absent.
+    pub(super) fn key_at(&self, key: &str) -> At {
+        self.entries
+            .iter()
+            .find(|entry| entry.key == key)
+            .map_or(self.at, |entry| entry.key_at)
+    }
+
+    /// The place of a key's value, or of the table where it is absent.
+    pub(super) fn value_at(&self, key: &str) -> At {
+        self.entries
+            .iter()
+            .find(|entry| entry.key == key)
+            .map_or(self.at, |entry| entry.word.at)
+    }
+
+    /// The value of a key, references followed.
+    pub(super) fn word(&self, key: &'static str) -> Option<Cow<'r, Word>> {
+        self.reading.settle(&self.entry(key)?.word)
+    }
+
+    /// Keys that no one asked for have no effect here, and saying nothing about that would be a lie.
+    pub(super) fn finish(self) {
+        let asked = self.asked.borrow();
+        for entry in self.entries {
+            let known = self.noun.key(&entry.key).is_some_and(|key| !key.later);
+            if known && !asked.contains(&entry.key.as_str()) {
+                let message = format!("`{}` in {} has no effect here", entry.key, self.title);
+                self.reading.error(code::NO_EFFECT, entry.key_at, message);
+            }
+        }
+    }
+}
+
+/// Folds `.` and `..` without asking the file system; a leading `..` stays.
+pub(super) fn fold(path: &Path) -> PathBuf {
+    let mut folded = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => (),
+            Component::ParentDir
+                if matches!(folded.components().next_back(), Some(Component::Normal(_))) =>
+            {
+                folded.pop();
+            }
+            other => folded.push(other),
+        }
+    }
+    folded
+}

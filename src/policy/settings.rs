@@ -1,0 +1,109 @@
+//! The tables that exist once: `[sql]` and `[admin]`.
+
+use super::canonical::Canonical;
+use super::keys::ADMIN;
+use super::keys::SQL;
+use super::keys::USER;
+use super::scope::Scope;
+use std::sync::Arc;
+
+const MAX_STATEMENTS: u32 = 1_000;
+const MAX_BYTES: usize = 16 << 20;
+
+/// What the proxy does with SQL before any stage.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SqlRules {
+    /// A text that cannot be understood.
+    pub on_unparsed: OnUnparsed,
+    /// Statements in one Query message.
+    pub max_statements: u32,
+    /// Length of one Query or Parse text.
+    pub max_bytes: usize,
+}
+
+/// What is done with a text that cannot be understood. It is never waved through.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum OnUnparsed {
+    /// It is refused.
+    Deny,
+    /// The stages see it as a write of unknown kind, and it goes to the primary.
+    AsWrite,
+}
+
+/// Who may use the admin console. A right over data is no right here.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Admin {
+    /// Users, by name.
+    pub users: Vec<Arc<str>>,
+    /// Roles, by name.
+    pub roles: Vec<Arc<str>>,
+}
+
+const UNPARSED: [(&str, OnUnparsed); 2] = [
+    ("deny", OnUnparsed::Deny),
+    ("as_write", OnUnparsed::AsWrite),
+];
+
+pub(super) fn sql(scope: Scope<'_, '_>) -> SqlRules {
+    let mut rules = SqlRules {
+        on_unparsed: OnUnparsed::Deny,
+        max_statements: MAX_STATEMENTS,
+        max_bytes: MAX_BYTES,
+    };
+    let Some(table) = scope.single(&SQL) else {
+        return rules;
+    };
+    rules.on_unparsed = table
+        .choice("on_unparsed", &UNPARSED)
+        .unwrap_or(rules.on_unparsed);
+    let statements = table.integer("max_statements", 1..=1_000_000);
+    rules.max_statements = statements
+        .and_then(|count| u32::try_from(count).ok())
+        .unwrap_or(rules.max_statements);
+    rules.max_bytes = table.size("max_bytes").unwrap_or(rules.max_bytes);
+    table.finish();
+    rules
+}
+
+pub(super) fn admin(scope: Scope<'_, '_>) -> Admin {
+    let Some(table) = scope.single(&ADMIN) else {
+        return Admin::default();
+    };
+    let users = scope.several(&table, "users", &USER);
+    let users = users
+        .into_iter()
+        .filter_map(|id| scope.words.names(&USER).nth(id))
+        .map(Arc::from)
+        .collect();
+    let roles = scope.roles(&table, "roles");
+    table.finish();
+    Admin { users, roles }
+}
+
+impl SqlRules {
+    pub(super) fn write(&self, canonical: &mut Canonical) {
+        let Self {
+            on_unparsed,
+            max_statements,
+            max_bytes,
+        } = self;
+        let mut section = canonical.section("sql", "");
+        section.debug("on_unparsed", on_unparsed);
+        section.debug("max_statements", max_statements);
+        section.debug("max_bytes", max_bytes);
+    }
+}
+
+impl Admin {
+    pub(super) fn write(&self, canonical: &mut Canonical) {
+        let Self { users, roles } = self;
+        let sorted = |names: &[Arc<str>]| {
+            let mut names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
+            names.sort();
+            names
+        };
+        let mut section = canonical.section("admin", "");
+        section.list("users", &sorted(users));
+        section.list("roles", &sorted(roles));
+    }
+}

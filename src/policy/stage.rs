@@ -1,0 +1,289 @@
+//! `[stage.NAME]`: one rule, script or plugin, with its guards, permissions and limits. Owns no order; that is `[pipeline.NAME]`'s.
+
+use super::action;
+use super::action::Action;
+use super::action::Names;
+use super::canonical::Canonical;
+use super::code;
+use super::guest;
+use super::guest::Ceilings;
+use super::guest::Plugin;
+use super::keys::MATCHERS;
+use super::keys::PERMISSIONS;
+use super::keys::STAGE;
+use super::predicate;
+use super::predicate::Join;
+use super::predicate::Polarity;
+use super::predicate::Predicate;
+use super::reading::Table;
+use super::report::Diagnostic;
+use super::report::Place;
+use super::scope::Scope;
+use crate::hook::Hook;
+use crate::hook::Input;
+use crate::sandbox::Grants;
+use crate::sandbox::Limits;
+use crate::sandbox::State;
+use std::sync::Arc;
+
+/// One stage.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// The name in the policy.
+    pub name: Arc<str>,
+    /// When it is asked; never empty.
+    pub hooks: Vec<Hook>,
+    /// It is asked only where this matches.
+    pub when: Predicate,
+    /// It is not asked where this matches.
+    pub unless: Predicate,
+    /// What it does.
+    pub action: Action,
+    /// What it may see and do.
+    pub grants: Grants,
+    /// What it may use.
+    pub limits: Limits,
+    /// What of one call the next may find.
+    pub state: State,
+    /// What a failure means.
+    pub on_failure: OnFailure,
+    /// Whether it counts.
+    pub mode: Mode,
+    /// Where it is written.
+    pub place: Place,
+}
+
+/// What a failure of a stage means.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum OnFailure {
+    /// It refuses.
+    Closed,
+    /// The next stage is asked.
+    Open,
+}
+
+impl OnFailure {
+    pub(super) const NAMES: [(&'static str, Self); 2] =
+        [("closed", Self::Closed), ("open", Self::Open)];
+}
+
+/// Whether a stage counts.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Mode {
+    /// It does.
+    Enforce,
+    /// It is asked, and what it says is only written down.
+    Observe,
+    /// It is not asked.
+    Off,
+}
+
+const MODES: [(&str, Mode); 3] = [
+    ("enforce", Mode::Enforce),
+    ("observe", Mode::Observe),
+    ("off", Mode::Off),
+];
+
+/// What stages are checked against.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'s> {
+    pub(super) ceilings: Ceilings,
+    pub(super) permissions: &'s [Grants],
+    pub(super) plugins: &'s [Plugin],
+}
+
+pub(super) fn read(scope: Scope<'_, '_>, around: Around<'_>) -> Vec<Stage> {
+    scope.each(&STAGE, |scope, name, table| {
+        stage(scope, name, table, around)
+    })
+}
+
+fn stage(
+    scope: Scope<'_, '_>,
+    name: &str,
+    table: &Table<'_, '_>,
+    around: Around<'_>,
+) -> Option<Stage> {
+    let hooks = hooks(scope, table);
+    let when = guard(scope, table, "when", Join::All, &hooks);
+    let unless = guard(scope, table, "unless", Join::Any, &hooks);
+    let grants = grants(scope, table, around.permissions);
+    let action = action::read(scope, table, &hooks, &grants);
+    let mode = table.choice("mode", &MODES).unwrap_or(Mode::Enforce);
+    let is_guest = table.has("script") || table.has("plugin");
+    let is_log = table.has("log");
+    if !is_guest {
+        let only_guests = [
+            "fuel",
+            "memory",
+            "deadline",
+            "max_input",
+            "max_output",
+            "on_failure",
+        ];
+        let only_these = only_guests
+            .into_iter()
+            .chain((!is_log).then_some("permissions"));
+        for key in only_these.filter(|key| table.has(key)) {
+            let message = format!("`{key}` has no effect: this stage asks no script and no plugin");
+            scope
+                .reading
+                .error(code::NO_EFFECT, table.key_at(key), message);
+        }
+    }
+    let plugin = match &action {
+        Some(Action::Plugin(id)) => scope.words.names(&super::keys::PLUGIN).nth(*id),
+        _ => None,
+    };
+    let plugin = around
+        .plugins
+        .iter()
+        .find(|known| Some(&*known.name) == plugin);
+    let limits = match plugin {
+        Some(plugin) => guest::limits(table, plugin.limits, &format!("plugin `{}`", plugin.name)),
+        None => guest::limits(table, around.ceilings.limits, "`[sandbox]`"),
+    };
+    let on_failure = on_failure(table, &hooks, around.ceilings.on_failure);
+    Some(Stage {
+        name: name.into(),
+        hooks,
+        when,
+        unless,
+        action: action?,
+        grants,
+        limits,
+        state: plugin.map_or(State::Fresh, |plugin| plugin.state),
+        on_failure,
+        mode,
+        place: scope.reading.place(table.at),
+    })
+}
+
+fn hooks(scope: Scope<'_, '_>, table: &Table<'_, '_>) -> Vec<Hook> {
+    let mut hooks = Vec::new();
+    for spot in table.texts("hook") {
+        match scope
+            .reading
+            .one_of(&spot, "hook", Hook::all().map(Hook::name), Hook::parse)
+        {
+            Some(hook) if hooks.contains(&hook) => scope.listed_twice(&spot),
+            Some(hook) => hooks.push(hook),
+            None => (),
+        }
+    }
+    hooks
+}
+
+fn guard(
+    scope: Scope<'_, '_>,
+    table: &Table<'_, '_>,
+    key: &'static str,
+    join: Join,
+    hooks: &[Hook],
+) -> Predicate {
+    let Some(inner) = table.table(key, &MATCHERS) else {
+        return Predicate::empty(join);
+    };
+    let predicate = predicate::read(scope, &inner, join, hooks);
+    if inner.is_empty() {
+        table.reading.error(
+            code::EMPTY,
+            inner.at,
+            format!("`{key}` is empty; leave it out"),
+        );
+    }
+    inner.finish();
+    predicate
+}
+
+fn grants(scope: Scope<'_, '_>, table: &Table<'_, '_>, permissions: &[Grants]) -> Grants {
+    let named = scope.one(table, "permissions", &PERMISSIONS);
+    let name = named.and_then(|id| scope.words.names(&PERMISSIONS).nth(id));
+    let found = permissions
+        .iter()
+        .find(|grants| Some(&*grants.name) == name);
+    found.cloned().unwrap_or_else(Grants::standard)
+}
+
+/// `open` is refused where a stage guards who may log in and what may run; there even the default of `[sandbox]` is closed.
+fn on_failure(table: &Table<'_, '_>, hooks: &[Hook], by_default: OnFailure) -> OnFailure {
+    let guards = hooks
+        .iter()
+        .find(|hook| matches!(hook, Hook::Authenticate | Hook::Authorize));
+    let Some(written) = table.choice("on_failure", &OnFailure::NAMES) else {
+        return if guards.is_some() {
+            OnFailure::Closed
+        } else {
+            by_default
+        };
+    };
+    if let (OnFailure::Open, Some(hook)) = (written, guards) {
+        let message = format!(
+            "`on_failure = \"open\"` is refused at `{hook}`: a guard that fails must say no"
+        );
+        let found = Diagnostic::error(code::OPEN_REFUSED, table.value_at("on_failure"), message);
+        table.reading.add(found.label("remove it"));
+    }
+    written
+}
+
+impl Stage {
+    /// The polarity of `when` and of `unless`. What matches `when` is acted on, what matches `unless` is spared.
+    #[must_use]
+    pub fn polarities(&self) -> (Polarity, Polarity) {
+        let when = match self.action {
+            Action::Allow | Action::Route { .. } => Polarity::All,
+            _ => Polarity::Any,
+        };
+        (when, when.opposite())
+    }
+
+    /// Whether it is asked.
+    #[must_use]
+    pub fn applies(&self, input: &Input<'_>) -> bool {
+        let (when, unless) = self.polarities();
+        self.when.matches(input, when) && !self.unless.matches(input, unless)
+    }
+
+    pub(super) fn write(&self, canonical: &mut Canonical, names: Names<'_>, plugins: &[Plugin]) {
+        let Self {
+            name,
+            hooks,
+            when,
+            unless,
+            action,
+            grants,
+            limits,
+            state,
+            on_failure,
+            mode,
+            place: _,
+        } = self;
+        let mut section = canonical.section("stage", name);
+        let mut hooks: Vec<&str> = hooks.iter().map(|hook| hook.name()).collect();
+        hooks.sort_unstable();
+        section.list("hooks", &hooks);
+        for (guard, predicate) in [("when", when), ("unless", unless)] {
+            for (key, wanted) in predicate.canonical() {
+                section.text(&format!("{guard}.{key:?}"), wanted);
+            }
+        }
+        section.text(action.name(), &action.canonical(names, plugins));
+        section.debug("mode", mode);
+        if matches!(action, Action::Script(_) | Action::Plugin(_)) {
+            // The permissions' name is only a name; what they grant is what counts.
+            let Grants {
+                name: _,
+                see,
+                call,
+                kv,
+            } = grants;
+            section.debug("see", see);
+            section.debug("call", call);
+            section.debug("kv", kv);
+            section.limits(limits);
+            section.debug("state", state);
+            section.debug("on_failure", on_failure);
+        }
+    }
+}

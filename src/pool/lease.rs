@@ -1,0 +1,386 @@
+//! One pool of server connections to one node, database and user: who gets one, in which order, and what becomes of it
+//! afterwards. At no moment are there more than the plan's size.
+
+use super::connect::ConnectError;
+use super::connect::Connected;
+use super::connect::connect;
+use super::connection::ServerConnection;
+use super::plan::Plan;
+use super::registry::PoolKey;
+use crate::client_facing::ClientFacing;
+use crate::routing::Health;
+use crate::sqlstate::SqlState;
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::ops::Deref;
+use std::ops::DerefMut;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// Pause between attempts to reach a node that is away.
+const RETRY_MIN: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(1);
+
+/// Server connections to one node for one database and user.
+#[derive(Debug)]
+pub struct Pool {
+    /// Which.
+    pub key: PoolKey,
+    /// Figures since the process started.
+    pub stats: PoolStats,
+    /// Whether the node can be asked now.
+    pub health: Arc<Health>,
+    state: Mutex<State>,
+    started: Instant,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    idle: Vec<Box<ServerConnection>>,
+    waiters: VecDeque<oneshot::Sender<Grant>>,
+    /// Connections that exist or are being made.
+    total: usize,
+}
+
+/// What a waiter is handed. Dropped unreceived, either gives its place to the next who waits.
+#[derive(Debug)]
+enum Grant {
+    Connection(Lease),
+    /// The right to make one.
+    Slot(Slot),
+}
+
+/// Figures of one pool.
+#[derive(Debug, Default)]
+pub struct PoolStats {
+    /// Transactions ended.
+    pub transactions: AtomicU64,
+    /// Statements ended.
+    pub statements: AtomicU64,
+    /// Bytes received from clients for this pool.
+    pub received: AtomicU64,
+    /// Bytes sent to clients from this pool.
+    pub sent: AtomicU64,
+    /// Microseconds statements took on the node.
+    pub statement_us: AtomicU64,
+    /// Microseconds clients waited for a connection.
+    pub wait_us: AtomicU64,
+}
+
+/// How many of each there are now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolCounts {
+    /// Leased, or being made.
+    pub active: usize,
+    /// Free.
+    pub idle: usize,
+    /// Clients that wait.
+    pub waiting: usize,
+}
+
+/// Why no server connection could be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// All were busy for as long as the policy lets a client wait.
+    #[error("no server connection of pool {pool} became free within {waited:?}")]
+    Busy {
+        /// The pool's name.
+        pool: Arc<str>,
+        /// How long.
+        waited: Duration,
+    },
+    /// The node could not be reached, or did not let us in.
+    #[error("no server connection of pool {pool} could be made")]
+    Connect {
+        /// The pool's name.
+        pool: Arc<str>,
+        /// Why.
+        #[source]
+        source: ConnectError,
+    },
+}
+
+impl ClientFacing for LeaseError {
+    fn sqlstate(&self) -> SqlState {
+        match self {
+            Self::Busy { .. } => SqlState::TOO_MANY_CONNECTIONS,
+            Self::Connect { source, .. } => source.sqlstate(),
+        }
+    }
+
+    fn client_message(&self) -> Cow<'static, str> {
+        match self {
+            Self::Busy { pool, .. } => format!("no server connection of pool \"{pool}\" became free in time").into(),
+            Self::Connect { pool, source } => format!("pool \"{pool}\": {}", source.client_message()).into(),
+        }
+    }
+}
+
+impl Pool {
+    pub(super) fn new(key: PoolKey, health: Arc<Health>, started: Instant) -> Self {
+        Self { key, stats: PoolStats::default(), health, state: Mutex::default(), started }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many connections there are, and how many clients wait.
+    #[must_use]
+    pub fn counts(&self) -> PoolCounts {
+        let state = self.state();
+        let idle = state.idle.len();
+        PoolCounts { active: state.total - idle, idle, waiting: state.waiters.len() }
+    }
+
+    /// A free connection, if there is one and nobody waits before us. Does not wait.
+    #[must_use]
+    pub fn try_lease(self: &Arc<Self>, plan: &Plan) -> Option<Lease> {
+        loop {
+            let mut connection = self.state().idle.pop()?;
+            if connection.fits(plan) && connection.is_quiet() {
+                return Some(Lease::new(self, connection));
+            }
+            self.discard(connection);
+        }
+    }
+
+    /// A connection: a free one, a new one, or the next that returns, in the order of asking. Cancel safe.
+    ///
+    /// # Errors
+    /// After `plan.wait`, or at once when the node refuses our login.
+    pub async fn lease(self: &Arc<Self>, plan: &Plan) -> Result<Lease, LeaseError> {
+        if let Some(lease) = self.try_lease(plan) {
+            return Ok(lease);
+        }
+        let asked = Instant::now();
+        let deadline = asked + plan.wait;
+        let result = self.wait_for(plan, deadline).await;
+        self.stats.wait_us.fetch_add(micros(asked.elapsed()), Relaxed);
+        result
+    }
+
+    /// A place for a connection that the caller makes itself, in the order of asking. Cancel safe.
+    ///
+    /// # Errors
+    /// After `plan.wait`.
+    pub async fn reserve(self: &Arc<Self>, plan: &Plan) -> Result<Reservation, LeaseError> {
+        let deadline = Instant::now() + plan.wait;
+        loop {
+            let receiver = match self.enter(plan) {
+                Entered::Slot(slot) => return Ok(Reservation { slot }),
+                Entered::Wait(receiver) => receiver,
+            };
+            match tokio::time::timeout_at(deadline, receiver).await {
+                Ok(Ok(Grant::Slot(slot))) => return Ok(Reservation { slot }),
+                Ok(_) => (), // a connection that is somebody else's: closed, its place is free
+                Err(_) => return Err(LeaseError::Busy { pool: Arc::clone(&self.key.pool), waited: plan.wait }),
+            }
+        }
+    }
+
+    async fn wait_for(self: &Arc<Self>, plan: &Plan, deadline: Instant) -> Result<Lease, LeaseError> {
+        loop {
+            let mut receiver = match self.enter(plan) {
+                Entered::Slot(slot) => return self.make(plan, deadline, slot).await,
+                Entered::Wait(receiver) => receiver,
+            };
+            let grant = match tokio::time::timeout_at(deadline, &mut receiver).await {
+                Ok(grant) => grant.ok(),
+                Err(_) => match receiver.try_recv() {
+                    Ok(grant) => Some(grant),
+                    Err(_) => return Err(LeaseError::Busy { pool: Arc::clone(&self.key.pool), waited: plan.wait }),
+                },
+            };
+            match grant {
+                Some(Grant::Connection(lease)) if lease.fits(plan) => return Ok(lease),
+                Some(Grant::Slot(slot)) => return self.make(plan, deadline, slot).await,
+                Some(Grant::Connection(_)) | None => (), // not the right one any more: its place is free, ask again
+            }
+        }
+    }
+
+    /// Takes a slot for a new connection, or a place in the queue.
+    fn enter(self: &Arc<Self>, plan: &Plan) -> Entered {
+        let mut state = self.state();
+        if state.total < plan.size {
+            state.total += 1;
+            return Entered::Slot(Slot { pool: Arc::clone(self), used: false });
+        }
+        let (sender, receiver) = oneshot::channel();
+        state.waiters.push_back(sender);
+        Entered::Wait(receiver)
+    }
+
+    /// Makes a connection; a node that is away is tried again until the deadline.
+    async fn make(self: &Arc<Self>, plan: &Plan, deadline: Instant, mut slot: Slot) -> Result<Lease, LeaseError> {
+        let mut pause = RETRY_MIN;
+        loop {
+            let error = match connect(&plan.target, &plan.login, &plan.database).await {
+                Ok(connected) => {
+                    self.health.succeeded();
+                    let connection = Box::new(ServerConnection::new(connected, plan));
+                    slot.used = true; // the connection stands for it now
+                    return Ok(Lease::new(self, connection));
+                }
+                Err(error) => error,
+            };
+            tracing::warn!(pool = %self.key.pool, node = %self.key.node, %error, "server connection failed");
+            if error.is_temporary() {
+                self.health.failed(self.started.elapsed());
+            }
+            if !error.is_temporary() || deadline < Instant::now() + pause {
+                return Err(LeaseError::Connect { pool: Arc::clone(&self.key.pool), source: error });
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RETRY_MAX);
+        }
+    }
+
+    /// A clean connection comes back: to the first who waits, or to the free ones.
+    fn give_back(&self, mut lease: Lease) {
+        lease.touch();
+        let mut state = self.state();
+        while let Some(waiter) = state.waiters.pop_front() {
+            match waiter.send(Grant::Connection(lease)) {
+                Ok(()) | Err(Grant::Slot(_)) => return,
+                Err(Grant::Connection(back)) => lease = back, // that client has gone
+            }
+        }
+        state.idle.extend(lease.connection.take());
+    }
+
+    /// A connection, or the attempt to make one, is over: its place goes to the first who waits.
+    fn free_slot(self: &Arc<Self>) {
+        let mut slot = Slot { pool: Arc::clone(self), used: false };
+        let mut state = self.state();
+        while let Some(waiter) = state.waiters.pop_front() {
+            match waiter.send(Grant::Slot(slot)) {
+                Ok(()) | Err(Grant::Connection(_)) => return,
+                Err(Grant::Slot(back)) => slot = back,
+            }
+        }
+        slot.used = true;
+        state.total -= 1;
+    }
+
+    fn discard(self: &Arc<Self>, connection: Box<ServerConnection>) {
+        connection.close();
+        self.free_slot();
+    }
+
+    /// Closes free connections that are too old, idle for too long, or dead.
+    pub fn sweep(self: &Arc<Self>) {
+        let now = Instant::now();
+        let old: Vec<_> = {
+            let mut state = self.state();
+            state.idle.extract_if(.., |connection| connection.is_over(now) || !connection.is_quiet()).collect()
+        };
+        for connection in old {
+            self.discard(connection);
+        }
+    }
+
+    /// What each free connection is, for `SHOW SERVERS`.
+    #[must_use]
+    pub fn idle_ages(&self) -> Vec<Duration> {
+        self.state().idle.iter().map(|connection| connection.age()).collect()
+    }
+}
+
+enum Entered {
+    Slot(Slot),
+    Wait(oneshot::Receiver<Grant>),
+}
+
+/// The right to make one connection; returned when dropped unused.
+#[derive(Debug)]
+struct Slot {
+    pool: Arc<Pool>,
+    used: bool,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if !self.used {
+            self.pool.free_slot();
+        }
+    }
+}
+
+/// A place in a pool for a connection that is being made; free again when dropped.
+#[must_use]
+#[derive(Debug)]
+pub struct Reservation {
+    slot: Slot,
+}
+
+impl Reservation {
+    /// Puts the connection into its place.
+    pub fn fill(mut self, connected: Connected, plan: &Plan) -> Lease {
+        self.slot.used = true;
+        Lease::new(&self.slot.pool, Box::new(ServerConnection::new(connected, plan)))
+    }
+}
+
+/// One borrowed server connection. Dropped without [`Lease::give_back`], the connection is closed: what a half-done
+/// statement leaves behind is nobody's.
+#[must_use]
+#[derive(Debug)]
+pub struct Lease {
+    connection: Option<Box<ServerConnection>>,
+    pool: Arc<Pool>,
+}
+
+impl Lease {
+    fn new(pool: &Arc<Pool>, connection: Box<ServerConnection>) -> Self {
+        Self { connection: Some(connection), pool: Arc::clone(pool) }
+    }
+
+    /// The pool it came from.
+    #[must_use]
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// Returns the connection for the next client. It must be idle and clean.
+    pub fn give_back(self) {
+        let pool = Arc::clone(&self.pool);
+        pool.give_back(self);
+    }
+}
+
+impl Deref for Lease {
+    type Target = ServerConnection;
+
+    #[expect(clippy::expect_used, reason = "the connection is taken only by give_back and drop, which consume the lease")]
+    fn deref(&self) -> &ServerConnection {
+        self.connection.as_ref().expect("a lease holds its connection until it ends")
+    }
+}
+
+impl DerefMut for Lease {
+    #[expect(clippy::expect_used, reason = "the connection is taken only by give_back and drop, which consume the lease")]
+    fn deref_mut(&mut self) -> &mut ServerConnection {
+        self.connection.as_mut().expect("a lease holds its connection until it ends")
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.pool.discard(connection);
+        }
+    }
+}
+
+pub(super) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,141 @@
+//! The one face of a loaded guest, whatever its engine, and what loading one needs and says.
+//! Owns no engine; the pipeline knows only this.
+
+use super::Fault;
+use super::Grants;
+use super::Limits;
+use super::Services;
+use crate::hook::Answer;
+use crate::hook::Hook;
+use crate::hook::Input;
+use crate::statement::Needs;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What of one call the next one may find.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum State {
+    /// Nothing.
+    #[default]
+    Fresh,
+    /// Whatever the instance kept; which instance is asked is not said.
+    Kept,
+}
+
+/// A guest's answer and what it cost.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Reply {
+    /// The answer; legal at the hook it was asked for.
+    pub answer: Answer,
+    /// Fuel used.
+    pub fuel: u64,
+}
+
+/// A guest's failure and what it cost.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failed {
+    /// How it failed.
+    pub fault: Fault,
+    /// Fuel used.
+    pub fuel: u64,
+}
+
+/// One loaded guest.
+pub trait Guest: Send + Sync {
+    /// What has to be found out about a statement before this guest is asked: facts that were not looked for read as empty.
+    fn needs(&self) -> Needs;
+
+    /// Asks it once, within its limits. The answer has been checked against [`Hook::accepts`].
+    ///
+    /// # Errors
+    /// Whatever the guest did wrong; see [`Fault`]. Its instance is gone then.
+    fn call(&self, input: &Input<'_>, services: &Arc<dyn Services>) -> Result<Reply, Failed>;
+}
+
+/// What the policy says about a guest.
+#[derive(Clone, Debug)]
+pub struct GuestSpec {
+    /// The stage's name.
+    pub stage: Arc<str>,
+    /// The hooks it will be asked at.
+    pub hooks: Vec<Hook>,
+    /// What it may see and call.
+    pub grants: Grants,
+    /// What it may use.
+    pub limits: Limits,
+    /// What it keeps.
+    pub state: State,
+    /// Its configuration.
+    pub config: Option<serde_json::Value>,
+}
+
+/// One reason why a guest cannot be loaded.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct LoadError {
+    /// The diagnostic's code.
+    pub code: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// Where, in bytes of the script's text.
+    pub span: Option<Range<usize>>,
+}
+
+impl LoadError {
+    pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            help: None,
+            span: None,
+        }
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub(crate) fn at(mut self, span: Range<usize>) -> Self {
+        self.span = Some(span);
+        self
+    }
+}
+
+/// Codes of load errors. A code never changes its meaning.
+pub(crate) mod code {
+    /// The script cannot be parsed.
+    pub(crate) const SYNTAX: &str = "P0401";
+    /// No such function.
+    pub(crate) const UNKNOWN_FUNCTION: &str = "P0402";
+    /// No such variable.
+    pub(crate) const UNKNOWN_VARIABLE: &str = "P0403";
+    /// No such field.
+    pub(crate) const UNKNOWN_FIELD: &str = "P0404";
+    /// The field exists, but `see` does not grant it.
+    pub(crate) const FIELD_NOT_GRANTED: &str = "P0405";
+    /// A name of ours is defined again.
+    pub(crate) const RESERVED_NAME: &str = "P0406";
+    /// The verdict is legal at none of the stage's hooks.
+    pub(crate) const ILLEGAL_VERDICT: &str = "P0407";
+    /// The field does not exist at any of the stage's hooks.
+    pub(crate) const FIELD_NOT_HERE: &str = "P0408";
+    /// The call exists, but `call` does not grant it.
+    pub(crate) const CALL_NOT_GRANTED: &str = "P0412";
+    /// Not a module, or not one that may be loaded.
+    pub(crate) const INVALID_MODULE: &str = "P0420";
+    /// Module or script text too large.
+    pub(crate) const TOO_LARGE: &str = "P0421";
+    /// The module declares more memory or table entries than it may have.
+    pub(crate) const MEMORY_ABOVE_LIMIT: &str = "P0422";
+    /// An export that the ABI or a hook needs is missing.
+    pub(crate) const MISSING_EXPORT: &str = "P0423";
+    /// An import or export has another type than the ABI says.
+    pub(crate) const WRONG_SIGNATURE: &str = "P0424";
+    /// No such host function.
+    pub(crate) const UNKNOWN_IMPORT: &str = "P0425";
+    /// The module's start function fails.
+    pub(crate) const START_FAILED: &str = "P0426";
+}

@@ -1,0 +1,43 @@
+//! Runs one guest: a WASM module or a Rhai script, under one set of permissions, limits and host functions.
+//! Owns no policy and no pipeline: it never learns why a guest is asked or what follows from the answer.
+//!
+//! `host` is the one table of host functions and the one gate in front of them. The engines (`wasm`, `script`) convert
+//! arguments and results; they decide nothing.
+
+mod fault;
+mod guest;
+mod host;
+mod limits;
+mod meter;
+mod permission;
+mod script;
+mod services;
+mod store;
+mod suggest;
+mod turn;
+mod wasm;
+
+#[cfg(test)]
+mod tests;
+
+pub use fault::Fault;
+pub use guest::Failed;
+pub use guest::Guest;
+pub use guest::GuestSpec;
+pub use guest::LoadError;
+pub use guest::Reply;
+pub use guest::State;
+pub use host::HostFunction;
+pub use limits::Limits;
+pub use permission::Call;
+pub use permission::Grants;
+pub use permission::KvGrant;
+pub use permission::See;
+pub use script::load_script;
+pub use services::Level;
+pub use services::MetricOp;
+pub use services::Services;
+pub use store::Quota;
+pub use store::Store;
+pub use store::StoreError;
+pub use wasm::load_wasm;

@@ -1,0 +1,194 @@
+//! Rhai guests: loading, and one call. Owns no host function (`functions` converts for `host`) and no permission.
+
+mod builtin;
+mod check;
+mod current;
+mod functions;
+mod memory;
+mod place;
+mod variables;
+mod verdict;
+
+use super::Failed;
+use super::Fault;
+use super::Guest;
+use super::GuestSpec;
+use super::LoadError;
+use super::Reply;
+use super::Services;
+use super::guest::code;
+use super::turn::Pool;
+use super::turn::Profile;
+use super::turn::Turn;
+use crate::hook::Answer;
+use crate::hook::Input;
+use crate::statement::Needs;
+use rhai::AST;
+use rhai::Dynamic;
+use rhai::Engine;
+use rhai::EvalAltResult;
+use rhai::OptimizationLevel;
+use rhai::Scope;
+use rhai::packages::ArithmeticPackage;
+use rhai::packages::BasicArrayPackage;
+use rhai::packages::BasicIteratorPackage;
+use rhai::packages::BasicMapPackage;
+use rhai::packages::BasicMathPackage;
+use rhai::packages::BasicStringPackage;
+use rhai::packages::LogicPackage;
+use rhai::packages::MoreStringPackage;
+use rhai::packages::Package;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::sync::Arc;
+
+/// Symbols a script cannot use: they would make code out of data, or reach for files.
+const DISABLED: [&str; 3] = ["eval", "import", "export"];
+
+/// A loaded script. It keeps nothing: both states are the same to it.
+struct ScriptGuest {
+    profile: Arc<Profile>,
+    engine: Engine,
+    ast: AST,
+    turns: Pool<Turn>,
+}
+
+/// Loads a script: parses it, and compares what it names with what exists and what it is granted.
+///
+/// # Errors
+/// Every reason at once, each with its place; of syntax errors the first.
+pub fn load_script(text: &str, spec: GuestSpec) -> Result<Box<dyn Guest>, Vec<LoadError>> {
+    if spec.limits.script_bytes_max < text.len() {
+        let message = format!(
+            "script of {} bytes, over the limit of {}",
+            text.len(),
+            spec.limits.script_bytes_max
+        );
+        return Err(vec![LoadError::new(code::TOO_LARGE, message)]);
+    }
+    let granted = spec.grants.fields();
+    let mut engine = engine(&spec);
+    variables::register(&mut engine, granted, &spec);
+    verdict::register(&mut engine);
+    functions::register(&mut engine, spec.limits.memory_bytes_max);
+    // Unoptimized first: code that can never run is still code that is written wrongly.
+    engine.set_optimization_level(OptimizationLevel::None);
+    let ast = engine
+        .compile(text)
+        .map_err(|error| vec![place::syntax_error(text, &error)])?;
+    let review = check::review(&ast, text, &spec);
+    if !review.errors.is_empty() {
+        return Err(review.errors);
+    }
+    variables::resolve(
+        &mut engine,
+        review.grows.then_some(spec.limits.memory_bytes_max),
+    );
+    engine.set_optimization_level(OptimizationLevel::Simple);
+    let ast = engine
+        .compile(text)
+        .map_err(|error| vec![place::syntax_error(text, &error)])?;
+    let kept_max = spec.limits.instances_kept_max;
+    let mut profile = Profile::new(spec);
+    profile.fields = granted.and(review.used);
+    Ok(Box::new(ScriptGuest {
+        profile: Arc::new(profile),
+        engine,
+        ast,
+        turns: Pool::new(kept_max),
+    }))
+}
+
+fn engine(spec: &GuestSpec) -> Engine {
+    let limits = &spec.limits;
+    let mut engine = Engine::new_raw();
+    for module in [
+        ArithmeticPackage::new().as_shared_module(),
+        LogicPackage::new().as_shared_module(),
+        BasicMathPackage::new().as_shared_module(),
+        BasicStringPackage::new().as_shared_module(),
+        MoreStringPackage::new().as_shared_module(),
+        BasicIteratorPackage::new().as_shared_module(),
+        BasicArrayPackage::new().as_shared_module(),
+        BasicMapPackage::new().as_shared_module(),
+    ] {
+        engine.register_global_module(module);
+    }
+    for symbol in DISABLED {
+        engine.disable_symbol(symbol);
+    }
+    engine
+        .set_max_call_levels(limits.script_call_depth_max)
+        .set_max_expr_depths(limits.script_expr_depth_max, limits.script_expr_depth_max)
+        .set_max_functions(limits.script_functions_max)
+        .set_max_variables(limits.script_variables_max)
+        .set_max_string_size(limits.script_string_bytes_max)
+        .set_max_array_size(limits.script_array_items_max)
+        .set_max_map_size(limits.script_map_items_max)
+        .set_max_modules(0)
+        .set_max_strings_interned(0)
+        .set_fail_on_invalid_map_property(true);
+    engine.on_progress(current::on_progress);
+    engine
+}
+
+impl ScriptGuest {
+    fn ask(&self, turn: Turn) -> (Turn, Result<Answer, Fault>) {
+        memory::reset();
+        let (turn, ended, fault) = current::run(turn, || {
+            // Rhai has a few `unreachable!`s; one reached must not take the session with it.
+            catch_unwind(AssertUnwindSafe(|| {
+                self.engine
+                    .eval_ast_with_scope::<Dynamic>(&mut Scope::new(), &self.ast)
+                    .map_err(|error| fault_of(*error))
+                    .and_then(verdict::answer)
+            }))
+        });
+        let result = match (fault, ended) {
+            (Some(fault), _) => Err(fault),
+            (None, Ok(result)) => result.and_then(|answer| turn.accept(answer)),
+            (None, Err(_)) => Err(Fault::Internal("the script engine panicked")),
+        };
+        (turn, result)
+    }
+}
+
+impl Guest for ScriptGuest {
+    fn needs(&self) -> Needs {
+        self.profile.needs()
+    }
+
+    fn call(&self, input: &Input<'_>, services: &Arc<dyn Services>) -> Result<Reply, Failed> {
+        let mut turn = self
+            .turns
+            .take()
+            .unwrap_or_else(|| Turn::new(&self.profile));
+        if let Err(fault) = turn.begin(input, services) {
+            turn.end();
+            self.turns.put(turn);
+            return Err(Failed { fault, fuel: 0 });
+        }
+        let (mut turn, result) = self.ask(turn);
+        let fuel = turn.meter.used();
+        turn.end();
+        self.turns.put(turn);
+        match result {
+            Ok(answer) => Ok(Reply { answer, fuel }),
+            Err(fault) => Err(Failed { fault, fuel }),
+        }
+    }
+}
+
+/// The fault an error that nothing caught amounts to.
+fn fault_of(error: EvalAltResult) -> Fault {
+    match error {
+        EvalAltResult::ErrorInFunctionCall(_, _, inner, _)
+        | EvalAltResult::ErrorInModule(_, inner, _) => fault_of(*inner),
+        EvalAltResult::ErrorTooManyOperations(_) => Fault::OutOfFuel,
+        EvalAltResult::ErrorStackOverflow(_) => Fault::StackOverflow,
+        EvalAltResult::ErrorDataTooLarge(..) | EvalAltResult::ErrorTooManyVariables(_) => {
+            Fault::OutOfMemory
+        }
+        other => Fault::trap(other.to_string()),
+    }
+}

@@ -1,0 +1,67 @@
+//! What a guest's calls reach outside of the sandbox: clock, randomness, stored values, log, metrics.
+//! Owns no implementation: the server has the real one, tests and `explain` have their own.
+
+use super::Store;
+use std::time::Duration;
+
+/// How loud a log line is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Level {
+    /// For its author.
+    Debug,
+    /// Worth knowing.
+    Info,
+    /// Worth a look.
+    Warn,
+    /// Worth waking someone.
+    Error,
+}
+
+impl Level {
+    /// The name in policies and scripts.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+
+    /// Reads a name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Debug, Self::Info, Self::Warn, Self::Error]
+            .into_iter()
+            .find(|level| level.name() == name)
+    }
+}
+
+/// What is done to a metric.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum MetricOp {
+    /// A counter goes up.
+    Add,
+    /// A gauge is set.
+    Set,
+    /// A histogram takes a value.
+    Observe,
+}
+
+/// The outside, as guests reach it. Shared and owned: an engine cannot borrow what lives on a caller's stack.
+/// An implementation must not own the guests that call it, since their idle instances keep a handle of it.
+pub trait Services: Send + Sync {
+    /// Microseconds since 1970.
+    fn unix_micros(&self) -> u64;
+    /// A clock that never goes back, for deadlines.
+    fn monotonic(&self) -> Duration;
+    /// Sixty-four random bits.
+    fn random(&self) -> u64;
+    /// Stored values.
+    fn store(&self) -> &Store;
+    /// A metric of that stage changes.
+    fn metric(&self, stage: &str, name: &str, op: MetricOp, value: f64);
+    /// A line for the log.
+    fn log(&self, stage: &str, level: Level, message: &str);
+}

@@ -1,0 +1,372 @@
+//! Values that guests keep between calls: one bounded map per namespace, each behind its own lock.
+//! Owns no clock (the time is an argument) and no permission (`host` asks for that).
+
+use dashmap::DashMap;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+
+/// Bytes of bookkeeping an entry is counted with, so that many tiny entries are not free.
+const ENTRY_OVERHEAD_BYTES: usize = 64;
+
+/// What a namespace may hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Quota {
+    /// Keys.
+    pub keys_max: usize,
+    /// Bytes of keys and values, with 64 bytes of bookkeeping for each entry.
+    pub bytes_max: usize,
+}
+
+/// Why a value was not stored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The namespace holds all it may.
+    #[error("the namespace is full")]
+    Full,
+    /// `add` met something that is not a number, or the sum does not fit.
+    #[error("not a number, or the sum is out of range")]
+    NotANumber,
+}
+
+#[derive(Debug)]
+struct Entry {
+    value: Arc<[u8]>,
+    /// Microseconds since 1970; `u64::MAX` for never.
+    expires: u64,
+}
+
+/// One namespace. Keys come from clients in the end, so the map hashes with a key of its own.
+#[derive(Debug)]
+struct Namespace {
+    entries: HashMap<Box<[u8]>, Entry>,
+    bytes: usize,
+    /// No entry expires before this: sweeping earlier finds nothing.
+    first_expiry: u64,
+}
+
+/// Stored values of all namespaces. Survives reloads.
+#[derive(Debug, Default)]
+pub struct Store {
+    namespaces: DashMap<Arc<str>, Arc<Mutex<Namespace>>>,
+}
+
+impl Store {
+    /// The value of a key.
+    #[must_use]
+    pub fn get(&self, namespace: &str, key: &[u8], now: u64) -> Option<Arc<[u8]>> {
+        let namespace = self.existing(namespace)?;
+        let mut namespace = lock(&namespace);
+        namespace
+            .live(key, now)
+            .map(|entry| Arc::clone(&entry.value))
+    }
+
+    /// Sets a value, for ever or for `ttl` microseconds.
+    ///
+    /// # Errors
+    /// When the namespace is full.
+    pub fn set(
+        &self,
+        namespace: &Arc<str>,
+        quota: Quota,
+        key: &[u8],
+        value: &[u8],
+        ttl: Option<u64>,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        let namespace = self.open(namespace);
+        lock(&namespace).put(quota, key, value, expiry(ttl, now), now)
+    }
+
+    /// Forgets a key; whether it was there.
+    pub fn delete(&self, namespace: &str, key: &[u8], now: u64) -> bool {
+        let Some(namespace) = self.existing(namespace) else {
+            return false;
+        };
+        let mut namespace = lock(&namespace);
+        namespace.live(key, now).is_some() && namespace.remove(key)
+    }
+
+    /// Adds to a number and returns the sum. A missing key counts as 0 and gets the `ttl`; an existing one keeps its own.
+    ///
+    /// # Errors
+    /// When the value is not a number, the sum does not fit, or the namespace is full.
+    pub fn add(
+        &self,
+        namespace: &Arc<str>,
+        quota: Quota,
+        key: &[u8],
+        delta: i64,
+        ttl: Option<u64>,
+        now: u64,
+    ) -> Result<i64, StoreError> {
+        let namespace = self.open(namespace);
+        let mut namespace = lock(&namespace);
+        let (old, expires) = match namespace.live(key, now) {
+            Some(entry) => {
+                let text = std::str::from_utf8(&entry.value).map_err(|_| StoreError::NotANumber)?;
+                (
+                    text.parse::<i64>().map_err(|_| StoreError::NotANumber)?,
+                    entry.expires,
+                )
+            }
+            None => (0, expiry(ttl, now)),
+        };
+        let sum = old.checked_add(delta).ok_or(StoreError::NotANumber)?;
+        namespace.put(quota, key, sum.to_string().as_bytes(), expires, now)?;
+        Ok(sum)
+    }
+
+    /// Sets a value if the old one is as expected (`None`: there is none); whether it did.
+    ///
+    /// # Errors
+    /// When the namespace is full.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one atomic step needs all of them, and each is a plain value"
+    )]
+    pub fn compare_and_swap(
+        &self,
+        namespace: &Arc<str>,
+        quota: Quota,
+        key: &[u8],
+        expected: Option<&[u8]>,
+        value: &[u8],
+        ttl: Option<u64>,
+        now: u64,
+    ) -> Result<bool, StoreError> {
+        let namespace = self.open(namespace);
+        let mut namespace = lock(&namespace);
+        if namespace.live(key, now).map(|entry| &*entry.value) != expected {
+            return Ok(false);
+        }
+        namespace.put(quota, key, value, expiry(ttl, now), now)?;
+        Ok(true)
+    }
+
+    /// Keys and bytes a namespace holds.
+    #[must_use]
+    pub fn usage(&self, namespace: &str) -> (usize, usize) {
+        self.existing(namespace).map_or((0, 0), |namespace| {
+            let namespace = lock(&namespace);
+            (namespace.entries.len(), namespace.bytes)
+        })
+    }
+
+    fn existing(&self, namespace: &str) -> Option<Arc<Mutex<Namespace>>> {
+        self.namespaces
+            .get(namespace)
+            .map(|found| Arc::clone(&found))
+    }
+
+    fn open(&self, namespace: &Arc<str>) -> Arc<Mutex<Namespace>> {
+        if let Some(found) = self.existing(namespace) {
+            return found;
+        }
+        Arc::clone(
+            &self
+                .namespaces
+                .entry(Arc::clone(namespace))
+                .or_insert_with(|| Arc::new(Mutex::new(Namespace::new()))),
+        )
+    }
+}
+
+/// No code of a guest runs under the lock, so a poisoned one is still consistent.
+fn lock(namespace: &Mutex<Namespace>) -> MutexGuard<'_, Namespace> {
+    namespace.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn expiry(ttl: Option<u64>, now: u64) -> u64 {
+    ttl.map_or(u64::MAX, |ttl| now.saturating_add(ttl))
+}
+
+fn weight(key: &[u8], value: &[u8]) -> usize {
+    key.len() + value.len() + ENTRY_OVERHEAD_BYTES
+}
+
+impl Namespace {
+    fn new() -> Self {
+        Self {
+            entries: HashMap::new(),
+            bytes: 0,
+            first_expiry: u64::MAX,
+        }
+    }
+
+    fn live(&mut self, key: &[u8], now: u64) -> Option<&Entry> {
+        if self.entries.get(key)?.expires <= now {
+            self.remove(key);
+            return None;
+        }
+        self.entries.get(key)
+    }
+
+    fn remove(&mut self, key: &[u8]) -> bool {
+        let Some(entry) = self.entries.remove(key) else {
+            return false;
+        };
+        self.bytes -= weight(key, &entry.value);
+        true
+    }
+
+    fn put(
+        &mut self,
+        quota: Quota,
+        key: &[u8],
+        value: &[u8],
+        expires: u64,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        if !self.fits(quota, key, value) {
+            self.sweep(now);
+            if !self.fits(quota, key, value) {
+                return Err(StoreError::Full);
+            }
+        }
+        self.remove(key);
+        self.bytes += weight(key, value);
+        self.first_expiry = self.first_expiry.min(expires);
+        self.entries.insert(
+            key.into(),
+            Entry {
+                value: value.into(),
+                expires,
+            },
+        );
+        Ok(())
+    }
+
+    fn fits(&self, quota: Quota, key: &[u8], value: &[u8]) -> bool {
+        let (keys, bytes) = match self.entries.get(key) {
+            Some(old) => (self.entries.len(), self.bytes - weight(key, &old.value)),
+            None => (self.entries.len() + 1, self.bytes),
+        };
+        keys <= quota.keys_max && bytes.saturating_add(weight(key, value)) <= quota.bytes_max
+    }
+
+    fn sweep(&mut self, now: u64) {
+        if now < self.first_expiry {
+            return;
+        }
+        let mut bytes = 0;
+        let mut first_expiry = u64::MAX;
+        self.entries.retain(|key, entry| {
+            let keep = now < entry.expires;
+            if keep {
+                bytes += weight(key, &entry.value);
+                first_expiry = first_expiry.min(entry.expires);
+            }
+            keep
+        });
+        self.bytes = bytes;
+        self.first_expiry = first_expiry;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUOTA: Quota = Quota {
+        keys_max: 3,
+        bytes_max: 400,
+    };
+
+    fn namespace() -> Arc<str> {
+        Arc::from("n")
+    }
+
+    #[test]
+    fn values_end_with_their_ttl() {
+        let (store, n) = (Store::default(), namespace());
+        store.set(&n, QUOTA, b"a", b"1", Some(10), 100).unwrap();
+        assert_eq!(store.get("n", b"a", 109).as_deref(), Some(&b"1"[..]));
+        assert_eq!(store.get("n", b"a", 110), None);
+        assert_eq!(store.usage("n"), (0, 0));
+    }
+
+    #[test]
+    fn a_namespace_is_bounded_by_keys_and_by_bytes() {
+        let (store, n) = (Store::default(), namespace());
+        for key in [b"a", b"b", b"c"] {
+            store.set(&n, QUOTA, key, b"1", None, 0).unwrap();
+        }
+        assert_eq!(
+            store.set(&n, QUOTA, b"d", b"1", None, 0),
+            Err(StoreError::Full)
+        );
+        store.set(&n, QUOTA, b"a", b"2", None, 0).unwrap();
+        assert_eq!(
+            store.set(&n, QUOTA, b"a", &[0; 400], None, 0),
+            Err(StoreError::Full)
+        );
+        assert_eq!(
+            store.get("n", b"a", 0).as_deref(),
+            Some(&b"2"[..]),
+            "a refused write leaves the old value"
+        );
+        assert!(store.delete("n", b"b", 0));
+        assert!(!store.delete("n", b"b", 0));
+        store.set(&n, QUOTA, b"d", b"1", None, 0).unwrap();
+    }
+
+    #[test]
+    fn a_full_namespace_makes_room_from_what_has_expired() {
+        let (store, n) = (Store::default(), namespace());
+        for key in [b"a", b"b", b"c"] {
+            store.set(&n, QUOTA, key, b"1", Some(10), 0).unwrap();
+        }
+        assert_eq!(
+            store.set(&n, QUOTA, b"d", b"1", None, 9),
+            Err(StoreError::Full)
+        );
+        store.set(&n, QUOTA, b"d", b"1", None, 10).unwrap();
+        assert_eq!(store.usage("n").0, 1);
+    }
+
+    #[test]
+    fn add_keeps_the_window_of_its_first_call() {
+        let (store, n) = (Store::default(), namespace());
+        assert_eq!(store.add(&n, QUOTA, b"a", 2, Some(10), 0), Ok(2));
+        assert_eq!(store.add(&n, QUOTA, b"a", 3, Some(10), 9), Ok(5));
+        assert_eq!(store.add(&n, QUOTA, b"a", 1, Some(10), 10), Ok(1));
+        store.set(&n, QUOTA, b"a", b"x", None, 11).unwrap();
+        assert_eq!(
+            store.add(&n, QUOTA, b"a", 1, None, 11),
+            Err(StoreError::NotANumber)
+        );
+        store
+            .set(&n, QUOTA, b"a", i64::MAX.to_string().as_bytes(), None, 11)
+            .unwrap();
+        assert_eq!(
+            store.add(&n, QUOTA, b"a", 1, None, 11),
+            Err(StoreError::NotANumber)
+        );
+    }
+
+    #[test]
+    fn a_swap_happens_only_on_the_expected_value() {
+        let (store, n) = (Store::default(), namespace());
+        assert_eq!(
+            store.compare_and_swap(&n, QUOTA, b"a", Some(b"1"), b"2", None, 0),
+            Ok(false)
+        );
+        assert_eq!(
+            store.compare_and_swap(&n, QUOTA, b"a", None, b"1", None, 0),
+            Ok(true)
+        );
+        assert_eq!(
+            store.compare_and_swap(&n, QUOTA, b"a", None, b"2", None, 0),
+            Ok(false)
+        );
+        assert_eq!(
+            store.compare_and_swap(&n, QUOTA, b"a", Some(b"1"), b"2", None, 0),
+            Ok(true)
+        );
+        assert_eq!(store.get("other", b"a", 0), None);
+    }
+}

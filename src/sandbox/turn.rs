@@ -1,0 +1,237 @@
+//! One call of one guest as the host sees it: what it was told, what it may do, what it has left.
+//! Owns no engine; both engines keep a `Turn` beside their instance and hand it to the gate in `host`.
+
+use super::Fault;
+use super::Grants;
+use super::GuestSpec;
+use super::Level;
+use super::Limits;
+use super::Quota;
+use super::Services;
+use super::host::printable;
+use super::meter::Meter;
+use super::permission::Call;
+use crate::hook::Answer;
+use crate::hook::Hook;
+use crate::hook::Input;
+use crate::hook::abi::Field;
+use crate::hook::abi::Fields;
+use crate::hook::abi::Frame;
+use crate::statement::Needs;
+use serde_json::Value;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+/// What all calls of one guest have in common.
+#[derive(Debug)]
+pub(crate) struct Profile {
+    pub(crate) stage: Arc<str>,
+    pub(crate) hooks: Vec<Hook>,
+    pub(crate) grants: Grants,
+    pub(crate) limits: Limits,
+    /// The fields it is told: those granted, and of a script those it uses.
+    pub(crate) fields: Fields,
+    pub(crate) config: Value,
+}
+
+impl Profile {
+    pub(crate) fn new(spec: GuestSpec) -> Self {
+        let fields = spec.grants.fields();
+        Self {
+            stage: spec.stage,
+            hooks: spec.hooks,
+            grants: spec.grants,
+            limits: spec.limits,
+            fields,
+            config: spec.config.unwrap_or(Value::Null),
+        }
+    }
+
+    /// What the fields it is told have to be made from.
+    pub(crate) fn needs(&self) -> Needs {
+        let any = |fields: &[Field]| fields.iter().any(|field| self.fields.contains(*field));
+        Needs {
+            normalized: any(&[Field::Normalized]),
+            parse: any(&[
+                Field::Tables,
+                Field::Functions,
+                Field::Columns,
+                Field::HasWhere,
+                Field::HasLimit,
+                Field::HasCte,
+            ]),
+        }
+    }
+}
+
+/// One call.
+pub(crate) struct Turn {
+    profile: Arc<Profile>,
+    pub(crate) frame: Frame,
+    pub(crate) meter: Meter,
+    pub(crate) hook: Hook,
+    /// Kept from call to call, so that a call does not touch a counter that all workers share.
+    services: Option<Arc<dyn Services>>,
+    open: bool,
+    log_lines: u32,
+}
+
+impl Turn {
+    pub(crate) fn new(profile: &Arc<Profile>) -> Self {
+        Self {
+            profile: Arc::clone(profile),
+            frame: Frame::default(),
+            meter: Meter::new(profile.limits.fuel, profile.limits.deadline),
+            hook: Hook::Custom,
+            services: None,
+            open: false,
+            log_lines: 0,
+        }
+    }
+
+    /// Opens the turn: encodes the input, fills the meter.
+    pub(crate) fn begin(
+        &mut self,
+        input: &Input<'_>,
+        services: &Arc<dyn Services>,
+    ) -> Result<(), Fault> {
+        let limits = &self.profile.limits;
+        self.meter = Meter::new(limits.fuel, limits.deadline);
+        self.hook = input.hook;
+        self.log_lines = 0;
+        if !self
+            .services
+            .as_ref()
+            .is_some_and(|kept| Arc::ptr_eq(kept, services))
+        {
+            self.services = Some(Arc::clone(services));
+        }
+        self.frame.encode(input, self.profile.fields);
+        let (bytes, max) = (self.frame.total_bytes(), limits.input_bytes_max);
+        if max < bytes {
+            return Err(Fault::InputTooLarge { bytes, max });
+        }
+        self.open = true;
+        Ok(())
+    }
+
+    /// Closes the turn: nothing of it can be read or called any more.
+    pub(crate) fn end(&mut self) {
+        self.open = false;
+        self.frame.clear();
+    }
+
+    /// Whether a call is going on. A module's start function runs outside of any.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    pub(crate) fn profile(&self) -> &Arc<Profile> {
+        &self.profile
+    }
+
+    pub(crate) fn stage(&self) -> Arc<str> {
+        Arc::clone(&self.profile.stage)
+    }
+
+    pub(crate) fn may_call(&self, call: Call) -> bool {
+        self.profile.grants.may_call(call)
+    }
+
+    pub(crate) fn services(&self) -> Result<&Arc<dyn Services>, Fault> {
+        self.services
+            .as_ref()
+            .ok_or(Fault::Internal("a turn without services"))
+    }
+
+    /// Looks at the clock.
+    pub(crate) fn look_at_clock(&mut self) -> Result<(), Fault> {
+        let now = self.services()?.monotonic();
+        self.meter.look(now)
+    }
+
+    pub(crate) fn namespace(&self) -> Result<(Arc<str>, Quota), Fault> {
+        let kv = self
+            .profile
+            .grants
+            .kv
+            .as_ref()
+            .ok_or(Fault::CallRefused("kv"))?;
+        let quota = Quota {
+            keys_max: kv.max_keys,
+            bytes_max: kv.max_bytes,
+        };
+        Ok((Arc::clone(&kv.namespace), quota))
+    }
+
+    pub(crate) fn log(&mut self, level: Level, message: &[u8]) {
+        if self.log_lines == self.profile.limits.log_lines_max {
+            return;
+        }
+        self.log_lines += 1;
+        if let Some(services) = &self.services {
+            let line = printable(message, self.profile.limits.log_line_bytes_max);
+            services.log(&self.profile.stage, level, &line);
+        }
+    }
+
+    /// The value at a dotted path of the configuration: texts as they are, anything else as JSON.
+    pub(crate) fn config(&self, path: &str) -> Option<String> {
+        let mut value = &self.profile.config;
+        for step in path.split('.').filter(|step| !step.is_empty()) {
+            value = match value {
+                Value::Object(map) => map.get(step)?,
+                Value::Array(list) => list.get(step.parse::<usize>().ok()?)?,
+                _ => return None,
+            };
+        }
+        match value {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        }
+    }
+
+    /// The last gate: an answer counts only where it is legal.
+    pub(crate) fn accept(&self, answer: Answer) -> Result<Answer, Fault> {
+        if self.hook.accepts(answer.kind()) {
+            return Ok(answer);
+        }
+        Err(Fault::bad_answer(format!(
+            "`{}` is no answer at {}",
+            answer.kind().name(),
+            self.hook
+        )))
+    }
+}
+
+/// Idle instances of one guest. The lock is held for a push or a pop.
+#[derive(Debug)]
+pub(crate) struct Pool<T> {
+    idle: Mutex<Vec<T>>,
+    max: usize,
+}
+
+impl<T> Pool<T> {
+    pub(crate) fn new(max: usize) -> Self {
+        Self {
+            idle: Mutex::new(Vec::new()),
+            max,
+        }
+    }
+
+    pub(crate) fn take(&self) -> Option<T> {
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
+    }
+
+    pub(crate) fn put(&self, instance: T) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < self.max {
+            idle.push(instance);
+        }
+    }
+}

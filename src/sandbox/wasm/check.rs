@@ -1,0 +1,167 @@
+//! Compares a module with its grants, its limits and the hooks it will be asked at, before anything of it runs.
+//! Owns no decision at run time: what is refused here is also simply not linked.
+
+use super::super::GuestSpec;
+use super::super::HostFunction;
+use super::super::LoadError;
+use super::super::guest::code;
+use super::super::suggest::nearest;
+use super::instance::ALLOC;
+use super::instance::MEMORY;
+use super::link::signature;
+use crate::hook::abi::IMPORT_MODULE;
+use wasmi::ExternType;
+use wasmi::FuncType;
+use wasmi::ImportType;
+use wasmi::Module;
+use wasmi::ValType;
+
+const PAGE_BYTES: u64 = 64 << 10;
+
+pub(super) fn errors(module: &Module, spec: &GuestSpec) -> Vec<LoadError> {
+    let mut errors: Vec<LoadError> = module
+        .imports()
+        .filter_map(|import| import_error(&import, spec))
+        .collect();
+    errors.extend(memory_error(module, spec));
+    errors.extend(table_errors(module, spec));
+    let alloc = FuncType::new([ValType::I32], [ValType::I32]);
+    errors.extend(export_error(module, ALLOC, &alloc, "the ABI"));
+    let hook_type = FuncType::new([ValType::I32, ValType::I32], [ValType::I64]);
+    for hook in &spec.hooks {
+        errors.extend(export_error(
+            module,
+            hook.export_name(),
+            &hook_type,
+            &format!("the hook `{hook}`"),
+        ));
+    }
+    errors
+}
+
+fn import_error(import: &ImportType<'_>, spec: &GuestSpec) -> Option<LoadError> {
+    let (from, name) = (import.module(), import.name());
+    if from != IMPORT_MODULE {
+        let message =
+            format!("imports `{from}.{name}`; host functions live in `{IMPORT_MODULE}` only");
+        return Some(LoadError::new(code::UNKNOWN_IMPORT, message));
+    }
+    let Some(function) = HostFunction::by_import(name) else {
+        let error = LoadError::new(
+            code::UNKNOWN_IMPORT,
+            format!("imports `{name}`, which is no host function"),
+        );
+        let known = nearest(name, HostFunction::all().map(HostFunction::import_name));
+        return Some(match known {
+            Some(known) => error.help(format!("did you mean `{known}`?")),
+            None => error,
+        });
+    };
+    let expected = signature(function);
+    match import.ty() {
+        ExternType::Func(found) if *found == expected => {}
+        found => return Some(wrong_type(&format!("import `{name}`"), &expected, found)),
+    }
+    let needed = function
+        .needs()
+        .filter(|needed| !spec.grants.may_call(*needed))?;
+    let grants = match &*spec.grants.name {
+        "" => "the standard permissions do".to_owned(),
+        name => format!("permissions `{name}` do"),
+    };
+    let message = format!(
+        "stage `{}` imports `{name}`, which {grants} not grant",
+        spec.stage
+    );
+    Some(
+        LoadError::new(code::CALL_NOT_GRANTED, message)
+            .help(format!("needs `{}` in `call`", needed.name())),
+    )
+}
+
+fn memory_error(module: &Module, spec: &GuestSpec) -> Option<LoadError> {
+    let memory = match module.get_export(MEMORY) {
+        Some(ExternType::Memory(memory)) => memory,
+        _ => {
+            let message = format!("does not export its memory as `{MEMORY}`");
+            return Some(LoadError::new(code::MISSING_EXPORT, message));
+        }
+    };
+    let bytes = memory.minimum().saturating_mul(PAGE_BYTES);
+    let max = spec.limits.memory_bytes_max as u64;
+    if bytes <= max {
+        return None;
+    }
+    let message = format!("declares {bytes} bytes of memory, over the limit of {max}");
+    let help = "raise `memory`, or link with a smaller stack (`-zstack-size=16384`)";
+    Some(LoadError::new(code::MEMORY_ABOVE_LIMIT, message).help(help))
+}
+
+fn table_errors(module: &Module, spec: &GuestSpec) -> Vec<LoadError> {
+    let max = spec.limits.table_entries_max as u64;
+    let tables = module.exports().filter_map(|export| match export.ty() {
+        ExternType::Table(table) if max < table.minimum() => Some(table.minimum()),
+        _ => None,
+    });
+    let message =
+        |entries| format!("declares a table of {entries} entries, over the limit of {max}");
+    tables
+        .map(|entries| LoadError::new(code::MEMORY_ABOVE_LIMIT, message(entries)))
+        .collect()
+}
+
+fn export_error(
+    module: &Module,
+    name: &str,
+    expected: &FuncType,
+    needed_by: &str,
+) -> Option<LoadError> {
+    match module.get_export(name) {
+        Some(ExternType::Func(found)) if found == *expected => None,
+        Some(found) => Some(wrong_type(&format!("export `{name}`"), expected, &found)),
+        None => {
+            let error = LoadError::new(
+                code::MISSING_EXPORT,
+                format!("does not export `{name}`, which {needed_by} needs"),
+            );
+            let functions: Vec<String> = module
+                .exports()
+                .filter(|export| matches!(export.ty(), ExternType::Func(_)))
+                .map(|export| export.name().to_owned())
+                .collect();
+            let known = nearest(name, functions.iter().map(String::as_str));
+            Some(match known {
+                Some(known) => error.help(format!("it exports `{known}`")),
+                None => error,
+            })
+        }
+    }
+}
+
+fn wrong_type(what: &str, expected: &FuncType, found: &ExternType) -> LoadError {
+    let found = match found {
+        ExternType::Func(found) => written(found),
+        ExternType::Memory(_) => "a memory".to_owned(),
+        ExternType::Table(_) => "a table".to_owned(),
+        ExternType::Global(_) => "a global".to_owned(),
+    };
+    LoadError::new(
+        code::WRONG_SIGNATURE,
+        format!("{what} is {found}, and must be {}", written(expected)),
+    )
+}
+
+fn written(function: &FuncType) -> String {
+    let list = |types: &[ValType]| {
+        types
+            .iter()
+            .map(|of| format!("{of:?}").to_lowercase())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    format!(
+        "({}) -> ({})",
+        list(function.params()),
+        list(function.results())
+    )
+}

@@ -1,0 +1,238 @@
+//! One instance of a module, and one question to it: fuel in slices, the clock between them, the answer read back.
+//! Owns no pool; who keeps an instance is `wasm`'s decision.
+
+use super::super::Fault;
+use super::super::limits::FUEL_PER_SLICE;
+use super::super::turn::Turn;
+use super::link::HostFault;
+use crate::hook::Answer;
+use crate::hook::Hook;
+use crate::hook::abi::Word;
+use crate::hook::abi::WrongAnswer;
+use crate::hook::abi::decode_answer;
+use crate::hook::abi::decode_word;
+use wasmi::Error;
+use wasmi::Linker;
+use wasmi::Memory;
+use wasmi::Module;
+use wasmi::Store;
+use wasmi::StoreLimits;
+use wasmi::StoreLimitsBuilder;
+use wasmi::TrapCode;
+use wasmi::TypedFunc;
+use wasmi::TypedResumableCall;
+use wasmi::WasmParams;
+use wasmi::WasmResults;
+
+/// Tables of a module. Compilers make one.
+const TABLES_MAX: usize = 4;
+
+/// The name of the exported memory.
+pub(super) const MEMORY: &str = "memory";
+/// The name of the export that gives room for an input frame.
+pub(super) const ALLOC: &str = "pgw_alloc";
+
+/// What wasmi keeps beside an instance.
+pub(super) struct Data {
+    pub(super) turn: Turn,
+    pub(super) memory: Option<Memory>,
+    limits: StoreLimits,
+}
+
+type HookFunction = TypedFunc<(i32, i32), i64>;
+
+pub(super) struct Instance {
+    store: Store<Data>,
+    memory: Memory,
+    alloc: TypedFunc<i32, i32>,
+    hooks: Vec<(Hook, HookFunction)>,
+    /// What `pgw_alloc` gave: pointer and length. Asked for again only when a frame is longer.
+    room: (usize, usize),
+}
+
+impl Instance {
+    /// A new instance; its start function runs under one slice of the turn's fuel, outside of any call.
+    pub(super) fn new(
+        module: &Module,
+        linker: &Linker<Data>,
+        turn: Turn,
+    ) -> Result<Self, (Fault, u64)> {
+        let limits = &turn.profile().limits;
+        let limits = StoreLimitsBuilder::new()
+            .memory_size(limits.memory_bytes_max)
+            .table_elements(limits.table_entries_max)
+            .memories(1)
+            .instances(1)
+            .tables(TABLES_MAX)
+            .trap_on_grow_failure(true)
+            .build();
+        let mut store = Store::new(
+            linker.engine(),
+            Data {
+                turn,
+                memory: None,
+                limits,
+            },
+        );
+        store.limiter(|data| &mut data.limits);
+        let started = start(&mut store, module, linker);
+        let used = store.data().turn.meter.used();
+        let instance = started.map_err(|fault| (fault, used))?;
+        let missing = |_| (Fault::Internal("an export that was there at load"), used);
+        let memory = instance
+            .get_memory(&store, MEMORY)
+            .ok_or(())
+            .map_err(missing)?;
+        let alloc = instance
+            .get_typed_func(&store, ALLOC)
+            .map_err(|_| missing(()))?;
+        let hooks = store.data().turn.profile().hooks.clone();
+        let hooks = hooks.into_iter().map(|hook| {
+            let function = instance
+                .get_typed_func(&store, hook.export_name())
+                .map_err(|_| missing(()))?;
+            Ok((hook, function))
+        });
+        let hooks = hooks.collect::<Result<Vec<_>, (Fault, u64)>>()?;
+        store.data_mut().memory = Some(memory);
+        Ok(Self {
+            store,
+            memory,
+            alloc,
+            hooks,
+            room: (0, 0),
+        })
+    }
+
+    pub(super) fn turn(&mut self) -> &mut Turn {
+        &mut self.store.data_mut().turn
+    }
+
+    pub(super) fn into_turn(self) -> Turn {
+        self.store.into_data().turn
+    }
+
+    /// Asks the open turn's question.
+    pub(super) fn ask(&mut self) -> Result<Answer, Fault> {
+        let turn = &self.store.data().turn;
+        let (hook, len) = (turn.hook, turn.frame.bytes().len());
+        let Some(function) = self
+            .hooks
+            .iter()
+            .find(|(of, _)| *of == hook)
+            .map(|(_, function)| *function)
+        else {
+            return Err(Fault::Internal("asked at a hook it was not loaded for"));
+        };
+        let frame_len = i32::try_from(len).map_err(|_| Fault::Internal("a frame over 2 GiB"))?;
+        if self.room.1 < len {
+            let pointer = metered(&mut self.store, self.alloc, frame_len)?;
+            if pointer == 0 {
+                return Err(Fault::trap("`pgw_alloc` gave no room"));
+            }
+            self.room = (pointer.cast_unsigned() as usize, len);
+        }
+        let start = self.room.0;
+        let (memory, data) = self.memory.data_and_store_mut(&mut self.store);
+        let place = memory.get_mut(start..start + len);
+        let place = place.ok_or(Fault::trap(
+            "`pgw_alloc` gave a place outside of the memory",
+        ))?;
+        place.copy_from_slice(data.turn.frame.bytes());
+        data.turn.meter.charge_call(len)?;
+        let pointer = u32::try_from(start).map_err(|_| Fault::Internal("a pointer over 4 GiB"))?;
+        let word = metered(
+            &mut self.store,
+            function,
+            (pointer.cast_signed(), frame_len),
+        )?;
+        let answer = self.read(word)?;
+        self.store.data().turn.accept(answer)
+    }
+
+    fn read(&mut self, word: i64) -> Result<Answer, Fault> {
+        let wrong = |wrong: WrongAnswer| Fault::bad_answer(wrong.to_string());
+        let (pointer, len) = match decode_word(word).map_err(wrong)? {
+            Word::Answer(answer) => return Ok(answer),
+            Word::Frame { pointer, len } => (pointer as usize, len as usize),
+        };
+        let (memory, data) = self.memory.data_and_store_mut(&mut self.store);
+        let max = data.turn.profile().limits.output_bytes_max;
+        if max < len {
+            return Err(Fault::bad_answer(format!(
+                "an answer of {len} bytes, over the limit of {max}"
+            )));
+        }
+        let frame = pointer
+            .checked_add(len)
+            .and_then(|end| memory.get(pointer..end));
+        let frame = frame.ok_or(Fault::bad_answer("the answer lies outside of the memory"))?;
+        data.turn.meter.charge_call(len)?;
+        decode_answer(frame).map_err(wrong)
+    }
+}
+
+fn start(
+    store: &mut Store<Data>,
+    module: &Module,
+    linker: &Linker<Data>,
+) -> Result<wasmi::Instance, Fault> {
+    let lent = store.data_mut().turn.meter.lend(FUEL_PER_SLICE);
+    store.set_fuel(lent).map_err(|error| fault_of(&error))?;
+    let started = linker.instantiate_and_start(&mut *store, module);
+    settle(store)?;
+    started.map_err(|error| fault_of(&error))
+}
+
+/// Calls a function of the guest with the turn's fuel, slice by slice, and looks at the clock between two slices.
+fn metered<P: WasmParams, R: WasmResults>(
+    store: &mut Store<Data>,
+    function: TypedFunc<P, R>,
+    params: P,
+) -> Result<R, Fault> {
+    let lent = store.data_mut().turn.meter.lend(FUEL_PER_SLICE);
+    store.set_fuel(lent).map_err(|error| fault_of(&error))?;
+    let mut call = function.call_resumable(&mut *store, params);
+    loop {
+        settle(store)?;
+        let waiting = match call {
+            Ok(TypedResumableCall::Finished(result)) => return Ok(result),
+            Ok(TypedResumableCall::HostTrap(stopped)) => {
+                return Err(fault_of(stopped.host_error()));
+            }
+            Ok(TypedResumableCall::OutOfFuel(waiting)) => waiting,
+            Err(error) => return Err(fault_of(&error)),
+        };
+        let turn = &mut store.data_mut().turn;
+        turn.look_at_clock()?;
+        let needed = waiting.required_fuel();
+        if turn.meter.left() < needed.max(1) {
+            let left = turn.meter.left();
+            turn.meter.charge(left)?;
+            return Err(Fault::OutOfFuel);
+        }
+        let lent = turn.meter.lend(FUEL_PER_SLICE.max(needed));
+        store.set_fuel(lent).map_err(|error| fault_of(&error))?;
+        call = waiting.resume(&mut *store);
+    }
+}
+
+/// Takes the fuel that the engine did not use back into the meter.
+fn settle(store: &mut Store<Data>) -> Result<(), Fault> {
+    let rest = store.get_fuel().map_err(|error| fault_of(&error))?;
+    store.set_fuel(0).map_err(|error| fault_of(&error))?;
+    store.data_mut().turn.meter.give_back(rest);
+    Ok(())
+}
+
+fn fault_of(error: &Error) -> Fault {
+    if let Some(HostFault(fault)) = error.downcast_ref::<HostFault>() {
+        return fault.clone();
+    }
+    match error.as_trap_code() {
+        Some(TrapCode::OutOfFuel) => Fault::OutOfFuel,
+        Some(TrapCode::StackOverflow) => Fault::StackOverflow,
+        Some(TrapCode::GrowthOperationLimited | TrapCode::OutOfSystemMemory) => Fault::OutOfMemory,
+        _ => Fault::trap(error.to_string()),
+    }
+}

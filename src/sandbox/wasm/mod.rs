@@ -1,0 +1,193 @@
+//! WASM guests on wasmi: loading, instances, one call. Owns no host function (`link` converts for `host`) and no permission.
+
+mod check;
+mod instance;
+mod link;
+
+use super::Failed;
+use super::Fault;
+use super::Guest;
+use super::GuestSpec;
+use super::Limits;
+use super::LoadError;
+use super::Reply;
+use super::Services;
+use super::State;
+use super::guest::code;
+use super::turn::Pool;
+use super::turn::Profile;
+use super::turn::Turn;
+use crate::hook::Answer;
+use crate::hook::Input;
+use crate::statement::Needs;
+use instance::Data;
+use instance::Instance;
+use std::sync::Arc;
+use wasmi::CompilationMode;
+use wasmi::Config;
+use wasmi::EnforcedLimits;
+use wasmi::Engine;
+use wasmi::Linker;
+use wasmi::Module;
+
+/// Idle value stacks wasmi keeps for a guest.
+const STACKS_KEPT_MAX: usize = 8;
+/// The value stack a call starts with; it grows up to `stack_bytes_max`.
+const STACK_BYTES_MIN: usize = 4 << 10;
+
+/// A loaded module.
+struct WasmGuest {
+    profile: Arc<Profile>,
+    module: Module,
+    linker: Linker<Data>,
+    instances: Instances,
+}
+
+enum Instances {
+    /// A new instance for each call; only the buffers around it are kept.
+    Fresh(Pool<Turn>),
+    Kept(Pool<Instance>),
+}
+
+/// Loads a module: compiles it, compares what it imports and exports with what it is granted and will be asked for, and
+/// runs its start function once.
+///
+/// # Errors
+/// Every reason at once.
+pub fn load_wasm(bytes: &[u8], spec: GuestSpec) -> Result<Box<dyn Guest>, Vec<LoadError>> {
+    if spec.limits.module_bytes_max < bytes.len() {
+        let message = format!(
+            "module of {} bytes, over the limit of {}",
+            bytes.len(),
+            spec.limits.module_bytes_max
+        );
+        return Err(vec![LoadError::new(code::TOO_LARGE, message)]);
+    }
+    let engine = engine(&spec.limits);
+    let module = Module::new(&engine, bytes).map_err(|error| {
+        vec![LoadError::new(
+            code::INVALID_MODULE,
+            format!("not a module that can be loaded: {error}"),
+        )]
+    })?;
+    let errors = check::errors(&module, &spec);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let linker = link::linker(&engine, &spec.grants)
+        .map_err(|error| vec![LoadError::new(code::INVALID_MODULE, error.to_string())])?;
+    let kept_max = spec.limits.instances_kept_max;
+    let state = spec.state;
+    let profile = Arc::new(Profile::new(spec));
+    let first = Instance::new(&module, &linker, Turn::new(&profile)).map_err(|(fault, _)| {
+        vec![LoadError::new(
+            code::START_FAILED,
+            format!("the module cannot be started: {fault}"),
+        )]
+    })?;
+    let instances = match state {
+        State::Fresh => Instances::Fresh(Pool::new(kept_max)),
+        State::Kept => {
+            let pool = Pool::new(kept_max);
+            pool.put(first);
+            Instances::Kept(pool)
+        }
+    };
+    Ok(Box::new(WasmGuest {
+        profile,
+        module,
+        linker,
+        instances,
+    }))
+}
+
+fn engine(limits: &Limits) -> Engine {
+    let mut config = Config::default();
+    config
+        .consume_fuel(true)
+        .compilation_mode(CompilationMode::Eager)
+        .enforced_limits(EnforcedLimits::strict())
+        .set_max_recursion_depth(limits.call_depth_max)
+        .set_min_stack_height(STACK_BYTES_MIN.min(limits.stack_bytes_max))
+        .set_max_stack_height(limits.stack_bytes_max)
+        .set_max_cached_stacks(STACKS_KEPT_MAX)
+        .wasm_multi_memory(false)
+        .wasm_custom_page_sizes(false);
+    Engine::new(&config)
+}
+
+impl WasmGuest {
+    fn instance(&self, turn: Turn) -> Result<Instance, Failed> {
+        Instance::new(&self.module, &self.linker, turn)
+            .map_err(|(fault, fuel)| Failed { fault, fuel })
+    }
+
+    fn begin(
+        turn: &mut Turn,
+        input: &Input<'_>,
+        services: &Arc<dyn Services>,
+    ) -> Result<(), Failed> {
+        turn.begin(input, services).map_err(|fault| {
+            turn.end();
+            Failed { fault, fuel: 0 }
+        })
+    }
+
+    fn call_fresh(
+        &self,
+        pool: &Pool<Turn>,
+        input: &Input<'_>,
+        services: &Arc<dyn Services>,
+    ) -> Result<Reply, Failed> {
+        let mut turn = pool.take().unwrap_or_else(|| Turn::new(&self.profile));
+        Self::begin(&mut turn, input, services)?;
+        let mut instance = self.instance(turn)?;
+        let result = instance.ask();
+        let mut turn = instance.into_turn();
+        let fuel = turn.meter.used();
+        turn.end();
+        pool.put(turn);
+        reply(result, fuel)
+    }
+
+    fn call_kept(
+        &self,
+        pool: &Pool<Instance>,
+        input: &Input<'_>,
+        services: &Arc<dyn Services>,
+    ) -> Result<Reply, Failed> {
+        let mut instance = match pool.take() {
+            Some(instance) => instance,
+            None => self.instance(Turn::new(&self.profile))?,
+        };
+        Self::begin(instance.turn(), input, services)?;
+        let result = instance.ask();
+        let fuel = instance.turn().meter.used();
+        instance.turn().end();
+        if result.is_ok() {
+            // After a fault the guest's own stack pointer is wherever the fault found it.
+            pool.put(instance);
+        }
+        reply(result, fuel)
+    }
+}
+
+impl Guest for WasmGuest {
+    fn needs(&self) -> Needs {
+        self.profile.needs()
+    }
+
+    fn call(&self, input: &Input<'_>, services: &Arc<dyn Services>) -> Result<Reply, Failed> {
+        match &self.instances {
+            Instances::Fresh(pool) => self.call_fresh(pool, input, services),
+            Instances::Kept(pool) => self.call_kept(pool, input, services),
+        }
+    }
+}
+
+fn reply(result: Result<Answer, Fault>, fuel: u64) -> Result<Reply, Failed> {
+    match result {
+        Ok(answer) => Ok(Reply { answer, fuel }),
+        Err(fault) => Err(Failed { fault, fuel }),
+    }
+}

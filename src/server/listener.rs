@@ -1,0 +1,227 @@
+//! Listening sockets: bound before a policy is in force, closed after it no longer is. Each accepted connection becomes one
+//! task that owns it.
+
+use crate::hook::ClientAddress;
+use crate::net::Stream;
+use crate::net::address::tune;
+use crate::policy::Bind;
+use crate::policy::Policy;
+use crate::session;
+use crate::session::Accepted;
+use crate::session::Console;
+use crate::session::Shared;
+use crate::sqlstate::SqlState;
+use crate::wire::error_response::ErrorFields;
+use socket2::Domain;
+use socket2::Protocol;
+use socket2::Socket;
+use socket2::Type;
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+use tokio::net::UnixListener;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// Connections the system holds ready for us to accept.
+const BACKLOG: i32 = 1024;
+
+/// Pause after an accept that failed for want of file descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A socket that could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}")]
+pub struct BindError {
+    address: String,
+    source: io::Error,
+}
+
+pub(super) enum Bound {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// All listening sockets of the process.
+pub(super) struct Listeners {
+    shared: Arc<Shared>,
+    console: Arc<dyn Console>,
+    open: HashMap<Bind, JoinHandle<()>>,
+}
+
+impl Listeners {
+    pub(super) fn new(shared: Arc<Shared>, console: Arc<dyn Console>) -> Self {
+        Self { shared, console, open: HashMap::new() }
+    }
+
+    /// Opens the sockets that `policy` names and that are not open yet. Nothing is accepted from them before `adopt`.
+    pub(super) fn bind_new(&self, policy: &Policy) -> Result<Vec<(Bind, Bound)>, BindError> {
+        let wanted = policy.listeners.iter().flat_map(|listener| &listener.bind);
+        let new = wanted.filter(|bind| !self.open.contains_key(bind));
+        new.map(|bind| {
+            let bound = open(bind).map_err(|source| BindError { address: address_of(bind), source })?;
+            Ok((bind.clone(), bound))
+        })
+        .collect()
+    }
+
+    /// Accepts from the new sockets, and closes those that `policy` does not name any more.
+    pub(super) fn adopt(&mut self, new: Vec<(Bind, Bound)>, policy: &Policy) {
+        for (bind, bound) in new {
+            tracing::info!(address = address_of(&bind), "listening");
+            let acceptor = Acceptor {
+                shared: Arc::clone(&self.shared),
+                console: Arc::clone(&self.console),
+                bind: bind.clone(),
+                open: Arc::new(AtomicUsize::new(0)),
+            };
+            self.open.insert(bind, tokio::spawn(acceptor.run(bound)));
+        }
+        self.open.retain(|bind, task| {
+            let wanted = policy.listeners.iter().any(|listener| listener.bind.contains(bind));
+            if !wanted {
+                close(bind, task);
+            }
+            wanted
+        });
+    }
+
+    /// Closes all of them.
+    pub(super) fn close(&mut self) {
+        for (bind, task) in self.open.drain() {
+            close(&bind, &task);
+        }
+    }
+}
+
+fn address_of(bind: &Bind) -> String {
+    match bind {
+        Bind::Tcp(address) => address.to_string(),
+        Bind::Unix(path) => format!("unix:{}", path.display()),
+    }
+}
+
+fn close(bind: &Bind, task: &JoinHandle<()>) {
+    task.abort();
+    if let Bind::Unix(path) = bind
+        && let Err(error) = std::fs::remove_file(path)
+    {
+        tracing::warn!(%error, "socket file stays behind");
+    }
+    tracing::info!(address = address_of(bind), "closed");
+}
+
+fn open(bind: &Bind) -> io::Result<Bound> {
+    match bind {
+        Bind::Tcp(address) => open_tcp(*address).map(Bound::Tcp),
+        Bind::Unix(path) => {
+            remove_stale(path)?;
+            UnixListener::bind(path).map(Bound::Unix)
+        }
+    }
+}
+
+fn open_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// A socket file that nobody listens on was left by a process that is gone.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(file) if file.file_type().is_socket() => match std::os::unix::net::UnixStream::connect(path) {
+            Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there")),
+            Err(_) => std::fs::remove_file(path),
+        },
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "exists and is not a socket")),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Accepts from one socket.
+struct Acceptor {
+    shared: Arc<Shared>,
+    console: Arc<dyn Console>,
+    bind: Bind,
+    open: Arc<AtomicUsize>,
+}
+
+/// One connection of a listener; counted until dropped.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Acceptor {
+    async fn run(self, bound: Bound) {
+        loop {
+            let accepted = match &bound {
+                Bound::Tcp(listener) => listener.accept().await.map(|(tcp, peer)| {
+                    if let Err(error) = tune(&tcp) {
+                        tracing::debug!(%error, "socket options");
+                    }
+                    (Stream::Tcp(tcp), ClientAddress::Ip(peer.ip(), peer.port()))
+                }),
+                Bound::Unix(listener) => {
+                    listener.accept().await.map(|(unix, _)| (Stream::Unix(unix), ClientAddress::Unix))
+                }
+            };
+            match accepted {
+                Ok((stream, peer)) => self.serve(stream, peer),
+                Err(error) => {
+                    tracing::warn!(%error, address = address_of(&self.bind), "accept failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn serve(&self, mut stream: Stream, peer: ClientAddress) {
+        let world = self.shared.live.load();
+        let Some(listener) = world.policy.listeners.iter().find(|known| known.bind.contains(&self.bind)) else {
+            return;
+        };
+        let before = self.open.fetch_add(1, Relaxed);
+        let counted = Counted(Arc::clone(&self.open));
+        if listener.max_connections <= before {
+            tracing::warn!(listener = %listener.name, max = listener.max_connections, "too many clients");
+            tokio::spawn(async move {
+                let mut out = Vec::new();
+                let message = "sorry, too many clients already";
+                ErrorFields::fatal(SqlState::TOO_MANY_CONNECTIONS, message).encode(&mut out);
+                let _ = stream.write_all(&out).await.is_ok();
+            });
+            return;
+        }
+        let accepted = Accepted {
+            stream,
+            peer,
+            listener: Arc::clone(&listener.name),
+            at: Instant::now(),
+            open: self.shared.clients.open(),
+        };
+        let (shared, console) = (Arc::clone(&self.shared), Arc::clone(&self.console));
+        tokio::spawn(async move {
+            session::serve(shared, accepted, console).await;
+            drop(counted);
+        });
+    }
+}

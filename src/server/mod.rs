@@ -1,0 +1,20 @@
+//! The process: files, signals, listening sockets, the swapped pointer and the operator's console.
+
+mod admin;
+mod git;
+mod listener;
+mod live;
+mod run;
+mod services;
+mod source;
+
+pub use live::Reload;
+pub use live::Reloader;
+pub use live::Source;
+pub use live::build;
+pub use run::Options;
+pub use run::Start;
+pub use run::run;
+pub use services::MetricValue;
+pub use services::ProcessServices;
+pub use source::Disk;

@@ -1,0 +1,177 @@
+//! Start to stop, told top to bottom: load, bind, serve, reload on SIGHUP, drain on SIGTERM.
+
+use super::admin::AdminConsole;
+use super::listener::Listeners;
+use super::live::Reloader;
+use super::live::Source;
+use super::live::build;
+use super::services::ProcessServices;
+use crate::pipeline::StatsRegistry;
+use crate::policy::Credential;
+use crate::policy::Report;
+use crate::pool::CancelKeys;
+use crate::pool::Pools;
+use crate::sandbox::Services;
+use crate::session::Clients;
+use crate::session::LoginKeys;
+use crate::session::Shared;
+use crate::session::World;
+use crate::statement::Analyzer;
+use arc_swap::ArcSwap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::Signal;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+/// Distinct statements whose analysis is kept.
+const STATEMENTS_MAX: usize = 10_000;
+
+/// How often pools look for connections that are too old.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// What is killed at the end of the drain gets this long to say so.
+const KILL_WAIT: Duration = Duration::from_secs(2);
+
+/// What `pgwarden run` was asked to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The policy's root file.
+    pub policy: PathBuf,
+    /// The environment, `--env`.
+    pub environment: Option<String>,
+    /// How long a stop waits for transactions.
+    pub drain: Duration,
+}
+
+/// Why the process did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Start {
+    /// The policy has mistakes.
+    #[error("the policy has mistakes")]
+    Policy(Box<Report>),
+    /// A socket, a signal, randomness.
+    #[error("{0}")]
+    System(String),
+}
+
+impl From<io::Error> for Start {
+    fn from(error: io::Error) -> Self {
+        Self::System(error.to_string())
+    }
+}
+
+/// Serves until the process is told to stop.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn run(options: Options) -> Result<(), Start> {
+    let mut signals = Signals::new()?;
+    let source = Source { path: options.policy.clone(), environment: options.environment.clone() };
+    let analyzer = Arc::new(Analyzer::new(STATEMENTS_MAX));
+    let stages = StatsRegistry::default();
+    let world = build(&source, &stages, &analyzer).map_err(|report| Start::Policy(Box::new(report)))?;
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(|error| Start::System(error.to_string()))?;
+    let login_keys = LoginKeys::new(random);
+    prepare_passwords(&world, &login_keys).await?;
+    log_start(&world);
+    let services = Arc::new(ProcessServices::new());
+    let shared = Arc::new(Shared {
+        live: ArcSwap::from_pointee(world),
+        pools: Pools::new(Instant::now()),
+        cancel: CancelKeys::default(),
+        clients: Arc::new(Clients::default()),
+        stages,
+        services: Arc::clone(&services) as Arc<dyn Services>,
+        login_keys,
+    });
+    let console = Arc::new(AdminConsole::new(Arc::clone(&shared), services));
+    let mut listeners = Listeners::new(Arc::clone(&shared), Arc::clone(&console) as _);
+    let bound = listeners.bind_new(&shared.live.load().policy).map_err(|error| Start::System(error.to_string()))?;
+    listeners.adopt(bound, &shared.live.load().policy);
+    let reloader = Arc::new(Reloader::new(Arc::clone(&shared), source, analyzer, listeners));
+    console.set_reloader(&reloader);
+    tracing::info!(pid = std::process::id(), "ready");
+    serve(&mut signals, &reloader, &shared).await;
+    stop(&mut signals, &reloader, &shared, options.drain).await;
+    Ok(())
+}
+
+/// Computes what password logins need now, so that no login takes longer than another.
+pub(super) async fn prepare_passwords(world: &World, keys: &LoginKeys) -> Result<(), Start> {
+    for user in world.policy.users.values() {
+        if let Credential::Password(secret) = &user.credential
+            && let Some(text) = secret.expose_text()
+        {
+            let password = Zeroizing::new(text.to_owned());
+            keys.verifier(&user.name, &password).await.map_err(|error| Start::System(error.to_string()))?;
+        }
+    }
+    Ok(())
+}
+
+fn log_start(world: &World) {
+    tracing::info!(
+        policy = %world.policy.name,
+        revision = %world.policy.revision.short(),
+        commit = world.commit.as_deref().unwrap_or("none"),
+        version = env!("CARGO_PKG_VERSION"),
+        "policy loaded"
+    );
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => (),
+            _ = self.interrupt.recv() => (),
+        }
+    }
+}
+
+/// Until the first signal to stop.
+async fn serve(signals: &mut Signals, reloader: &Arc<Reloader>, shared: &Arc<Shared>) {
+    let mut sweep = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tokio::select! {
+            _ = signals.hangup.recv() => drop(reloader.reload().await),
+            _ = signals.terminate.recv() => return,
+            _ = signals.interrupt.recv() => return,
+            _ = sweep.tick() => shared.pools.all().iter().for_each(|pool| pool.sweep()),
+        }
+    }
+}
+
+/// Lets transactions end, within `drain`; a second signal ends the wait.
+async fn stop(signals: &mut Signals, reloader: &Arc<Reloader>, shared: &Arc<Shared>, drain: Duration) {
+    tracing::info!(clients = shared.clients.count(), ?drain, "stopping");
+    reloader.close_listeners().await;
+    shared.clients.drain();
+    tokio::select! {
+        () = shared.clients.all_closed() => (),
+        () = tokio::time::sleep(drain) => tracing::warn!(clients = shared.clients.count(), "drain ran out of time"),
+        () = signals.stop() => tracing::warn!(clients = shared.clients.count(), "stopping now"),
+    }
+    shared.clients.kill();
+    let _ = tokio::time::timeout(KILL_WAIT, shared.clients.all_closed()).await.is_ok();
+    tracing::info!("stopped");
+}

@@ -1,0 +1,389 @@
+//! The server's messages: passed on in runs as they came, except where an answer is hidden, replaced, or has one of ours
+//! before it. Follows what the answers say about statements and transactions.
+
+use super::end::End;
+use super::inflight::Expect;
+use super::relay::Session;
+use super::statement::After;
+use super::statement::Ended;
+use super::statement::Tally;
+use super::statement::micros;
+use crate::hook::Outcome;
+use crate::pool::ServerConnection;
+use crate::sqlstate::SqlState;
+use crate::wire::backend;
+use crate::wire::error_response;
+use crate::wire::frame;
+use crate::wire::frame::HEADER_BYTES;
+use bytes::Buf as _;
+use bytes::BytesMut;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// Messages that are read whole hold a tag, a name or an error.
+const READ_BYTES_MAX: usize = 1024 * 1024;
+
+/// The severity field of an error after which a node closes its connection.
+const FATAL: &[u8] = b"VFATAL\0";
+
+/// What becomes of a message of the server.
+#[derive(PartialEq, Eq, Debug)]
+enum Fate {
+    /// It goes to the client as it came.
+    Pass,
+    /// The client never hears of it.
+    Hide,
+    /// The client gets these bytes in its place.
+    Replace(Box<[u8]>),
+}
+
+impl Session {
+    /// Handles what the server has sent so far.
+    pub(super) async fn take_answers(&mut self) -> Result<(), End> {
+        let Some(server) = &mut self.server else { return Ok(()) };
+        if server.incoming().is_empty() {
+            return Ok(());
+        }
+        let mut incoming = std::mem::take(server.incoming());
+        let result = self.walk(&mut incoming);
+        if let Some(server) = &mut self.server {
+            *server.incoming() = incoming;
+        }
+        result?;
+        if self.is_at_rest() {
+            self.at_rest().await;
+        }
+        Ok(())
+    }
+
+    /// Whether everything is answered, and nothing of a message is half passed on.
+    pub(super) fn is_at_rest(&mut self) -> bool {
+        let quiet = self.server.as_mut().is_some_and(|server| server.incoming().is_empty());
+        quiet && self.tx == b'I' && self.inflight.is_empty() && !self.batch_open && self.passing_down == 0
+    }
+
+    /// Walks over the messages in `incoming` and consumes them; bytes that pass are copied in runs.
+    fn walk(&mut self, incoming: &mut BytesMut) -> Result<(), End> {
+        let mut start = 0; // of the run that passes
+        let mut at = 0;
+        loop {
+            if self.passing_down != 0 {
+                let now = self.passing_down.min(incoming.len() - at);
+                self.passing_down -= now;
+                at += now;
+                if self.passing_down != 0 {
+                    break;
+                }
+            }
+            let Some(header) = frame::header(&incoming[at..]).map_err(|error| End::ServerProtocol(error.to_string()))?
+            else {
+                break;
+            };
+            let streamed = is_streamed(header.tag);
+            if streamed && !self.is_hidden() {
+                self.tally.rows += u64::from(header.tag == b'D');
+                self.tally.bytes += header.message_bytes() as u64;
+                self.passing_down = header.message_bytes();
+                continue;
+            }
+            if !streamed && READ_BYTES_MAX < header.body_bytes {
+                return Err(End::ServerProtocol(format!("message `{}` is too long", header.tag.escape_ascii())));
+            }
+            if incoming.len() - at < header.message_bytes() {
+                break;
+            }
+            self.send_replies_due(incoming, &mut start, at);
+            let end = at + header.message_bytes();
+            let fate = self.answer(header.tag, &incoming[at + HEADER_BYTES..end])?;
+            if fate != Fate::Pass {
+                self.client.out.extend_from_slice(&incoming[start..at]);
+                start = end;
+            }
+            if let Fate::Replace(bytes) = fate {
+                self.client.out.extend_from_slice(&bytes);
+            }
+            at = end;
+            self.send_replies_due(incoming, &mut start, at);
+        }
+        self.client.out.extend_from_slice(&incoming[start..at]);
+        incoming.advance(at);
+        Ok(())
+    }
+
+    /// Sends the replies of ours whose turn it is, after the run before them.
+    fn send_replies_due(&mut self, incoming: &BytesMut, start: &mut usize, at: usize) {
+        while let Some(Expect::Local { .. } | Expect::CopyEnd) = self.inflight.front() {
+            if let Some(Expect::Local { bytes, .. }) = self.inflight.pop() {
+                self.client.out.extend_from_slice(&incoming[*start..at]);
+                *start = at;
+                self.client.out.extend_from_slice(&bytes);
+            }
+        }
+    }
+
+    fn is_hidden(&mut self) -> bool {
+        matches!(self.inflight.front(), Some(Expect::Own(_)))
+    }
+
+    /// One message that is read.
+    fn answer(&mut self, tag: u8, body: &[u8]) -> Result<Fate, End> {
+        match tag {
+            b'Z' => self.ready(body),
+            b'E' => self.failed(body),
+            b'S' => {
+                if let Some(server) = &mut self.server {
+                    note_parameter(server, body);
+                }
+                Ok(if self.is_hidden() { Fate::Hide } else { Fate::Pass })
+            }
+            b'K' => Ok(Fate::Hide),
+            _ if self.is_hidden() => Ok(Fate::Hide),
+            b'C' | b'I' | b's' => {
+                self.completed(tag, body);
+                Ok(Fate::Pass)
+            }
+            b'1' => Ok(self.parsed()),
+            b'2' => Ok(self.pop_if(|expect| matches!(expect, Expect::Bind))),
+            b'3' => match self.inflight.front() {
+                Some(Expect::Close { hidden: true }) => {
+                    self.inflight.pop();
+                    Ok(Fate::Hide)
+                }
+                _ => Ok(self.pop_if(|expect| matches!(expect, Expect::Close { .. }))),
+            },
+            b'T' | b'n' => Ok(self.pop_if(|expect| matches!(expect, Expect::Describe))),
+            b'G' => {
+                self.copy_in = true;
+                if let Some(Expect::Execute(_)) = self.inflight.front() {
+                    self.inflight.drop_ignored_syncs();
+                }
+                if self.inflight.copy_ended() {
+                    self.copy_in = false;
+                }
+                Ok(Fate::Pass)
+            }
+            b't' | b'N' | b'A' | b'V' | b'H' | b'D' | b'd' | b'c' => Ok(Fate::Pass),
+            tag => Err(End::ServerProtocol(format!("message type `{}`", tag.escape_ascii()))),
+        }
+    }
+
+    fn pop_if(&mut self, expected: fn(&Expect) -> bool) -> Fate {
+        if self.inflight.front().is_some_and(|expect| expected(expect)) {
+            self.inflight.pop();
+        }
+        Fate::Pass
+    }
+
+    fn parsed(&mut self) -> Fate {
+        match self.inflight.pop() {
+            Some(Expect::Parse { hidden: true, .. }) => Fate::Hide,
+            _ => Fate::Pass,
+        }
+    }
+
+    /// CommandComplete, EmptyQueryResponse, PortalSuspended: one statement has ended.
+    fn completed(&mut self, tag: u8, body: &[u8]) {
+        let changed = if tag == b'C' && self.tally.rows == 0 { backend::command_rows(body) } else { 0 };
+        let tally = Tally { rows: self.tally.rows + changed, ..self.tally.take() };
+        match self.inflight.front() {
+            Some(Expect::Execute(running)) => {
+                let ended = running.next();
+                self.inflight.pop();
+                // A suspended portal goes on with its next Execute, and ends then.
+                if tag != b's' {
+                    self.part_ended(ended, tally, None);
+                }
+            }
+            Some(Expect::Query(running)) => {
+                let ended = running.next();
+                self.part_ended(ended, tally, None);
+            }
+            _ => (),
+        }
+    }
+
+    /// ReadyForQuery.
+    fn ready(&mut self, body: &[u8]) -> Result<Fate, End> {
+        let &[status @ (b'I' | b'T' | b'E')] = body else {
+            return Err(End::ServerProtocol("ReadyForQuery without a status".to_owned()));
+        };
+        self.copy_in = false;
+        while matches!(self.inflight.front(), Some(Expect::CopyEnd)) {
+            self.inflight.pop();
+        }
+        let tally = self.tally.take();
+        let fate = match self.inflight.pop() {
+            Some(Expect::Own(settings)) => {
+                if let (Some(server), Some(settings)) = (&mut self.server, settings) {
+                    server.set_applied(settings);
+                }
+                return Ok(Fate::Hide);
+            }
+            Some(Expect::FunctionCall(mut running)) => {
+                if running.is_running() {
+                    self.part_ended(running.next(), tally, None);
+                }
+                Fate::Pass
+            }
+            Some(Expect::Query(_) | Expect::Sync | Expect::Refused { query: true, .. }) => Fate::Pass,
+            other => {
+                return Err(End::ServerProtocol(format!("ReadyForQuery before its time ({other:?})")));
+            }
+        };
+        self.tx = status;
+        self.deadline = None;
+        Ok(fate)
+    }
+
+    /// ErrorResponse.
+    fn failed(&mut self, body: &[u8]) -> Result<Fate, End> {
+        let tally = self.tally.take();
+        let (code, message) = error_response::parse_error(body);
+        while matches!(self.inflight.front(), Some(Expect::CopyEnd)) {
+            self.inflight.pop();
+        }
+        self.told_fatal |= body.windows(FATAL.len()).any(|field| field == FATAL);
+        match self.inflight.front() {
+            None => Ok(Fate::Pass), // the node says goodbye on its own; its end of the connection follows
+            Some(Expect::Own(_)) => Err(End::ServerProtocol(format!("the client's settings were refused: {message}"))),
+            Some(Expect::Refused { query, error }) => {
+                let (query, error) = (*query, std::mem::take(error));
+                if !query {
+                    self.batch_failed(tally, code, &message);
+                }
+                Ok(Fate::Replace(error))
+            }
+            Some(Expect::Query(running) | Expect::FunctionCall(running)) => {
+                let ended = running.next();
+                self.part_ended(ended, tally, Some((code, &message)));
+                Ok(Fate::Pass)
+            }
+            Some(_) => {
+                self.batch_failed(tally, code, &message);
+                Ok(Fate::Pass)
+            }
+        }
+    }
+
+    /// An extended batch has failed: the server skips to Sync, and so do we. What was not reached leaves nothing behind.
+    fn batch_failed(&mut self, tally: Tally, code: SqlState, message: &str) {
+        let mut first = Some(tally);
+        loop {
+            match self.inflight.front() {
+                None => {
+                    self.skip_to_sync = true;
+                    return;
+                }
+                Some(Expect::Sync | Expect::Query(_) | Expect::FunctionCall(_)) => return,
+                Some(_) => (),
+            }
+            match self.inflight.pop() {
+                Some(Expect::Parse { key, name, .. }) => self.parse_failed(key, name),
+                Some(Expect::Execute(mut running)) => {
+                    if let Some(tally) = first.take() {
+                        self.part_ended(running.next(), tally, Some((code, message)));
+                    }
+                }
+                Some(Expect::Local { undo: Some(undo), .. }) => {
+                    self.statements.named.entry(undo.name).or_insert(undo.entry);
+                }
+                _ => (),
+            }
+        }
+    }
+
+    fn parse_failed(&mut self, key: crate::pool::StatementKey, name: Option<Box<[u8]>>) {
+        if let Some(server) = &mut self.server {
+            server.forget(key);
+            server.forget_unnamed();
+        }
+        if let Some(name) = name
+            && self.statements.named.get(&name).is_some_and(|entry| entry.sent.key == key)
+        {
+            self.statements.named.remove(&name);
+        }
+    }
+
+    /// One statement has ended, well or not: follows what it changed, counts it, tells its observers.
+    fn part_ended(&mut self, ended: Ended, tally: Tally, error: Option<(SqlState, &str)>) {
+        let elapsed = ended.started.elapsed();
+        if let Some(server) = &self.server {
+            let stats = &server.pool().stats;
+            stats.statements.fetch_add(1, Relaxed);
+            stats.statement_us.fetch_add(micros(elapsed), Relaxed);
+            stats.sent.fetch_add(tally.bytes, Relaxed);
+            stats.received.fetch_add(std::mem::take(&mut self.received), Relaxed);
+        }
+        let Some(part) = ended.part else { return };
+        if error.is_none() {
+            self.follow(part.after);
+        }
+        if let Some((pipeline, observed)) = part.observed {
+            let outcome = self.outcome(elapsed, tally, error);
+            self.tell_observers(&pipeline, &observed, &outcome);
+        }
+    }
+
+    fn outcome(&self, elapsed: Duration, tally: Tally, error: Option<(SqlState, &str)>) -> Outcome {
+        Outcome {
+            success: error.is_none(),
+            node: self.server.as_ref().map(|server| Arc::clone(&server.pool().key.node)),
+            elapsed,
+            rows: tally.rows,
+            bytes_out: tally.bytes,
+            code: error.map(|(code, _)| code),
+            error: error.map(|(_, message)| message.into()),
+            cached: false,
+        }
+    }
+
+    /// What a statement that succeeded changed in the session.
+    fn follow(&mut self, after: After) {
+        match after {
+            After::Nothing | After::Dirty => (),
+            After::Prepare { name, body } => {
+                if self.statements.sql.0.len() < super::statement::STATEMENTS_MAX {
+                    self.statements.sql.0.insert(name, body);
+                }
+            }
+            After::Deallocate { name, key } => {
+                self.statements.sql.0.remove(&name);
+                if let (Some(key), Some(server)) = (key, &mut self.server) {
+                    server.forget(key);
+                    self.statements.named.remove(name.as_bytes());
+                }
+            }
+            After::DeallocateAll => self.forget_statements(),
+            After::DiscardAll => {
+                self.forget_statements();
+                self.pinned = self.relayed;
+                if let Some(server) = &mut self.server {
+                    server.discarded();
+                }
+            }
+        }
+    }
+
+    fn forget_statements(&mut self) {
+        self.statements.named.clear();
+        self.statements.sql.0.clear();
+        if let Some(server) = &mut self.server {
+            server.forget_all();
+        }
+    }
+}
+
+/// Messages that are never needed whole.
+fn is_streamed(tag: u8) -> bool {
+    matches!(tag, b'D' | b'd' | b'V' | b'N' | b'A' | b'H' | b'c')
+}
+
+/// Notes a ParameterStatus body.
+pub(super) fn note_parameter(server: &mut ServerConnection, body: &[u8]) {
+    if let Some((name, rest)) = frame::cstr(body)
+        && let Some((value, _)) = frame::cstr(rest)
+    {
+        server.set_parameter(&String::from_utf8_lossy(name), &String::from_utf8_lossy(value));
+    }
+}

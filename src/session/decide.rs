@@ -1,0 +1,232 @@
+//! Between a session and the stages: gives `pipeline::decide` what it asks for, and turns its trace into what the session
+//! does next. Decides nothing itself.
+
+use super::end::End;
+use super::messages::StatementError;
+use super::relay::Session;
+use super::statement::After;
+use super::statement::Decided;
+use super::statement::Go;
+use super::statement::Observed;
+use crate::hook::Outcome;
+use crate::hook::Protocol;
+use crate::hook::StatementContext;
+use crate::pipeline::Detail;
+use crate::pipeline::Statement;
+use crate::pipeline::Verdict;
+use crate::pipeline::decide;
+use crate::policy::PoolMode;
+use crate::policy::SessionState;
+use crate::sqlstate::SqlState;
+use crate::statement;
+use crate::statement::Facts;
+use crate::statement::Needs;
+use crate::statement::SessionEffect;
+use crate::statement::Sql;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A statement that goes no further, with the error already encoded.
+pub(super) struct Refused(pub(super) Vec<u8>);
+
+/// How many statements the message held, and whether an earlier one of it may have begun a transaction.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Among {
+    pub(super) count: u32,
+    pub(super) first: bool,
+}
+
+impl Among {
+    pub(super) const ALONE: Self = Self { count: 1, first: true };
+}
+
+impl Session {
+    /// Moves the session to the policy in force. A statement calls this once, before it is decided.
+    pub(super) fn refresh_world(&mut self) -> Result<(), End> {
+        let live = self.shared.live.load();
+        if !Arc::ptr_eq(&live, &self.binding.world) {
+            let world = Arc::clone(&live);
+            drop(live);
+            self.binding = self.binding.moved_to(world, &self.context).map_err(End::NoPlace)?;
+            self.idle_timeout = self.binding.idle_timeout();
+        }
+        Ok(())
+    }
+
+    /// Asks the stages about one statement.
+    pub(super) fn decide(&mut self, sql: &[u8], protocol: Protocol, among: Among) -> Result<Decided, Refused> {
+        let pipeline = Arc::clone(&self.binding.pipeline);
+        let Ok(text) = std::str::from_utf8(sql) else {
+            if !pipeline.is_plain() {
+                let message = "statement is not UTF-8, and the policy refuses what it cannot read";
+                return Err(self.refused(&StatementError::new(SqlState::SYNTAX_ERROR, message)));
+            }
+            return self.plain_decision("");
+        };
+        if pipeline.is_plain() {
+            return self.plain_decision(text);
+        }
+        let request_id = self.request_id();
+        let in_transaction = self.tx != b'I' || self.batch_open || !among.first;
+        let trace = decide(
+            &pipeline,
+            &Statement {
+                session: &self.context,
+                request_id,
+                text,
+                protocol,
+                in_transaction,
+                tx_writes: self.tx_writes,
+                statement_count: among.count,
+                prepared: &self.statements.sql,
+            },
+            &self.shared.services,
+            Detail::Verdict,
+        );
+        let text: Arc<str> = trace.text.clone().unwrap_or_else(|| text.into());
+        let facts = trace.facts.clone();
+        let observed = facts.filter(|_| pipeline.observes()).map(|facts| {
+            Arc::new(Observed {
+                request_id,
+                text: Arc::clone(&text),
+                facts,
+                protocol,
+                in_transaction,
+                tx_writes: self.tx_writes,
+                statement_count: among.count,
+            })
+        });
+        let go = match trace.verdict {
+            Verdict::Refuse(refusal) => {
+                tracing::info!(
+                    session = %self.context.client_id,
+                    decision_id = %request_id,
+                    revision = %self.binding.world.policy.revision.short(),
+                    user = %self.context.identity.user,
+                    stage = trace.by.name(),
+                    code = %refusal.code,
+                    message = %refusal.message,
+                    "refused"
+                );
+                self.refusal_ended(observed.as_deref(), &refusal);
+                let mut bytes = Vec::new();
+                super::refuse::refusal(&refusal, &mut bytes);
+                return Err(Refused(bytes));
+            }
+            Verdict::Reply(rows) => Go::Reply(rows),
+            Verdict::Forward(permit) => Go::Node(permit),
+        };
+        let after = match &trace.facts {
+            Some(facts) => {
+                self.tx_writes |= !facts.read_only;
+                self.after(&text, facts)?
+            }
+            None => After::Nothing,
+        };
+        Ok(Decided { go, after, observed, pipeline })
+    }
+
+    /// The decision of a pipeline without stages. The text is read only as far as the pool must know what outlives the
+    /// transaction.
+    fn plain_decision(&mut self, text: &str) -> Result<Decided, Refused> {
+        let pipeline = Arc::clone(&self.binding.pipeline);
+        let trace = decide(
+            &pipeline,
+            &Statement {
+                session: &self.context,
+                request_id: Uuid::nil(),
+                text,
+                protocol: Protocol::Simple,
+                in_transaction: false,
+                tx_writes: false,
+                statement_count: 1,
+                prepared: &self.statements.sql,
+            },
+            &self.shared.services,
+            Detail::Verdict,
+        );
+        let Verdict::Forward(permit) = trace.verdict else {
+            return Err(self.refused(&StatementError::new(SqlState::INTERNAL_ERROR, "no verdict")));
+        };
+        let after = match statement::effect(text) {
+            SessionEffect::None | SessionEffect::Transaction => After::Nothing,
+            SessionEffect::Session | SessionEffect::DiscardAll => {
+                self.after(text, &statement::analyze(text, Needs::default()))?
+            }
+        };
+        Ok(Decided { go: Go::Node(permit), after, observed: None, pipeline })
+    }
+
+    /// What the session must follow once the statement has succeeded.
+    fn after(&self, text: &str, facts: &Facts) -> Result<After, Refused> {
+        let after = match (&facts.sql, facts.effect) {
+            (Sql::Deallocate { name: None }, _) => After::DeallocateAll,
+            (Sql::Deallocate { name: Some(name) }, _) => {
+                let key = self.statements.named.get(name.as_bytes()).map(|entry| entry.sent.key);
+                After::Deallocate { name: Arc::clone(name), key }
+            }
+            (Sql::Prepare { name, body }, _) => {
+                After::Prepare { name: Arc::clone(name), body: text[body.clone()].into() }
+            }
+            (_, SessionEffect::DiscardAll) => After::DiscardAll,
+            (_, SessionEffect::Session) => After::Dirty,
+            (_, SessionEffect::None | SessionEffect::Transaction) => After::Nothing,
+        };
+        let outlives = matches!(after, After::Dirty | After::Prepare { .. });
+        let pool = self.binding.pool_policy();
+        if outlives && pool.mode == PoolMode::Transaction && pool.session_state == SessionState::Refuse {
+            let message = "this statement changes the session beyond its transaction, which this pool does not allow";
+            return Err(self.refused(&StatementError::new(SqlState::FEATURE_NOT_SUPPORTED, message)));
+        }
+        Ok(after)
+    }
+
+    fn refused(&self, error: &StatementError) -> Refused {
+        let mut bytes = Vec::new();
+        super::refuse::error(error, &mut bytes);
+        Refused(bytes)
+    }
+
+    /// A uuid v7 from the services' clock and randomness.
+    fn request_id(&self) -> Uuid {
+        let services = &self.shared.services;
+        let mut random = [0; 10];
+        random[..8].copy_from_slice(&services.random().to_ne_bytes());
+        random[8..].copy_from_slice(&services.random().to_ne_bytes()[..2]);
+        uuid::Builder::from_unix_timestamp_millis(services.unix_micros() / 1000, &random).into_uuid()
+    }
+
+    fn refusal_ended(&self, observed: Option<&Observed>, refusal: &crate::hook::Refusal) {
+        let Some(observed) = observed else { return };
+        let outcome =
+            Outcome { code: Some(refusal.code), error: Some(Arc::clone(&refusal.message)), ..Outcome::default() };
+        self.tell_observers(&self.binding.pipeline, observed, &outcome);
+    }
+
+    /// Tells the observers that rows of ours were the answer.
+    pub(super) fn reply_ended(&self, decided: &Decided, rows: usize, bytes: usize, elapsed: Duration) {
+        let Some(observed) = &decided.observed else { return };
+        let outcome = Outcome {
+            success: true,
+            cached: true,
+            rows: rows as u64,
+            bytes_out: bytes as u64,
+            elapsed,
+            ..Outcome::default()
+        };
+        self.tell_observers(&decided.pipeline, observed, &outcome);
+    }
+
+    pub(super) fn tell_observers(&self, pipeline: &crate::pipeline::Pipeline, observed: &Observed, outcome: &Outcome) {
+        let statement = StatementContext {
+            facts: &observed.facts,
+            text: &observed.text,
+            protocol: observed.protocol,
+            in_transaction: observed.in_transaction,
+            tx_writes: observed.tx_writes,
+            statement_count: observed.statement_count,
+        };
+        pipeline.ended(observed.request_id, &self.context, &statement, outcome, &self.shared.services);
+    }
+}

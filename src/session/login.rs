@@ -1,0 +1,447 @@
+//! From an accepted connection to a running session, told top to bottom: handshake, on_connect, authenticate, a place in
+//! the policy, the node's parameters, and the first ReadyForQuery. The methods are `authenticate`'s.
+
+use super::authenticate::Account;
+use super::authenticate::AuthenticateError;
+use super::authenticate::Authenticated;
+use super::authenticate::Method;
+use super::authenticate::Offer;
+use super::authenticate::StageLogin;
+use super::authenticate::authenticate;
+use super::client::Client;
+use super::control::Control;
+use super::control::OpenConnection;
+use super::end::End;
+use super::handshake::Greeting;
+use super::handshake::Startup;
+use super::handshake::handshake;
+use super::relay::Session;
+use super::reset;
+use super::world::Binding;
+use super::world::Shared;
+use super::world::World;
+use crate::client_facing::ClientFacing;
+use crate::hook::AuthMethod;
+use crate::hook::AuthRequest;
+use crate::hook::ClientAddress;
+use crate::hook::Hook;
+use crate::hook::Identity;
+use crate::hook::SessionContext;
+use crate::net::Stream;
+use crate::pipeline::Login as StageAnswer;
+use crate::pipeline::Pipeline;
+use crate::policy::Admin;
+use crate::policy::User;
+use crate::pool::CancelSlot;
+use crate::pool::ConnectError;
+use crate::pool::Lease;
+use crate::pool::LeaseError;
+use crate::pool::Login;
+use crate::pool::Settings;
+use crate::pool::connect_relayed;
+use crate::routing::Place;
+use crate::sqlstate::SqlState;
+use crate::wire::encode;
+use crate::wire::startup::Parameters;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::SystemTime;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// The database whose sessions are the operator's console.
+pub const CONSOLE_DATABASE: &str = "pgwarden";
+
+/// Serves a logged-in operator.
+pub trait Console: Send + Sync {
+    /// Runs until the operator leaves.
+    fn run(&self, client: Client, context: SessionContext) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+/// A connection as the listener hands it over.
+pub struct Accepted {
+    /// The socket.
+    pub stream: Stream,
+    /// Where it came from.
+    pub peer: ClientAddress,
+    /// The listener's name.
+    pub listener: Arc<str>,
+    /// When it was accepted; the login's deadline counts from here.
+    pub at: Instant,
+    /// Keeps it counted.
+    pub open: OpenConnection,
+}
+
+/// Why a client that finished its handshake got no session.
+#[derive(Debug, thiserror::Error)]
+enum LoginError {
+    #[error("refused at on_connect: {message}", message = .0.message)]
+    OnConnect(crate::hook::Refusal),
+    #[error(transparent)]
+    Authenticate(#[from] AuthenticateError),
+    #[error("trust is for local clients, and this one is not")]
+    TrustIsLocal,
+    #[error("the policy has no {0} for this session")]
+    NoPlace(&'static str),
+    #[error("no right to the console")]
+    Console,
+    #[error("the node checks logins by itself, and the console has no node")]
+    ConsoleWithoutUsers,
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
+    #[error("the node refused the client's settings")]
+    Settings(Vec<u8>),
+    #[error("the node's exchange with the client failed: {0}")]
+    Relay(#[source] ConnectError),
+    #[error("no randomness")]
+    Random,
+}
+
+impl ClientFacing for LoginError {
+    fn sqlstate(&self) -> SqlState {
+        match self {
+            Self::OnConnect(refusal) => refusal.code,
+            Self::Authenticate(error) => error.sqlstate(),
+            Self::TrustIsLocal => SqlState::INVALID_AUTHORIZATION,
+            Self::NoPlace(_) => SqlState::INVALID_CATALOG_NAME,
+            Self::Console | Self::ConsoleWithoutUsers => SqlState::INSUFFICIENT_PRIVILEGE,
+            Self::Lease(error) => error.sqlstate(),
+            Self::Relay(error) => error.sqlstate(),
+            Self::Settings(_) | Self::Random => SqlState::INTERNAL_ERROR,
+        }
+    }
+
+    fn client_message(&self) -> Cow<'static, str> {
+        match self {
+            Self::OnConnect(refusal) => refusal.message.to_string().into(),
+            Self::Authenticate(error) => error.client_message(),
+            Self::TrustIsLocal => "this user may connect only from the proxy's own machine".into(),
+            Self::NoPlace(_) => "the policy has no pool for this user and database".into(),
+            Self::Console => "permission denied for the console".into(),
+            Self::ConsoleWithoutUsers => "the console needs users in the policy".into(),
+            Self::Lease(error) => error.client_message(),
+            Self::Relay(error) => error.client_message(),
+            Self::Settings(_) => "the server refused the session's settings".into(),
+            Self::Random => "the proxy has no randomness".into(),
+        }
+    }
+}
+
+/// What a login leads to.
+struct Admitted {
+    binding: Binding,
+    lease: Lease,
+    place: Place,
+    relayed: bool,
+    settings: Settings,
+}
+
+/// Serves one connection from accept to close. Not cancel safe.
+pub async fn serve(shared: Arc<Shared>, accepted: Accepted, console: Arc<dyn Console>) {
+    let world = shared.live.load_full();
+    let Some(listener) = world.policy.listeners.iter().position(|known| known.name == accepted.listener) else {
+        return; // the listener went away between accept and now
+    };
+    let deadline = accepted.at + world.policy.listeners[listener].login_timeout;
+    match handshake(accepted.stream, &world.listeners[listener], deadline).await {
+        Ok(Greeting::Closed) => (),
+        Ok(Greeting::Cancel(key)) => shared.cancel.cancel(key.process_id, key.secret()).await,
+        Ok(Greeting::Startup(startup)) => {
+            let login = LoginAttempt { shared, world, listener, peer: accepted.peer, deadline };
+            login.run(*startup, console).await;
+        }
+        Err(failure) => {
+            if failure.error.is_quiet() {
+                tracing::debug!(error = %failure.error, "handshake ended early");
+            } else {
+                tracing::info!(error = %failure.error, "handshake failed");
+            }
+            if let Some(stream) = failure.stream {
+                tell(&mut Client::new(stream), &failure.error).await;
+            }
+        }
+    }
+    drop(accepted.open);
+}
+
+async fn tell(client: &mut Client, error: &dyn ClientFacing) {
+    super::refuse::fatal(error, &mut client.out);
+    let _ = client.flush().await.is_ok(); // the client may have gone; nothing is left to do then
+}
+
+struct LoginAttempt {
+    shared: Arc<Shared>,
+    world: Arc<World>,
+    listener: usize,
+    peer: ClientAddress,
+    deadline: Instant,
+}
+
+impl LoginAttempt {
+    async fn run(self, startup: Startup, console: Arc<dyn Console>) {
+        let Startup { mut stream, parameters, minor, tls } = startup;
+        let mut context = self.context(&parameters, tls.is_some());
+        let pipeline = Arc::clone(&self.world.pipelines[self.world.policy.listeners[self.listener].pipeline]);
+        let checked = self.check(&pipeline, &mut context, &parameters, &mut stream).await;
+        let own_login = match checked {
+            Ok(own_login) => own_login,
+            Err(error) => return self.reject(&context, Client::new(stream), &error).await,
+        };
+        if context.database.as_ref() == CONSOLE_DATABASE {
+            if own_login.is_none() || !may_use_console(&self.world.policy.admin, &context.identity) {
+                let error = if own_login.is_none() { LoginError::ConsoleWithoutUsers } else { LoginError::Console };
+                return self.reject(&context, Client::new(stream), &error).await;
+            }
+            return console.run(Client::new(stream), context).await;
+        }
+        match self.admit(own_login, &mut context, &parameters, &mut stream).await {
+            Ok(admitted) => self.start(admitted, context, &pipeline, Client::new(stream), minor).await,
+            Err(error) => self.reject(&context, Client::new(stream), &error).await,
+        }
+    }
+
+    async fn reject(&self, context: &SessionContext, mut client: Client, error: &LoginError) {
+        match error {
+            LoginError::Authenticate(error) if error.is_quiet() => tracing::debug!(%error, "login ended early"),
+            _ => tracing::info!(
+                user = %context.identity.user, database = %context.database, client = ?context.client, %error,
+                "login refused"
+            ),
+        }
+        match error {
+            LoginError::OnConnect(refusal) => {
+                super::refuse::fatal_refusal(refusal, &mut client.out);
+                let _ = client.flush().await.is_ok();
+            }
+            LoginError::Settings(answer) if !answer.is_empty() => {
+                client.out.extend_from_slice(answer);
+                let _ = client.flush().await.is_ok();
+            }
+            _ => tell(&mut client, error).await,
+        }
+    }
+
+    /// What is known before anything is proven: the roles and attributes are those of the user the client says it is.
+    fn context(&self, parameters: &Parameters, tls: bool) -> SessionContext {
+        let user = self.world.policy.users.get(parameters.user.as_str());
+        let mut context = SessionContext {
+            client_id: self.new_id(),
+            identity: Identity { user: parameters.user.as_str().into(), ..Identity::default() },
+            database: parameters.database.as_str().into(),
+            branch: None,
+            app: parameters.application_name.as_str().into(),
+            listener: Arc::clone(&self.world.policy.listeners[self.listener].name),
+            client: self.peer,
+            tls,
+            auth_method: AuthMethod::None,
+            attributes: BTreeMap::new(),
+        };
+        if let Some(user) = user {
+            introduce(user, &mut context);
+        }
+        context
+    }
+
+    fn new_id(&self) -> Uuid {
+        let services = &self.shared.services;
+        let mut random = [0; 10];
+        random[..8].copy_from_slice(&services.random().to_ne_bytes());
+        random[8..].copy_from_slice(&services.random().to_ne_bytes()[..2]);
+        uuid::Builder::from_unix_timestamp_millis(services.unix_micros() / 1000, &random).into_uuid()
+    }
+
+    /// `on_connect`, then `authenticate`. The login the client may use on nodes; `None` when the nodes check clients
+    /// themselves.
+    async fn check(
+        &self,
+        pipeline: &Arc<Pipeline>,
+        context: &mut SessionContext,
+        parameters: &Parameters,
+        stream: &mut Stream,
+    ) -> Result<Option<Login>, LoginError> {
+        pipeline.connect(context, &self.shared.services).map_err(LoginError::OnConnect)?;
+        let policy = &self.world.policy;
+        if policy.users.is_empty() && !pipeline.has(Hook::Authenticate) {
+            return Ok(None);
+        }
+        let user = policy.users.get(&context.identity.user);
+        let expired = user.and_then(|user| user.expires).is_some_and(|expires| {
+            let now = i64::try_from(self.shared.services.unix_micros() / 1_000_000).unwrap_or(i64::MAX);
+            expires <= now
+        });
+        let mut by_stage = None;
+        let authenticated = {
+            let mut ask = |password: &str| {
+                let (answer, identity) = ask_stages(pipeline, context, parameters, password, &self.shared);
+                by_stage = identity;
+                answer
+            };
+            let stages = pipeline.has(Hook::Authenticate);
+            let offer = Offer {
+                user: &parameters.user,
+                credential: user.map(|user| &user.credential),
+                account: if expired { Account::Expired } else { Account::Open },
+                stages: if stages { Some(&mut ask) } else { None },
+                keys: &self.shared.login_keys,
+                deadline: self.deadline,
+            };
+            authenticate(stream, offer).await?
+        };
+        if authenticated.method == Method::Trust && !is_local(context.client) {
+            return Err(LoginError::TrustIsLocal);
+        }
+        if let Some(identity) = by_stage {
+            context.identity = *identity;
+        }
+        context.auth_method = auth_method(&authenticated);
+        let user = Arc::clone(&context.identity.user);
+        Ok(Some(Login { user, secret: authenticated.secret, settings: Vec::new() }))
+    }
+
+    /// A place in the policy, and a server connection to learn the node's parameters from.
+    async fn admit(
+        &self,
+        own_login: Option<Login>,
+        context: &mut SessionContext,
+        parameters: &Parameters,
+        stream: &mut Stream,
+    ) -> Result<Admitted, LoginError> {
+        let relayed = own_login.is_none();
+        let mut binding = Binding::new(Arc::clone(&self.world), context, own_login).map_err(LoginError::NoPlace)?;
+        let place = binding.first_place(&self.shared).ok_or(LoginError::NoPlace("node"))?;
+        let route = binding.route(&self.shared, place, context);
+        let (pool, plan) = (Arc::clone(&route.pool), Arc::clone(&route.plan));
+        let settings = wanted_settings(parameters);
+        if relayed {
+            context.auth_method = AuthMethod::Node;
+            let reservation = pool.reserve(&plan).await?;
+            let connected = connect_relayed(&plan.target, parameters, stream, self.deadline).await;
+            let mut lease = reservation.fill(connected.map_err(LoginError::Relay)?, &plan);
+            lease.set_applied(settings.clone());
+            return Ok(Admitted { binding, lease, place, relayed, settings });
+        }
+        let mut lease = pool.lease(&plan).await?;
+        reset::apply(&mut lease, &settings).await.map_err(LoginError::Settings)?;
+        Ok(Admitted { binding, lease, place, relayed, settings })
+    }
+
+    /// Welcomes the client and runs its session to the end.
+    async fn start(
+        &self,
+        admitted: Admitted,
+        context: SessionContext,
+        pipeline: &Arc<Pipeline>,
+        mut client: Client,
+        minor: u16,
+    ) {
+        let Ok(slot) = self.shared.cancel.issue(minor) else {
+            return self.reject(&context, client, &LoginError::Random).await;
+        };
+        welcome(&mut client, admitted.lease.parameters(), &slot);
+        let control = Arc::new(Control::new(context.clone(), slot.pid(), SystemTime::now()));
+        self.shared.clients.insert(&control);
+        tracing::info!(
+            session = %context.client_id, user = %context.identity.user, database = %context.database,
+            client = ?context.client, tls = context.tls, auth = context.auth_method.name(), "session began"
+        );
+        let shared = Arc::clone(&self.shared);
+        let mut session = Session::new(
+            shared,
+            client,
+            context,
+            Arc::clone(&control),
+            Arc::clone(&slot),
+            admitted.binding,
+            admitted.settings,
+        );
+        session.begin(admitted.lease, admitted.place, admitted.relayed).await;
+        let end = session.relay().await;
+        session.end(&end).await;
+        self.shared.clients.remove(&control);
+        self.shared.cancel.revoke(&slot);
+        pipeline.disconnect(&session.context, &self.shared.services);
+        tracing::info!(session = %session.context.client_id, reason = %end, "session ended");
+    }
+}
+
+impl Session {
+    /// Tells the client why, where it was not told, and gives the server connections back.
+    async fn end(&mut self, end: &End) {
+        self.leave().await;
+        if end.is_told() && !self.told_fatal {
+            super::refuse::fatal(end, &mut self.client.out);
+        }
+        let _ = tokio::time::timeout(FAREWELL_WAIT, self.client.flush()).await.is_ok();
+    }
+}
+
+/// A client that does not read its last error is not waited for longer than this.
+const FAREWELL_WAIT: std::time::Duration = std::time::Duration::from_secs(2);
+
+fn is_local(client: ClientAddress) -> bool {
+    match client {
+        ClientAddress::Unix => true,
+        ClientAddress::Ip(address, _) => address.to_canonical().is_loopback(),
+    }
+}
+
+/// What the policy says of a user, before and after it has proven that it is that user.
+pub fn introduce(user: &User, context: &mut SessionContext) {
+    context.identity.roles.clone_from(&user.roles);
+    context.identity.tenant = user.attributes.get("tenant").map(Arc::clone);
+    context.attributes.clone_from(&user.attributes);
+}
+
+/// A right to the console is given by name or by role, and by nothing else.
+fn may_use_console(admin: &Admin, identity: &Identity) -> bool {
+    admin.users.contains(&identity.user) || identity.roles.iter().any(|role| admin.roles.contains(role))
+}
+
+fn auth_method(authenticated: &Authenticated) -> AuthMethod {
+    match authenticated.method {
+        Method::Trust => AuthMethod::Trust,
+        Method::Scram | Method::ScramPlus | Method::Password => AuthMethod::Scram,
+        Method::Md5 => AuthMethod::Md5,
+        Method::Stage => AuthMethod::Stage,
+    }
+}
+
+fn ask_stages(
+    pipeline: &Pipeline,
+    context: &SessionContext,
+    parameters: &Parameters,
+    password: &str,
+    shared: &Shared,
+) -> (StageLogin, Option<Box<Identity>>) {
+    let mut headers = vec![
+        ("application_name".to_owned(), parameters.application_name.clone()),
+        ("tls".to_owned(), context.tls.to_string()),
+    ];
+    headers.extend(parameters.settings.iter().cloned());
+    let request = AuthRequest { headers: &headers, username: &parameters.user, password: Some(password) };
+    match pipeline.authenticate(context, &request, &shared.services) {
+        StageAnswer::Success(identity) => (StageLogin::Accepted, Some(identity)),
+        StageAnswer::Denied(reason) => (StageLogin::Denied { reason: reason.to_string() }, None),
+        StageAnswer::Defer => (StageLogin::Deferred, None),
+    }
+}
+
+fn wanted_settings(parameters: &Parameters) -> Settings {
+    let app = Some(("application_name", parameters.application_name.as_str())).filter(|(_, app)| !app.is_empty());
+    let others = parameters.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    Settings::new(others.chain(app))
+}
+
+/// AuthenticationOk, the node's parameters, the cancel key, ReadyForQuery.
+fn welcome(client: &mut Client, parameters: &[(String, String)], slot: &CancelSlot) {
+    let out = &mut client.out;
+    encode::authentication_ok(out);
+    for (name, value) in parameters {
+        encode::parameter_status(out, name, value);
+    }
+    encode::backend_key_data(out, slot.pid(), slot.secret());
+    encode::ready_for_query(out, b'I');
+}

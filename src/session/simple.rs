@@ -1,0 +1,219 @@
+//! The simple query protocol, and FunctionCall: one message, one or more statements, one ReadyForQuery.
+
+use super::decide::Among;
+use super::decide::Refused;
+use super::end::End;
+use super::inflight::Expect;
+use super::messages::StatementError;
+use super::relay::Passing;
+use super::relay::Session;
+use super::statement::After;
+use super::statement::Decided;
+use super::statement::Go;
+use super::statement::Part;
+use super::statement::Running;
+use crate::hook::Protocol;
+use crate::hook::Rows;
+use crate::pipeline::Permit;
+use crate::sqlstate::SqlState;
+use crate::statement;
+use crate::wire::encode;
+use crate::wire::frame::HEADER_BYTES;
+use crate::wire::frame::Header;
+use crate::wire::frontend;
+use smallvec::SmallVec;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// What the statements of one Query message come to together.
+enum Together {
+    /// One permit for all of them.
+    Node(Permit, Running),
+    /// The only statement is answered with rows.
+    Reply(Decided, Rows),
+}
+
+impl Session {
+    /// A Query message, whole.
+    pub(super) async fn query(&mut self, message: &[u8]) -> Result<(), End> {
+        let sql = frontend::query(&message[HEADER_BYTES..])?;
+        self.settle_before_statement().await?;
+        self.refresh_world()?;
+        match self.decide_query(sql) {
+            Err(Refused(error)) => self.refuse_query(error),
+            Ok(Together::Reply(decided, rows)) => self.reply_to_query(&decided, &rows),
+            Ok(Together::Node(permit, running)) => {
+                self.batch_open = false;
+                if self.lease_or_fail(&permit, Session::fail_query).await? {
+                    self.send_query(message, &permit, running);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The front of a Query that no stage reads and that is too long to hold. What cannot be read may change the session,
+    /// so the server connection is kept. False when the rest must be dropped.
+    pub(super) async fn long_query(&mut self, front: &[u8]) -> Result<bool, End> {
+        self.refresh_world()?;
+        let mut decided = match self.decide(b"", Protocol::Simple, Among::ALONE) {
+            Ok(decided) => decided,
+            Err(Refused(error)) => {
+                self.refuse_query(error);
+                return Ok(false);
+            }
+        };
+        decided.after = After::Dirty;
+        let Go::Node(permit) = decided.go.clone() else { return Ok(false) };
+        if !self.lease_or_fail(&permit, Session::fail_query).await? {
+            return Ok(false);
+        }
+        self.note_sent([&decided.after].into_iter());
+        if let Some(server) = &mut self.server {
+            server.send_front(&permit, front);
+            self.inflight.push(Expect::Query(Running::of(&decided)));
+        }
+        Ok(true)
+    }
+
+    fn decide_query(&mut self, sql: &[u8]) -> Result<Together, Refused> {
+        if self.binding.pipeline.is_plain() {
+            let decided = self.decide(sql, Protocol::Simple, Among::ALONE)?;
+            let running = Running::of(&decided);
+            return match decided.go {
+                Go::Node(permit) => Ok(Together::Node(permit, running)),
+                Go::Reply(ref rows) => Ok(Together::Reply(decided.clone(), rows.clone())),
+            };
+        }
+        let text = std::str::from_utf8(sql).unwrap_or_default();
+        let ranges: SmallVec<[std::ops::Range<usize>; 4]> = statement::split(text).collect();
+        if text.len() != sql.len() || ranges.len() < 2 {
+            let decided = self.decide(sql, Protocol::Simple, Among::ALONE)?;
+            let running = Running::of(&decided);
+            return match decided.go.clone() {
+                Go::Node(permit) => Ok(Together::Node(permit, running)),
+                Go::Reply(rows) => Ok(Together::Reply(decided, rows)),
+            };
+        }
+        self.decide_several(text, &ranges)
+    }
+
+    /// Several statements in one message: each is decided for itself, in order; one refusal refuses them all, as one
+    /// error would have undone them all.
+    fn decide_several(&mut self, text: &str, ranges: &[std::ops::Range<usize>]) -> Result<Together, Refused> {
+        let max = self.binding.pipeline.sql().max_statements;
+        let count = u32::try_from(ranges.len()).unwrap_or(u32::MAX);
+        if max < count {
+            let message = format!("{count} statements in one message, and the policy allows {max}");
+            let mut error = Vec::new();
+            super::refuse::error(&StatementError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message), &mut error);
+            return Err(Refused(error));
+        }
+        let mut permits: Option<Permit> = None;
+        let mut parts = SmallVec::new();
+        let mut rewritten = String::new();
+        let mut changed = false;
+        let mut copied = 0;
+        for (index, range) in ranges.iter().enumerate() {
+            let decided = self.decide(text[range.clone()].as_bytes(), Protocol::Simple, Among { count, first: index == 0 })?;
+            parts.push(Part::of(&decided));
+            let Go::Node(permit) = decided.go else {
+                let message = "a stage answers one of several statements in one message, which cannot be done";
+                let mut error = Vec::new();
+                super::refuse::error(&StatementError::new(SqlState::FEATURE_NOT_SUPPORTED, message), &mut error);
+                return Err(Refused(error));
+            };
+            rewritten.push_str(&text[copied..range.start]);
+            rewritten.push_str(permit.text().map_or(&text[range.clone()], |text| text));
+            changed |= permit.text().is_some();
+            copied = range.end;
+            permits = Some(match permits {
+                Some(before) => before.join(permit, None),
+                None => permit,
+            });
+        }
+        rewritten.push_str(&text[copied..]);
+        let Some(permit) = permits else { return Err(Refused(Vec::new())) };
+        let whole = changed.then(|| Arc::<str>::from(rewritten));
+        let permit = permit.clone().join(permit, whole);
+        Ok(Together::Node(permit, Running { started: Instant::now(), parts }))
+    }
+
+    fn send_query(&mut self, message: &[u8], permit: &Permit, running: Running) {
+        self.note_sent(running.parts.iter().map(|part| &part.after));
+        self.limit_time(permit, running.started);
+        if let [part] = &running.parts[..] {
+            self.prepare_for_deallocate(&part.after);
+        }
+        self.statements.named.remove(&b""[..]); // a Query ends the unnamed statement
+        let Some(server) = &mut self.server else { return };
+        server.start_batch();
+        match running.parts.first().map(|part| &part.after) {
+            // The name is the client's; on the server connection the statement has ours.
+            Some(After::Deallocate { key: Some(key), .. }) if running.parts.len() == 1 => {
+                server.send_deallocate(permit, *key);
+            }
+            _ => server.send_query(permit, message),
+        }
+        self.inflight.push(Expect::Query(running));
+    }
+
+    fn reply_to_query(&mut self, decided: &Decided, rows: &Rows) {
+        let started = Instant::now();
+        let mut bytes = Vec::new();
+        encode::row_description(&mut bytes, rows.columns.iter().map(String::as_str), false);
+        encode_rows(rows, &mut bytes);
+        encode::ready_for_query(&mut bytes, self.tx);
+        self.reply(&bytes);
+        self.reply_ended(decided, rows.rows.len(), bytes.len(), started.elapsed());
+    }
+
+    /// FunctionCall: names a function by its oid, which no stage can read; it is decided as an unparsed call.
+    pub(super) async fn take_function_call(&mut self, header: Header) -> Result<bool, End> {
+        if !self.binding.pipeline.is_plain() && self.client.inbuf.len() < HEADER_BYTES + 4 && 4 <= header.body_bytes {
+            self.inbuf_bytes_max = HEADER_BYTES + 4;
+            return Ok(false);
+        }
+        self.settle_before_statement().await?;
+        self.refresh_world()?;
+        let front = self.client.inbuf.len().min(header.message_bytes());
+        let message = self.client.inbuf.split_to(front);
+        let rest = header.message_bytes() - front;
+        self.passing = Passing::Discard(rest);
+        if rest == 0 {
+            self.passing = Passing::Nothing;
+        }
+        let oid = message.get(HEADER_BYTES..HEADER_BYTES + 4).and_then(|oid| <[u8; 4]>::try_from(oid).ok());
+        let text = format!("FunctionCall {}", oid.map_or(0, u32::from_be_bytes));
+        let decided = match self.decide(text.as_bytes(), Protocol::FunctionCall, Among::ALONE) {
+            Ok(decided) => decided,
+            Err(Refused(error)) => {
+                self.refuse_query(error);
+                return Ok(true);
+            }
+        };
+        let Go::Node(permit) = &decided.go else {
+            self.fail_query(&StatementError::new(SqlState::FEATURE_NOT_SUPPORTED, "a FunctionCall cannot be answered with rows"));
+            return Ok(true);
+        };
+        if self.lease_or_fail(permit, Session::fail_query).await?
+            && let Some(server) = &mut self.server
+        {
+            server.start_batch();
+            server.send_front(permit, &message);
+            self.inflight.push(Expect::FunctionCall(Running::of(&decided)));
+            if rest != 0 {
+                self.passing = Passing::Forward(rest);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// DataRows and CommandComplete of rows of ours.
+pub(super) fn encode_rows(rows: &Rows, out: &mut Vec<u8>) {
+    for row in &rows.rows {
+        encode::data_row(out, row.iter().map(|value| value.as_deref().map(str::as_bytes)));
+    }
+    encode::command_complete(out, &format!("SELECT {}", rows.rows.len()));
+}

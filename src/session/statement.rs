@@ -1,0 +1,228 @@
+//! Statements of one session: what is prepared, what is bound, what is running, and what remains to be done when one ends.
+//! Deciding is `decide`'s; sending is `simple`'s and `extended`'s.
+
+use crate::hook::Protocol;
+use crate::hook::Rows;
+use crate::pipeline::Permit;
+use crate::pipeline::Pipeline;
+use crate::pipeline::Prepared;
+use crate::pool::StatementKey;
+use crate::statement::Facts;
+use smallvec::SmallVec;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// Prepared statements of one session at most, protocol-level and SQL-level each.
+pub(super) const STATEMENTS_MAX: usize = 10_000;
+
+/// What a statement changes in the session once it has succeeded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum After {
+    /// Nothing that we follow.
+    #[default]
+    Nothing,
+    /// Something outlives the transaction.
+    Dirty,
+    /// DISCARD ALL.
+    DiscardAll,
+    /// DEALLOCATE ALL.
+    DeallocateAll,
+    /// DEALLOCATE of a statement prepared by the protocol or by PREPARE.
+    Deallocate { name: Arc<str>, key: Option<StatementKey> },
+    /// PREPARE.
+    Prepare { name: Arc<str>, body: Arc<str> },
+}
+
+/// A statement that may go to a node, with what its observers will need.
+#[derive(Clone, Debug)]
+pub(super) struct Decided {
+    pub(super) go: Go,
+    pub(super) after: After,
+    pub(super) observed: Option<Arc<Observed>>,
+    /// The revision that decided, by the identity of its pipeline.
+    pub(super) pipeline: Arc<Pipeline>,
+}
+
+/// How a decided statement goes on.
+#[derive(Clone, Debug)]
+pub(super) enum Go {
+    Node(Permit),
+    Reply(Rows),
+}
+
+/// What the observers of a statement's end are told.
+#[derive(Debug)]
+pub(super) struct Observed {
+    pub(super) request_id: Uuid,
+    pub(super) text: Arc<str>,
+    pub(super) facts: Arc<Facts>,
+    pub(super) protocol: Protocol,
+    pub(super) in_transaction: bool,
+    pub(super) tx_writes: bool,
+    pub(super) statement_count: u32,
+}
+
+/// One message's statements, from sending to their end.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) started: Instant,
+    /// Each statement of the message, in order; the first is the one that runs.
+    pub(super) parts: SmallVec<[Part; 1]>,
+}
+
+/// One statement of a message.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) after: After,
+    pub(super) observed: Option<(Arc<Pipeline>, Arc<Observed>)>,
+}
+
+/// One statement that has ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) started: Instant,
+    pub(super) part: Option<Part>,
+}
+
+impl Running {
+    pub(super) fn of(decided: &Decided) -> Self {
+        Self { started: Instant::now(), parts: SmallVec::from_iter([Part::of(decided)]) }
+    }
+
+    /// A statement that was decided before and changes nothing: more rows of a cursor.
+    pub(super) fn unobserved() -> Self {
+        Self { started: Instant::now(), parts: SmallVec::new() }
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    /// The first of its statements that has not ended has ended now.
+    pub(super) fn next(&mut self) -> Ended {
+        let part = if self.parts.is_empty() { None } else { Some(self.parts.remove(0)) };
+        Ended { started: self.started, part }
+    }
+}
+
+impl Part {
+    pub(super) fn of(decided: &Decided) -> Self {
+        let observed = decided.observed.as_ref().map(|observed| (Arc::clone(&decided.pipeline), Arc::clone(observed)));
+        Self { after: decided.after.clone(), observed }
+    }
+}
+
+/// A statement the client has prepared by Parse.
+#[derive(Debug)]
+pub(super) struct StatementEntry {
+    /// As the client sent it.
+    pub(super) sql: Arc<[u8]>,
+    /// Its last decision; the first Bind of the same batch uses it, every later one decides anew.
+    pub(super) decided: Decided,
+    /// What goes to server connections.
+    pub(super) sent: Arc<Sent>,
+}
+
+/// A prepared statement as server connections know it.
+#[derive(Debug)]
+pub(super) struct Sent {
+    /// The key of text and types.
+    pub(super) key: StatementKey,
+    /// The text that was decided.
+    pub(super) sql: Arc<[u8]>,
+    /// Count and oids of the parameter types, as the client sent them.
+    pub(super) types: Arc<[u8]>,
+    /// What it deallocates, where that was prepared by Parse.
+    pub(super) deallocates: Option<StatementKey>,
+}
+
+impl StatementEntry {
+    pub(super) fn new(sql: &[u8], types: &[u8], decided: Decided) -> Self {
+        let sql: Arc<[u8]> = sql.into();
+        let sent = Arc::new(Sent::new(&sql, types.into(), &decided));
+        Self { sql, decided, sent }
+    }
+
+    /// Takes a new decision; what goes to the server changes only where the text did.
+    pub(super) fn decide_again(&mut self, decided: Decided) {
+        let sent = Sent::text(&self.sql, &decided);
+        if *sent != *self.sent.sql {
+            self.sent = Arc::new(Sent::new(&self.sql, Arc::clone(&self.sent.types), &decided));
+        }
+        self.decided = decided;
+    }
+}
+
+impl Sent {
+    fn new(sql: &Arc<[u8]>, types: Arc<[u8]>, decided: &Decided) -> Self {
+        let deallocates = match &decided.after {
+            After::Deallocate { key, .. } => *key,
+            _ => None,
+        };
+        let sql = match deallocates {
+            // The name is the client's; on server connections the statement has ours.
+            Some(key) => format!("DEALLOCATE {}", key.name()).into_bytes().into(),
+            None => Self::text(sql, decided),
+        };
+        Self { key: StatementKey::new(&sql, &types), sql, types, deallocates }
+    }
+
+    /// The stages' text, or the client's.
+    fn text(sql: &Arc<[u8]>, decided: &Decided) -> Arc<[u8]> {
+        match &decided.go {
+            Go::Node(permit) => permit.text().map_or_else(|| Arc::clone(sql), |text| text.as_bytes().into()),
+            Go::Reply(_) => Arc::clone(sql),
+        }
+    }
+}
+
+/// A portal.
+#[derive(Debug)]
+pub(super) struct Portal {
+    pub(super) decided: Decided,
+    /// Whether results are wanted in binary.
+    pub(super) binary: bool,
+    /// Whether a reply of ours was given already.
+    pub(super) replied: bool,
+}
+
+/// Statements by name.
+#[derive(Debug, Default)]
+pub(super) struct Statements {
+    pub(super) named: HashMap<Box<[u8]>, StatementEntry>,
+    pub(super) portals: HashMap<Box<[u8]>, Portal>,
+    pub(super) sql: SqlPrepared,
+    /// The statement whose Parse was decided in this batch and whose first Bind needs no decision of its own.
+    pub(super) fresh: Option<Box<[u8]>>,
+}
+
+/// What SQL-level PREPARE has stored.
+#[derive(Debug, Default)]
+pub(super) struct SqlPrepared(pub(super) HashMap<Arc<str>, Arc<str>>);
+
+impl Prepared for SqlPrepared {
+    fn body(&self, name: &str) -> Option<Arc<str>> {
+        self.0.get(name).map(Arc::clone)
+    }
+}
+
+/// Figures of the statement whose answer is being read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+}
+
+impl Tally {
+    pub(super) fn take(&mut self) -> Self {
+        std::mem::take(self)
+    }
+}
+
+/// A duration in whole microseconds.
+pub(super) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,236 @@
+//! What a session lives in: the policy revision in force as one immutable [`World`], and what outlives revisions in
+//! [`Shared`]. A [`Binding`] is one session's view of one world. Only `server/live` writes the pointer.
+
+use super::authenticate::LoginKeys;
+use super::control::Clients;
+use crate::hook::SessionContext;
+use crate::net::ListenerTls;
+use crate::pipeline::Pipeline;
+use crate::pipeline::StatsRegistry;
+use crate::policy;
+use crate::policy::Policy;
+use crate::policy::PoolMode;
+use crate::policy::Role;
+use crate::policy::RouteTarget;
+use crate::pool::CancelKeys;
+use crate::pool::Login;
+use crate::pool::Plan;
+use crate::pool::Pool;
+use crate::pool::PoolKey;
+use crate::pool::Pools;
+use crate::pool::Target;
+use crate::routing;
+use crate::routing::Candidate;
+use crate::routing::Pick;
+use crate::routing::Place;
+use crate::sandbox::Services;
+use crate::wire::authentication::Secret;
+use arc_swap::ArcSwap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::Hash as _;
+use std::hash::Hasher as _;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::SystemTime;
+use zeroize::Zeroizing;
+
+/// Everything a reload changes, as one value.
+pub struct World {
+    /// The policy, resolved.
+    pub policy: Policy,
+    /// Its pipelines, compiled; indices are the policy's.
+    pub pipelines: Vec<Arc<Pipeline>>,
+    /// TLS of each listener; indices are the policy's.
+    pub listeners: Vec<ListenerTls>,
+    /// Each node, ready to connect to; indices are the policy's.
+    pub nodes: Vec<NodeTarget>,
+    /// The git commit the policy lies in.
+    pub commit: Option<Arc<str>>,
+    /// When it was loaded.
+    pub loaded: SystemTime,
+}
+
+/// A node, ready to connect to.
+pub struct NodeTarget {
+    /// How to get there.
+    pub target: Arc<Target>,
+    /// Changes when the policy says otherwise about the way there.
+    pub identity: u64,
+}
+
+/// What outlives a policy revision.
+pub struct Shared {
+    /// The world in force.
+    pub live: ArcSwap<World>,
+    /// Server connections.
+    pub pools: Pools,
+    /// Cancel keys that are out.
+    pub cancel: CancelKeys,
+    /// Sessions.
+    pub clients: Arc<Clients>,
+    /// Figures of stages.
+    pub stages: StatsRegistry,
+    /// Clock, randomness, stored values, metrics and log, as stages reach them.
+    pub services: Arc<dyn Services>,
+    /// What makes logins look alike, whoever the user is.
+    pub login_keys: LoginKeys,
+}
+
+/// One session's place in one world.
+#[derive(Clone)]
+pub struct Binding {
+    pub(super) world: Arc<World>,
+    pub(super) pipeline: Arc<Pipeline>,
+    pool: usize,
+    listener: usize,
+    /// The client's own login on nodes, where the pool has none.
+    own_login: Option<Login>,
+    routes: Vec<Route>,
+}
+
+/// A place, with what is needed to get a server connection there.
+#[derive(Clone)]
+pub(super) struct Route {
+    pub(super) place: Place,
+    pub(super) plan: Arc<Plan>,
+    pub(super) pool: Arc<Pool>,
+}
+
+impl Binding {
+    /// Finds the session's listener and pool in `world`; `None` names what is missing.
+    ///
+    /// # Errors
+    /// What the world does not have for this session.
+    pub fn new(world: Arc<World>, context: &SessionContext, own_login: Option<Login>) -> Result<Self, &'static str> {
+        let policy = &world.policy;
+        let listener = policy
+            .listeners
+            .iter()
+            .position(|listener| listener.name == context.listener)
+            .ok_or("listener")?;
+        let pool = policy.pool_of(&context.identity.user, &context.database).ok_or("pool")?;
+        let pipeline = Arc::clone(&world.pipelines[policy.listeners[listener].pipeline]);
+        Ok(Self { pipeline, pool, listener, own_login, routes: Vec::new(), world })
+    }
+
+    /// The same session in another world.
+    ///
+    /// # Errors
+    /// What that world does not have for this session.
+    pub(super) fn moved_to(&self, world: Arc<World>, context: &SessionContext) -> Result<Self, &'static str> {
+        Self::new(world, context, self.own_login.clone())
+    }
+
+    pub(super) fn mode(&self) -> PoolMode {
+        self.world.policy.pools[self.pool].mode
+    }
+
+    pub(super) fn pool_policy(&self) -> &policy::Pool {
+        &self.world.policy.pools[self.pool]
+    }
+
+    pub(super) fn idle_timeout(&self) -> Option<Duration> {
+        self.world.policy.listeners[self.listener].idle_timeout
+    }
+
+    /// Chooses the node for a route.
+    pub(super) fn pick(
+        &self,
+        shared: &Shared,
+        target: RouteTarget,
+        otherwise: Option<RouteTarget>,
+        turn: usize,
+    ) -> Pick {
+        let policy = &self.world.policy;
+        let now = shared.pools.started().elapsed();
+        let candidates = |nodes: &[usize]| -> Vec<Candidate> {
+            nodes
+                .iter()
+                .map(|&node| Candidate {
+                    node,
+                    role: policy.nodes[node].role,
+                    usable: shared.pools.health(&policy.nodes[node].name).usable(now),
+                })
+                .collect()
+        };
+        let nodes = candidates(&policy.pools[self.pool].nodes);
+        let branches: Vec<Vec<Candidate>> = policy.branches.iter().map(|branch| candidates(&branch.nodes)).collect();
+        routing::pick(&nodes, &|branch| &branches[branch], target, otherwise, turn)
+    }
+
+    /// The only node there can be for the default route, where no choosing is needed.
+    pub(super) fn only_place(&self) -> Option<Place> {
+        let policy = &self.world.policy;
+        let mut primaries =
+            policy.pools[self.pool].nodes.iter().filter(|&&node| policy.nodes[node].role == Role::Primary);
+        match (primaries.next(), primaries.next()) {
+            (Some(&node), None) => Some(Place { node, branch: None }),
+            _ => None,
+        }
+    }
+
+    /// Where a session begins: on the primary, or where there is none, on whatever there is.
+    pub(super) fn first_place(&self, shared: &Shared) -> Option<Place> {
+        match self.pick(shared, RouteTarget::Primary, Some(RouteTarget::Standby), 0) {
+            Pick::Node(place) => Some(place),
+            Pick::None => None,
+        }
+    }
+
+    /// The way to a place, remembered.
+    pub(super) fn route(&mut self, shared: &Shared, place: Place, context: &SessionContext) -> &Route {
+        let known = self.routes.iter().position(|route| route.place == place);
+        let at = known.unwrap_or_else(|| {
+            let plan = Arc::new(self.plan(place, context));
+            let pool = shared.pools.pool(&PoolKey {
+                pool: Arc::clone(&self.world.policy.pools[self.pool].name),
+                node: Arc::clone(&self.world.policy.nodes[place.node].name),
+                database: Arc::clone(&plan.database),
+                user: Arc::clone(&plan.login.user),
+            });
+            self.routes.push(Route { place, plan, pool });
+            self.routes.len() - 1
+        });
+        &self.routes[at]
+    }
+
+    fn plan(&self, place: Place, context: &SessionContext) -> Plan {
+        let policy = &self.world.policy;
+        let pool = &policy.pools[self.pool];
+        let node = &self.world.nodes[place.node];
+        let database = place
+            .branch
+            .and_then(|branch| policy.branches[branch].database.clone())
+            .unwrap_or_else(|| Arc::clone(&context.database));
+        let login = match (&pool.login, &self.own_login) {
+            (Some(login), _) => {
+                let text = login.password.as_ref().and_then(policy::Secret::expose_text);
+                let secret = text.map(|text| Secret::Password(Zeroizing::new(text.to_owned())));
+                Login { user: Arc::clone(&login.user), secret, settings: Vec::new() }
+            }
+            (None, Some(own)) => own.clone(),
+            (None, None) => {
+                Login { user: Arc::clone(&context.identity.user), secret: None, settings: Vec::new() }
+            }
+        };
+        let mut hasher = DefaultHasher::new();
+        (&database, node.identity, &login.user).hash(&mut hasher);
+        if let Some(password) = pool.login.as_ref().and_then(|login| login.password.as_ref()) {
+            password.expose().hash(&mut hasher);
+        }
+        Plan {
+            target: Arc::clone(&node.target),
+            login,
+            database,
+            mode: pool.mode,
+            size: pool.size,
+            wait: pool.wait,
+            reset: Arc::clone(&pool.reset),
+            idle_timeout: pool.idle_timeout,
+            lifetime: pool.lifetime,
+            prepared_max: pool.max_prepared_statements,
+            session_state: pool.session_state,
+            identity: hasher.finish(),
+        }
+    }
+}

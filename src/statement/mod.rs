@@ -1,0 +1,53 @@
+//! What a statement is, does and names, found from its text alone. Owns lexing, splitting, classifying, fingerprints and
+//! the reading of names; not what a policy makes of them, and no state of a session.
+//!
+//! ```text
+//! text -> lexer -> split -> classify (calls, functions) -> Facts      always: one pass, no allocation
+//!                        \-> fingerprint, normalize
+//!                        \-> tree -> relations                         only where a stage asks for names
+//! ```
+//!
+//! # What cannot be seen
+//!
+//! A text does not show what views, rules, triggers, row-level security, function and procedure bodies, DO blocks and
+//! dynamic SQL read or write, nor which table an unqualified name means under the session's `search_path`. User-defined
+//! operators, casts and types run functions without naming them, and a user function that shadows one of PostgreSQL's
+//! is taken for PostgreSQL's. `read_only` is proven up to these; a standby refuses what is left.
+//!
+//! # What is assumed
+//!
+//! UTF-8 text (or a server-side encoding of which ASCII is a part and no character's second byte) and
+//! `standard_conforming_strings = on`. A text that would be other statements with that setting off is unparsed.
+
+mod analyze;
+mod analyzer;
+mod calls;
+mod classify;
+mod facts;
+mod fingerprint;
+mod functions;
+mod keyword;
+mod kind;
+mod lexer;
+mod limit;
+mod names;
+mod piece;
+mod relations;
+mod split;
+mod tree;
+mod verbs;
+mod words;
+
+pub use analyze::analyze;
+pub use analyze::effect;
+pub use analyzer::Analyzer;
+pub use facts::Facts;
+pub use facts::Name;
+pub use facts::Needs;
+pub use facts::Relations;
+pub use facts::Sql;
+pub use kind::Kind;
+pub use kind::KindSet;
+pub use kind::SessionEffect;
+pub use limit::add_limit;
+pub use split::split;

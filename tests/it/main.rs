@@ -1,0 +1,24 @@
+//! Integration tests: the program as a process, in front of real PostgreSQL. One binary, so that the crate is linked
+//! once. `support` starts things; every other module is one subject.
+#![expect(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on should stop and say where"
+)]
+
+mod console;
+mod copies;
+mod drivers;
+mod every_path;
+mod faults;
+mod hooks;
+mod logins;
+mod memory;
+mod nodes;
+mod policy_cli;
+mod pooling;
+mod reload;
+mod routing;
+mod startup;
+mod stop;
+mod support;
