@@ -26,7 +26,8 @@ const FLOORS: &[&[&str]] = &[
     &["pool"],
     &["session"],
     &["server"],
-    &["cli", "main"],
+    &["cli"],
+    &["main"],
 ];
 
 /// Crates that only some files may name; a prefix of the path under `src/`.

@@ -29,7 +29,6 @@ use crate::hook::Refusal;
 use crate::sandbox::Grants;
 use crate::sandbox::Level;
 use crate::sqlstate::SqlState;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What a stage does.

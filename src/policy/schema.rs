@@ -3,11 +3,15 @@
 
 use super::keys::Key;
 use super::keys::Kind;
+use super::keys::MATCHERS;
 use super::keys::Noun;
 use super::keys::ROOT;
 use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
+
+const DURATION: &str = r"^\s*(0|([0-9_]+\s*(ns|us|ms|s|m|h|d)\s*)+)$";
+const SIZE: &str = r"^\s*(0|[0-9_]+\s*(B|kB|KiB|MB|MiB|GB|GiB))\s*$";
 
 /// The schema, ready to be written.
 #[must_use]
@@ -19,14 +23,7 @@ pub fn schema() -> Value {
             json!("https://json-schema.org/draft/2020-12/schema"),
         );
         object.insert("title".to_owned(), json!("pgwarden policy"));
-        object.insert(
-            "$defs".to_owned(),
-            json!({
-                "var": reference("var", "The name of a variable in [vars]."),
-                "env": reference("env", "The name of an environment variable."),
-                "file": reference("file", "A path, relative to this file."),
-            }),
-        );
+        object.insert("$defs".to_owned(), definitions());
         if let Some(properties) = object.get_mut("properties").and_then(Value::as_object_mut) {
             properties.insert(
                 "policy".to_owned(),
@@ -35,6 +32,29 @@ pub fn schema() -> Value {
         }
     }
     schema
+}
+
+/// What is used in many places.
+fn definitions() -> Value {
+    json!({
+        "var": reference("var", "The name of a variable in [vars]."),
+        "env": reference("env", "The name of an environment variable."),
+        "file": reference("file", "A path, relative to this file."),
+        "text": or_referred(json!({ "type": "string" })),
+        "integer": or_referred(json!({ "type": "integer", "minimum": 0 })),
+        "boolean": or_referred(json!({ "type": "boolean" })),
+        "duration": or_referred(json!({ "type": "string", "pattern": DURATION })),
+        "size": or_referred(json!({ "type": "string", "pattern": SIZE })),
+        "comparison": or_referred(json!({ "type": ["integer", "string"] })),
+        "texts": one_or_list(&definition("text")),
+        "secret": { "anyOf": [definition("file"), definition("env")] },
+        "referable": { "anyOf": [definition("text"), definition("file")] },
+        "matchers": noun(&MATCHERS),
+    })
+}
+
+fn definition(name: &str) -> Value {
+    json!({ "$ref": format!("#/$defs/{name}") })
 }
 
 fn reference(name: &str, about: &str) -> Value {
@@ -76,37 +96,32 @@ fn property(key: &Key) -> Value {
 
 fn kind(of: Kind) -> Value {
     match of {
-        Kind::Text | Kind::Name | Kind::Path => scalar(json!({ "type": "string" })),
-        Kind::Integer => scalar(json!({ "type": "integer", "minimum": 0 })),
-        Kind::Boolean => scalar(json!({ "type": "boolean" })),
-        Kind::Duration => scalar(
-            json!({ "type": "string", "pattern": r"^\s*(0|([0-9_]+\s*(ns|us|ms|s|m|h|d)\s*)+)$" }),
-        ),
-        Kind::Size => scalar(
-            json!({ "type": "string", "pattern": r"^\s*(0|[0-9_]+\s*(B|kB|KiB|MB|MiB|GB|GiB))\s*$" }),
-        ),
         // Editors hand TOML's own dates over as text.
-        Kind::Date => scalar(json!({ "type": "string" })),
-        Kind::OneOf(names) => scalar(json!({ "type": "string", "enum": names() })),
-        Kind::Comparison => scalar(json!({ "type": ["integer", "string"] })),
-        Kind::Secret => json!({ "anyOf": [{ "$ref": "#/$defs/file" }, { "$ref": "#/$defs/env" }] }),
-        Kind::Referable => {
-            json!({ "anyOf": [{ "type": "string" }, { "$ref": "#/$defs/file" }, { "$ref": "#/$defs/env" }, { "$ref": "#/$defs/var" }] })
-        }
-        Kind::Several(item) => {
-            json!({ "anyOf": [kind(*item), { "type": "array", "items": kind(*item), "minItems": 1 }] })
-        }
+        Kind::Text | Kind::Name | Kind::Path | Kind::Date => definition("text"),
+        Kind::Integer => definition("integer"),
+        Kind::Boolean => definition("boolean"),
+        Kind::Duration => definition("duration"),
+        Kind::Size => definition("size"),
+        Kind::OneOf(names) => or_referred(json!({ "type": "string", "enum": names() })),
+        Kind::Comparison => definition("comparison"),
+        Kind::Secret => definition("secret"),
+        Kind::Referable => definition("referable"),
+        Kind::Several(Kind::Text | Kind::Name | Kind::Path) => definition("texts"),
+        Kind::Several(item) => one_or_list(&kind(*item)),
+        Kind::Table(table) if std::ptr::eq(table, &MATCHERS) => definition("matchers"),
         Kind::Table(table) => noun(table),
         Kind::Named(value) => json!({ "type": "object", "additionalProperties": kind(*value) }),
-        Kind::Short(table) => {
-            json!({ "anyOf": [{ "type": "string" }, { "$ref": "#/$defs/var" }, noun(table)] })
-        }
+        Kind::Short(table) => json!({ "anyOf": [definition("text"), noun(table)] }),
         Kind::Tables(table) => json!({ "type": "array", "items": noun(table) }),
         Kind::Any => json!({}),
     }
 }
 
+fn one_or_list(item: &Value) -> Value {
+    json!({ "anyOf": [item, { "type": "array", "items": item, "minItems": 1 }] })
+}
+
 /// A value that may also come from a variable or the environment.
-fn scalar(of: Value) -> Value {
-    json!({ "anyOf": [of, { "$ref": "#/$defs/var" }, { "$ref": "#/$defs/env" }] })
+fn or_referred(of: Value) -> Value {
+    json!({ "anyOf": [of, definition("var"), definition("env")] })
 }

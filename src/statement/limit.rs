@@ -171,96 +171,97 @@ mod tests {
     use super::super::analyze;
     use super::*;
 
+    const LIMITED: &[(&str, Option<&str>)] = &[
+        ("select * from t", Some("select * from t LIMIT 10")),
+        ("select * from t;", Some("select * from t LIMIT 10;")),
+        (
+            "select * from t -- all\n",
+            Some("select * from t LIMIT 10 -- all\n"),
+        ),
+        (
+            "select 'limit 5' /* limit */ ; ",
+            Some("select 'limit 5' LIMIT 10 /* limit */ ; "),
+        ),
+        (
+            "select a.limit, b as limit from t",
+            Some("select a.limit, b as limit from t LIMIT 10"),
+        ),
+        (
+            "select * from (select 1 limit 5) x",
+            Some("select * from (select 1 limit 5) x LIMIT 10"),
+        ),
+        ("(select 1 limit 50)", Some("(select 1 limit 50) LIMIT 10")),
+        (
+            "select 1 union select 2",
+            Some("select 1 union select 2 LIMIT 10"),
+        ),
+        (
+            "with a as (select 1) table a",
+            Some("with a as (select 1) table a LIMIT 10"),
+        ),
+        (
+            "select * from t for update",
+            Some("select * from t LIMIT 10 for update"),
+        ),
+        (
+            "select * from t for update offset 5",
+            Some("select * from t for update offset 5 LIMIT 10"),
+        ),
+        (
+            "select * from t offset 5 rows",
+            Some("select * from t offset 5 rows LIMIT 10"),
+        ),
+        ("select * from t limit 5", None),
+        ("select * from t limit 10 offset 20", None),
+        (
+            "select * from t limit 50 offset 20",
+            Some("select * from t limit 10 offset 20"),
+        ),
+        (
+            "select * from t limit 99999999999999999999",
+            Some("select * from t limit 10"),
+        ),
+        (
+            "select * from t for update limit all",
+            Some("select * from t for update limit 10"),
+        ),
+        (
+            "select * from t limit null",
+            Some("select * from t limit 10"),
+        ),
+        (
+            "select * from t limit $1",
+            Some("select * from t limit (LEAST(($1)::bigint, 10))"),
+        ),
+        (
+            "select * from t limit 5 + f(6) for share",
+            Some("select * from t limit (LEAST((5 + f(6))::bigint, 10)) for share"),
+        ),
+        (
+            "select * from t limit (select 5 limit 1)",
+            Some("select * from t limit (LEAST(((select 5 limit 1))::bigint, 10))"),
+        ),
+        ("select * from t fetch first row only", None),
+        ("select * from t fetch first 5 rows only", None),
+        (
+            "select * from t fetch next 50 rows with ties",
+            Some("select * from t fetch next 10 rows with ties"),
+        ),
+        (
+            "select * from t fetch first ($1) rows only",
+            Some("select * from t fetch first (LEAST((($1))::bigint, 10)) rows only"),
+        ),
+        ("insert into t select 1", None),
+        ("delete from t", None),
+        ("select 1 into t", None),
+        ("explain select 1", None),
+        ("fetch all from c", None),
+        ("nonsense", None),
+    ];
+
     #[test]
     fn the_ceiling_is_put_where_the_grammar_has_it() {
-        let cases: &[(&str, Option<&str>)] = &[
-            ("select * from t", Some("select * from t LIMIT 10")),
-            ("select * from t;", Some("select * from t LIMIT 10;")),
-            (
-                "select * from t -- all\n",
-                Some("select * from t LIMIT 10 -- all\n"),
-            ),
-            (
-                "select 'limit 5' /* limit */ ; ",
-                Some("select 'limit 5' LIMIT 10 /* limit */ ; "),
-            ),
-            (
-                "select a.limit, b as limit from t",
-                Some("select a.limit, b as limit from t LIMIT 10"),
-            ),
-            (
-                "select * from (select 1 limit 5) x",
-                Some("select * from (select 1 limit 5) x LIMIT 10"),
-            ),
-            ("(select 1 limit 50)", Some("(select 1 limit 50) LIMIT 10")),
-            (
-                "select 1 union select 2",
-                Some("select 1 union select 2 LIMIT 10"),
-            ),
-            (
-                "with a as (select 1) table a",
-                Some("with a as (select 1) table a LIMIT 10"),
-            ),
-            (
-                "select * from t for update",
-                Some("select * from t LIMIT 10 for update"),
-            ),
-            (
-                "select * from t for update offset 5",
-                Some("select * from t for update offset 5 LIMIT 10"),
-            ),
-            (
-                "select * from t offset 5 rows",
-                Some("select * from t offset 5 rows LIMIT 10"),
-            ),
-            ("select * from t limit 5", None),
-            ("select * from t limit 10 offset 20", None),
-            (
-                "select * from t limit 50 offset 20",
-                Some("select * from t limit 10 offset 20"),
-            ),
-            (
-                "select * from t limit 99999999999999999999",
-                Some("select * from t limit 10"),
-            ),
-            (
-                "select * from t for update limit all",
-                Some("select * from t for update limit 10"),
-            ),
-            (
-                "select * from t limit null",
-                Some("select * from t limit 10"),
-            ),
-            (
-                "select * from t limit $1",
-                Some("select * from t limit (LEAST(($1)::bigint, 10))"),
-            ),
-            (
-                "select * from t limit 5 + f(6) for share",
-                Some("select * from t limit (LEAST((5 + f(6))::bigint, 10)) for share"),
-            ),
-            (
-                "select * from t limit (select 5 limit 1)",
-                Some("select * from t limit (LEAST(((select 5 limit 1))::bigint, 10))"),
-            ),
-            ("select * from t fetch first row only", None),
-            ("select * from t fetch first 5 rows only", None),
-            (
-                "select * from t fetch next 50 rows with ties",
-                Some("select * from t fetch next 10 rows with ties"),
-            ),
-            (
-                "select * from t fetch first ($1) rows only",
-                Some("select * from t fetch first (LEAST((($1))::bigint, 10)) rows only"),
-            ),
-            ("insert into t select 1", None),
-            ("delete from t", None),
-            ("select 1 into t", None),
-            ("explain select 1", None),
-            ("fetch all from c", None),
-            ("nonsense", None),
-        ];
-        for (text, expected) in cases {
+        for (text, expected) in LIMITED {
             let facts = analyze(text, Needs::default());
             assert_eq!(add_limit(text, &facts, 10).as_deref(), *expected, "{text}");
         }

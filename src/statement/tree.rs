@@ -66,7 +66,16 @@ impl<'a> Tree<'a> {
                     .ok()?
             })?,
         };
-        agrees(text, &nodes).then_some(Self { text, nodes })
+        let tree = Self { text, nodes };
+        (agrees(text, &tree.nodes) && tree.is_one_statement()).then_some(tree)
+    }
+
+    /// The parser takes `begin select 1` for two statements; the server takes it for a mistake.
+    fn is_one_statement(&self) -> bool {
+        let is_statement = |&index: &usize| {
+            !self.nodes[index].is_token && self.nodes[index].kind != SyntaxKind::EMPTY_STMT
+        };
+        self.children(0).filter(is_statement).count() <= 1
     }
 
     /// Every node and token.

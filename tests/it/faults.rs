@@ -40,9 +40,12 @@ const BROKEN: [Broken; 3] = [
     },
 ];
 
-/// Each fault once as a script, told by a SELECT from `orders`, and once as a plugin, from `products`.
-fn proxy(on_failure: &str) -> Proxy {
-    let mut policy = PolicyText::of(Cluster::shared());
+/// Time enough for fuel and memory to run out first, on a busy machine too.
+const PATIENT: &str = "[sandbox]\ndeadline = \"2s\"";
+
+/// Each fault once as a script, and once as a plugin, told by the table a statement names.
+fn proxy(on_failure: &str, sandbox: &str) -> Proxy {
+    let mut policy = PolicyText::of(Cluster::shared()).extra(sandbox);
     let mut files = Vec::new();
     for Broken { name, script, wat } in BROKEN {
         let bytes = plugins::pre_query(wat);
@@ -72,7 +75,7 @@ fn statement(engine: &str, name: &str) -> String {
 
 #[test]
 fn a_broken_stage_is_a_refusal_with_its_own_code_and_the_session_lives() {
-    let proxy = proxy("closed");
+    let proxy = proxy("closed", PATIENT);
     let mut wire = proxy.login("app");
     for Broken { name, .. } in BROKEN {
         let script = wire.fails(&statement("script", name));
@@ -102,7 +105,7 @@ fn a_broken_stage_is_a_refusal_with_its_own_code_and_the_session_lives() {
 
 #[test]
 fn a_broken_stage_in_a_transaction_aborts_it() {
-    let proxy = proxy("closed");
+    let proxy = proxy("closed", PATIENT);
     let mut wire = proxy.login("app");
     for engine in ["script", "plugin"] {
         for Broken { name, .. } in BROKEN {
@@ -116,7 +119,7 @@ fn a_broken_stage_in_a_transaction_aborts_it() {
 
 #[test]
 fn a_broken_stage_that_may_fail_open_lets_the_statement_through() {
-    let proxy = proxy("open");
+    let proxy = proxy("open", PATIENT);
     let mut wire = proxy.login("app");
     for engine in ["script", "plugin"] {
         for Broken { name, .. } in BROKEN {
@@ -162,9 +165,10 @@ fn an_answer_of_nonsense_is_a_fault() {
 /// While one session does nothing but fail, the slowest hundredth of the others' statements stays quick.
 #[test]
 fn other_sessions_hardly_notice() {
-    const P99_MAX: Duration = Duration::from_millis(50);
+    const HARM_MAX: Duration = Duration::from_millis(50);
     const FAULTS_MIN: u32 = 20;
-    let proxy = proxy("closed");
+    let proxy = proxy("closed", "");
+    let alone = slowest_hundredth(&proxy, || true);
     for Broken { name, .. } in BROKEN {
         for engine in ["script", "plugin"] {
             let over = AtomicBool::new(false);
@@ -182,7 +186,10 @@ fn other_sessions_hardly_notice() {
                 over.store(true, Ordering::Relaxed);
                 p99
             });
-            assert!(p99 < P99_MAX, "{engine} {name}: {p99:?}");
+            assert!(
+                p99 < alone * 3 + HARM_MAX,
+                "{engine} {name}: {p99:?}, alone {alone:?}"
+            );
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::support::cluster::Cluster;
 use crate::support::frames::VERSION_3_0;
 use crate::support::frames::copy_data;
 use crate::support::frames::copy_done;
+use crate::support::frames::password;
 use crate::support::frames::query;
 use crate::support::frames::startup;
 use crate::support::message::only_problem;
@@ -33,13 +34,31 @@ const HOOKS: [&str; 11] = [
 fn every_hook_is_called_in_its_order() {
     let mut policy = PolicyText::of(Cluster::shared());
     for hook in HOOKS {
-        let script = format!("script = 'log::info(\"saw {hook} of \" + user.name); next()'");
+        // All deferring, the built-in methods decide, which trust `app`.
+        let (name, answer) = if hook == "authenticate" {
+            ("auth.username", "defer()")
+        } else {
+            ("user.name", "next()")
+        };
+        let script = format!("script = 'log::info(\"saw {hook} of \" + {name}); {answer}'");
         policy = policy.stage(hook, &format!("log-{}", hook.replace('_', "-")), &script);
     }
     let proxy = Proxy::start(&policy);
     for send in [Wire::query, Wire::extended] {
         let before = proxy.log().len();
-        let mut wire = proxy.login("app");
+        // `authenticate` stages get a password, which is asked for over TLS only.
+        let mut wire = Wire::connect_tls(proxy.port);
+        wire.send(&startup(
+            VERSION_3_0,
+            &[("user", "app"), ("database", "app")],
+        ));
+        assert_eq!(
+            wire.message().body,
+            [0, 0, 0, 3],
+            "AuthenticationCleartextPassword"
+        );
+        wire.send(&password("whatever"));
+        assert!(shape(&wire.until_ready()).ends_with("ZI"));
         drop(send(&mut wire, "SELECT 1"));
         drop(wire);
         let log = wait_for("the session ends", || {
@@ -61,7 +80,7 @@ fn every_hook_is_called_in_its_order() {
 #[test]
 fn the_outcome_is_true_for_every_path() {
     let script = "script = '''\n\
-        let code = if \"code\" in result { result.code } else { \"none\" };\n\
+        let code = if result.code == () { \"none\" } else { result.code };\n\
         log::info(`${sql.kind} success=${result.success} rows=${result.rows} code=${code} node=${result.node}.`);\nnext()\n'''";
     let proxy =
         Proxy::start(&PolicyText::of(Cluster::shared()).stage("post_query", "outcome", script));

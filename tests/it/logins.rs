@@ -9,6 +9,7 @@ use crate::support::frames::VERSION_3_0;
 use crate::support::frames::message;
 use crate::support::frames::password;
 use crate::support::frames::startup;
+use crate::support::message::Problem;
 use crate::support::message::only_problem;
 use crate::support::message::shape;
 use crate::support::policy::PolicyText;
@@ -304,8 +305,7 @@ fn a_node_that_refuses_the_proxys_login_is_a_clear_error_without_an_address() {
         .pool_key(login)
         .pool_key("wait = \"2s\"");
     let proxy = Proxy::start_with(&policy, &[("password", b"wrong\n")], &[]);
-    let mut wire = proxy.login("app");
-    let problem = wire.fails("SELECT 1");
+    let problem = first_problem(&proxy, "SELECT 1");
     assert!(problem.code.starts_with("08"), "{problem:?}");
     let said = format!("{problem:?}");
     let port = Cluster::shared().primary.port.to_string();
@@ -349,5 +349,20 @@ fn the_proxy_speaks_tls_to_nodes() {
         &node("tls = { mode = \"verify-full\", ca = \"other.crt\" }")
             .replace("[pool.main]", "[pool.main]\nwait = \"1s\""),
     );
-    assert!(proxy.login("app").fails(encrypted).code.starts_with("08"));
+    assert!(first_problem(&proxy, encrypted).code.starts_with("08"));
+}
+
+/// The error of a statement, or of the login where the node is asked for something already then.
+#[track_caller]
+fn first_problem(proxy: &Proxy, sql: &str) -> Problem {
+    let mut wire = Wire::connect(proxy.port);
+    wire.send(&startup(
+        VERSION_3_0,
+        &[("user", "app"), ("database", "app")],
+    ));
+    let messages = wire.until_ready();
+    if shape(&messages).ends_with("ZI") {
+        return wire.fails(sql);
+    }
+    only_problem(&messages)
 }

@@ -83,6 +83,10 @@ pub extern "C" fn pgw_alloc(len: usize) -> *mut u8 {
 
 #[doc(hidden)]
 #[cfg(target_arch = "wasm32")]
+#[expect(
+    clippy::not_unsafe_ptr_arg_deref,
+    reason = "only the host calls it, through an export that `export!` writes"
+)]
 pub fn __ask(pointer: *const u8, len: usize, function: fn(&Context<'_>) -> Verdict) -> i64 {
     // SAFETY: the host has written `len` bytes at a place that `pgw_alloc` gave it, and touches it again only after this call.
     let frame = unsafe { core::slice::from_raw_parts(pointer, len) };

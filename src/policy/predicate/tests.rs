@@ -110,88 +110,94 @@ fn when(guard: &str, facts: &Facts, polarity: Polarity) -> bool {
     })
 }
 
+type Table = (Option<&'static str>, &'static str);
+const PUBLIC: Table = (Some("public"), "orders");
+const PRIVATE: Table = (Some("private"), "salaries");
+
+/// A guard, what the statement is, and whether it matches by any and by all.
+type Set = (&'static str, &'static [Kind], &'static [Table], bool, bool);
+const SETS: &[Set] = &[
+    (
+        "kind = \"select\"",
+        &[Kind::Select, Kind::Delete],
+        &[],
+        true,
+        false,
+    ),
+    ("kind = \"select\"", &[Kind::Select], &[], true, true),
+    (
+        "kind = [\"select\", \"delete\"]",
+        &[Kind::Select, Kind::Delete],
+        &[],
+        true,
+        true,
+    ),
+    ("kind = \"select\"", &[], &[], false, false),
+    (
+        "tables = \"public.*\"",
+        &[Kind::Select],
+        &[PUBLIC, PRIVATE],
+        true,
+        false,
+    ),
+    (
+        "tables = \"public.*\"",
+        &[Kind::Select],
+        &[PUBLIC],
+        true,
+        true,
+    ),
+    ("tables = \"public.*\"", &[Kind::Select], &[], false, false),
+    (
+        "schemas = \"public\"",
+        &[Kind::Select],
+        &[PUBLIC, PRIVATE],
+        true,
+        false,
+    ),
+    (
+        "schemas = \"public\"",
+        &[Kind::Select],
+        &[PUBLIC],
+        true,
+        true,
+    ),
+    // A name without a schema could be in any.
+    (
+        "tables = \"private.salaries\"",
+        &[Kind::Select],
+        &[(None, "salaries")],
+        true,
+        false,
+    ),
+    (
+        "tables = \"salaries\"",
+        &[Kind::Select],
+        &[(None, "salaries")],
+        true,
+        true,
+    ),
+    // What could not be read could be anything that writes.
+    ("kind = \"ddl\"", &[Kind::Unparsed], &[], true, false),
+    ("kind = \"select\"", &[Kind::Unparsed], &[], false, false),
+    ("kind = \"unparsed\"", &[Kind::Unparsed], &[], true, true),
+    ("tables = \"secrets\"", &[Kind::Unparsed], &[], true, false),
+    ("has_where = false", &[Kind::Unparsed], &[], true, false),
+    ("has_where = true", &[Kind::Unparsed], &[], true, false),
+];
+
 #[test]
 fn a_set_matches_by_any_where_it_tightens_and_by_all_where_it_loosens() {
-    let public = (Some("public"), "orders");
-    let private = (Some("private"), "salaries");
-    for (guard, kinds, tables, any, all) in [
-        (
-            "kind = \"select\"",
-            &[Kind::Select, Kind::Delete][..],
-            &[][..],
-            true,
-            false,
-        ),
-        ("kind = \"select\"", &[Kind::Select], &[], true, true),
-        (
-            "kind = [\"select\", \"delete\"]",
-            &[Kind::Select, Kind::Delete],
-            &[],
-            true,
-            true,
-        ),
-        ("kind = \"select\"", &[], &[], false, false),
-        (
-            "tables = \"public.*\"",
-            &[Kind::Select],
-            &[public, private],
-            true,
-            false,
-        ),
-        (
-            "tables = \"public.*\"",
-            &[Kind::Select],
-            &[public],
-            true,
-            true,
-        ),
-        ("tables = \"public.*\"", &[Kind::Select], &[], false, false),
-        (
-            "schemas = \"public\"",
-            &[Kind::Select],
-            &[public, private],
-            true,
-            false,
-        ),
-        (
-            "schemas = \"public\"",
-            &[Kind::Select],
-            &[public],
-            true,
-            true,
-        ),
-        // A name without a schema could be in any.
-        (
-            "tables = \"private.salaries\"",
-            &[Kind::Select],
-            &[(None, "salaries")],
-            true,
-            false,
-        ),
-        (
-            "tables = \"salaries\"",
-            &[Kind::Select],
-            &[(None, "salaries")],
-            true,
-            true,
-        ),
-        // What could not be read could be anything that writes.
-        ("kind = \"ddl\"", &[Kind::Unparsed], &[], true, false),
-        ("kind = \"select\"", &[Kind::Unparsed], &[], false, false),
-        ("kind = \"unparsed\"", &[Kind::Unparsed], &[], true, true),
-        ("tables = \"secrets\"", &[Kind::Unparsed], &[], true, false),
-        ("has_where = false", &[Kind::Unparsed], &[], true, false),
-        ("has_where = true", &[Kind::Unparsed], &[], true, false),
-    ] {
+    for (guard, kinds, tables, any, all) in SETS {
         let facts = facts(kinds, tables);
         assert_eq!(
             when(guard, &facts, Polarity::Any),
-            any,
+            *any,
             "{guard} {kinds:?} {tables:?}"
         );
         assert_eq!(
             when(guard, &facts, Polarity::All),
-            all,
+            *all,
             "{guard} {kinds:?} {tables:?}"
         );
     }

@@ -87,8 +87,11 @@ fn read(text: &str) -> Report {
 }
 
 fn whole() -> String {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/policies");
-    std::fs::read_to_string(format!("{folder}/quickstart.toml")).unwrap()
+    include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/policies/quickstart.toml"
+    ))
+    .to_owned()
 }
 
 proptest! {

@@ -16,7 +16,6 @@ pub(super) const BUILTIN: &[&str] = &[
     "clear",
     "contains",
     "crop",
-    "curry",
     "dedup",
     "drain",
     "end",

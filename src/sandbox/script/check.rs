@@ -266,7 +266,7 @@ impl Reader<'_> {
             return;
         }
         let name = call.name.as_str();
-        if self.functions.contains(name) {
+        if self.functions.contains(name) || self.is_capture(name, position) {
             return;
         }
         if let Some(row) = verdict::TABLE
@@ -298,6 +298,12 @@ impl Reader<'_> {
             format!("no function `{name}`"),
             help,
         );
+    }
+
+    /// A closure that captures is a call of `curry` that nobody wrote. One that somebody wrote can double a value by one
+    /// operation, and is no function here.
+    fn is_capture(&self, name: &str, position: Position) -> bool {
+        name == "curry" && &self.text[word(self.text, position)] != name
     }
 
     fn verdict(&mut self, row: &verdict::Row, args: usize, position: Position) {

@@ -53,11 +53,11 @@ fn register_map(engine: &mut Engine, bytes_max: usize) {
               array: Array,
               function: FnPtr|
               -> Result<Array, Stop> {
-            let mut bytes = 0;
+            let mut bytes: usize = 0;
             let mut results = Array::with_capacity(array.len());
             for item in array {
                 let result: Dynamic = function.call_within_context(&context, (item,))?;
-                bytes += memory::size(&result);
+                bytes = bytes.saturating_add(memory::size(&result));
                 if bytes_max < bytes {
                     return stop(Fault::OutOfMemory);
                 }

@@ -5,6 +5,7 @@ use super::super::Fault;
 use super::current::Stop;
 use super::current::operations;
 use super::current::stop;
+use super::current::with_turn;
 use rhai::Array;
 use rhai::Dynamic;
 use rhai::EvalContext;
@@ -14,16 +15,20 @@ use rhai::Map;
 use std::cell::Cell;
 use std::cell::RefCell;
 
-/// Operations between two counts, so that a script grows by a bounded amount in between.
+/// Operations between two counts. Few, since a map can double within a handful of them.
 const OPERATIONS_PER_COUNT: u64 = 8;
-/// Bytes counted that put the next count off by one operation: counting costs at most about what running does.
-const BYTES_PER_OPERATION: usize = 4_096;
+/// From here on each operation is counted, so that doubling ends soon after the limit.
+const BYTES_OF_CONCERN: usize = 64 << 10;
+/// Bytes counted that cost one fuel.
+const BYTES_PER_FUEL: usize = 64;
+/// How deeply values may lie in values: copying and dropping them recurses on our own stack.
+const DEPTH_MAX: usize = 64;
 /// A slot in an array or a variable.
 const SLOT_BYTES: usize = 16;
 /// A text's header and reference count.
 const TEXT_BYTES: usize = 48;
-/// A map's entry: key header, value, its share of the tree.
-const ENTRY_BYTES: usize = 64;
+/// A map's entry beside its value: key header, its share of the tree.
+const ENTRY_BYTES: usize = 48;
 
 thread_local! {
     static NEXT_COUNT: Cell<u64> = const { Cell::new(0) };
@@ -45,44 +50,59 @@ pub(super) fn check(
     if operations() < NEXT_COUNT.get() {
         return Ok(());
     }
-    let variables = context
-        .scope()
-        .iter_raw()
-        .map(|(_, _, value)| SLOT_BYTES + size(value))
-        .sum::<usize>();
-    let here = variables + context.this_ptr().map_or(0, size);
+    let variables = context.scope().iter_raw().map(|(_, _, value)| size(value));
+    let here = variables
+        .chain(context.this_ptr().map(size))
+        .fold(0, usize::saturating_add);
     let total = LEVELS.with_borrow_mut(|levels| {
         levels.resize(context.call_level() + 1, 0);
         levels[context.call_level()] = here;
-        levels.iter().sum::<usize>()
+        levels
+            .iter()
+            .fold(0, |sum: usize, level| sum.saturating_add(*level))
     });
-    NEXT_COUNT.set(operations() + OPERATIONS_PER_COUNT + (here / BYTES_PER_OPERATION) as u64);
+    let pause = if here < BYTES_OF_CONCERN {
+        OPERATIONS_PER_COUNT
+    } else {
+        1
+    };
+    NEXT_COUNT.set(operations() + pause);
     if bytes_max < total {
         return stop(Fault::OutOfMemory);
     }
-    Ok(())
+    with_turn(|turn| turn.meter.charge((here / BYTES_PER_FUEL) as u64))
 }
 
-/// Bytes a value holds on the heap. A text that several values share counts for each of them.
+/// Bytes a value takes. A text that several values share counts for each of them; what is nested too deeply counts as endless.
 pub(super) fn size(value: &Dynamic) -> usize {
+    size_at(value, 0)
+}
+
+fn size_at(value: &Dynamic, depth: usize) -> usize {
+    if DEPTH_MAX < depth {
+        return usize::MAX;
+    }
+    let add = |sum: usize, (own, item): (usize, &Dynamic)| {
+        sum.saturating_add(own)
+            .saturating_add(size_at(item, depth + 1))
+    };
     if let Some(text) = value.read_lock::<ImmutableString>() {
-        return TEXT_BYTES + text.len();
+        return SLOT_BYTES + TEXT_BYTES + text.len();
     }
     if let Some(array) = value.read_lock::<Array>() {
-        return array.iter().map(|item| SLOT_BYTES + size(item)).sum();
+        return array.iter().map(|item| (0, item)).fold(SLOT_BYTES, add);
     }
     if let Some(map) = value.read_lock::<Map>() {
         return map
             .iter()
-            .map(|(key, item)| ENTRY_BYTES + key.len() + size(item))
-            .sum();
+            .map(|(key, item)| (ENTRY_BYTES + key.len(), item))
+            .fold(SLOT_BYTES, add);
     }
     if let Some(function) = value.read_lock::<FnPtr>() {
-        return TEXT_BYTES
-            + function
-                .iter_curry()
-                .map(|item| SLOT_BYTES + size(item))
-                .sum::<usize>();
+        return function
+            .iter_curry()
+            .map(|item| (0, item))
+            .fold(SLOT_BYTES + TEXT_BYTES, add);
     }
-    0
+    SLOT_BYTES
 }

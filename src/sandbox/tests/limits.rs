@@ -51,7 +51,8 @@ fn a_short_guest_never_reads_the_clock() {
 #[test]
 fn unbounded_growth_is_stopped() {
     let mut spec = spec();
-    spec.limits.fuel = 50_000_000;
+    spec.limits.fuel = u64::MAX / 2;
+    spec.limits.memory_bytes_max = 256 << 10;
     spec.limits.deadline = Duration::from_secs(60);
     for script in [
         "let m = #{}; let i = 0; loop { m[i.to_string()] = \"0123456789012345678901234567890123456789\"; i += 1; }",
@@ -128,4 +129,24 @@ fn a_script_is_bounded_in_length_and_depth() {
         load_script(&deep, spec()).err().expect("refused")[0].code,
         "P0401"
     );
+}
+
+#[test]
+fn deeply_nested_values_do_not_exhaust_our_own_stack() {
+    let mut spec = spec();
+    spec.limits.fuel = 50_000_000;
+    for script in [
+        "let a = []; for i in 0..100000 { a = [a]; } allow()",
+        "let m = #{}; for i in 0..100000 { m = #{ m: m }; } allow()",
+        "let m = #{}; for i in 0..100000 { let n = #{}; n.a = m; n.b = m; m = n; } allow()",
+        "let f = || 1; for i in 0..100000 { let g = f; f = || g.call(); } allow()",
+        "let m = #{}; for i in 0..100000 { let n = #{}; n[\"m\"] = m; m = n; } allow()",
+    ] {
+        let guest = load_script(script, spec.clone()).unwrap_or_else(|errors| panic!("{errors:?}"));
+        let fault = fault(&*guest, &stub());
+        assert!(
+            matches!(fault, Fault::OutOfMemory | Fault::OutOfFuel),
+            "{script}: {fault}"
+        );
+    }
 }

@@ -41,8 +41,7 @@ fn a_script_finds_the_statement() {
         if !found { throw \"tables\" }
         if hook != \"authorize\" { throw \"hook\" }
         if config.limit != 3 || !(\"limit\" in config) || (\"other\" in config) { throw \"config\" }
-        fn named(s) { s.kind } // functions see what they are given, and the statement
-        fn direct() { sql.kind }
+        let functions = \"see what they are given, and the statement\"; fn named(s) { s.kind } fn direct() { sql.kind }
         if named(sql) != \"delete\" || direct() != \"delete\" { throw \"functions\" }
         let closure = |name| name == user.name;
         if !closure.call(\"ada\") { throw \"closure\" }

@@ -1,7 +1,140 @@
 //! Tests of `lexer`: what is what, and that no text makes it fail or lose a byte.
 
 use super::*;
-use proptest::prelude::*;
+use proptest::collection::vec;
+use proptest::prelude::Strategy;
+use proptest::prelude::any;
+use proptest::prop_assert;
+use proptest::prop_assert_eq;
+use proptest::prop_oneof;
+use proptest::proptest;
+use proptest::sample::select;
+
+const WORD: Lexeme = Lexeme::Word;
+const NUMBER: Lexeme = Lexeme::Number;
+const TEXT: Lexeme = Lexeme::Text;
+const ESCAPED: Lexeme = Lexeme::EscapeText;
+const SIGN: Lexeme = Lexeme::Operator;
+const BAD: Lexeme = Lexeme::Bad;
+
+const TOKENS: &[(&str, &[(Lexeme, &str)])] = &[
+    ("a_1$ \u{e9}", &[(WORD, "a_1$"), (WORD, "\u{e9}")]),
+    (
+        "1 1.5 .5 1. 1e5 1.5E-3 1e",
+        &[
+            (NUMBER, "1"),
+            (NUMBER, "1.5"),
+            (NUMBER, ".5"),
+            (NUMBER, "1."),
+            (NUMBER, "1e5"),
+            (NUMBER, "1.5E-3"),
+            (NUMBER, "1"),
+            (WORD, "e"),
+        ],
+    ),
+    (
+        "1..2",
+        &[(NUMBER, "1"), (Lexeme::Colon, ".."), (NUMBER, "2")],
+    ),
+    (
+        "0xFf 0b12 1_000 1__0",
+        &[
+            (NUMBER, "0xFf"),
+            (NUMBER, "0b1"),
+            (NUMBER, "2"),
+            (NUMBER, "1_000"),
+            (NUMBER, "1"),
+            (WORD, "__0"),
+        ],
+    ),
+    ("1E'\\';'", &[(NUMBER, "1"), (ESCAPED, "E'\\';'")]),
+    (
+        "$1 $a$x$a$ $$y$$ a$$",
+        &[
+            (Lexeme::Param, "$1"),
+            (TEXT, "$a$x$a$"),
+            (TEXT, "$$y$$"),
+            (WORD, "a$$"),
+        ],
+    ),
+    ("$a$ $b$ $a$", &[(TEXT, "$a$ $b$ $a$")]),
+    ("$a$ open $A$", &[(BAD, "$a$ open $A$")]),
+    ("$a b", &[(BAD, "$"), (WORD, "a"), (WORD, "b")]),
+    (
+        "B'1' x'f' n'a' U&'b' e'c' u&\"d\"",
+        &[
+            (TEXT, "B'1'"),
+            (TEXT, "x'f'"),
+            (TEXT, "n'a'"),
+            (TEXT, "U&'b'"),
+            (ESCAPED, "e'c'"),
+            (Lexeme::UnicodeQuoted, "u&\"d\""),
+        ],
+    ),
+    (
+        "ee'c' u & 'b'",
+        &[
+            (WORD, "ee"),
+            (TEXT, "'c'"),
+            (WORD, "u"),
+            (SIGN, "&"),
+            (TEXT, "'b'"),
+        ],
+    ),
+    ("'a''b' 'c\\'", &[(TEXT, "'a''b'"), (TEXT, "'c\\'")]),
+    (
+        "E'a\\'b' E'\\\\' E'\\",
+        &[(ESCAPED, "E'a\\'b'"), (ESCAPED, "E'\\\\'"), (BAD, "E'\\")],
+    ),
+    (
+        "'a'\n'b' 'c' 'd'",
+        &[(TEXT, "'a'\n'b'"), (TEXT, "'c'"), (TEXT, "'d'")],
+    ),
+    (
+        "E'a' -- x\n\t'\\'' 1",
+        &[(ESCAPED, "E'a' -- x\n\t'\\''"), (NUMBER, "1")],
+    ),
+    ("'a' /* x */\n'b'", &[(TEXT, "'a'"), (TEXT, "'b'")]),
+    ("'a' -- x", &[(TEXT, "'a'")]),
+    ("\"a\"\"b\"\"", &[(BAD, "\"a\"\"b\"\"")]),
+    (
+        "a--b\rc/*d/*e*/f*/g",
+        &[(WORD, "a"), (WORD, "c"), (WORD, "g")],
+    ),
+    ("1<--2\n3", &[(NUMBER, "1"), (SIGN, "<"), (NUMBER, "3")]),
+    ("1*/*2*/3", &[(NUMBER, "1"), (SIGN, "*"), (NUMBER, "3")]),
+    (
+        "2*-3 @- 4 <=-5",
+        &[
+            (NUMBER, "2"),
+            (SIGN, "*"),
+            (SIGN, "-"),
+            (NUMBER, "3"),
+            (SIGN, "@-"),
+            (NUMBER, "4"),
+            (SIGN, "<="),
+            (SIGN, "-"),
+            (NUMBER, "5"),
+        ],
+    ),
+    (
+        "a::b[1:2]",
+        &[
+            (WORD, "a"),
+            (Lexeme::Cast, "::"),
+            (WORD, "b"),
+            (Lexeme::OpenBracket, "["),
+            (NUMBER, "1"),
+            (Lexeme::Colon, ":"),
+            (NUMBER, "2"),
+            (Lexeme::CloseBracket, "]"),
+        ],
+    ),
+    ("{ \\ }", &[(BAD, "{"), (BAD, "\\"), (BAD, "}")]),
+    ("/*", &[(BAD, "/*")]),
+    ("a /* /* */", &[(WORD, "a"), (BAD, "/* /* */")]),
+    ("a\0b", &[(WORD, "a"), (BAD, "\0"), (WORD, "b")]),
+];
 
 fn lexemes(text: &str) -> Vec<(Lexeme, &str)> {
     let mut lexer = Lexer::new(text);
@@ -17,127 +150,7 @@ fn lexemes(text: &str) -> Vec<(Lexeme, &str)> {
 
 #[test]
 fn tokens_are_postgresqls() {
-    use Lexeme::*;
-    let cases: &[(&str, &[(Lexeme, &str)])] = &[
-        ("a_1$ \u{e9}", &[(Word, "a_1$"), (Word, "\u{e9}")]),
-        (
-            "1 1.5 .5 1. 1e5 1.5E-3 1e",
-            &[
-                (Number, "1"),
-                (Number, "1.5"),
-                (Number, ".5"),
-                (Number, "1."),
-                (Number, "1e5"),
-                (Number, "1.5E-3"),
-                (Number, "1"),
-                (Word, "e"),
-            ],
-        ),
-        ("1..2", &[(Number, "1"), (Colon, ".."), (Number, "2")]),
-        (
-            "0xFf 0b12 1_000 1__0",
-            &[
-                (Number, "0xFf"),
-                (Number, "0b1"),
-                (Number, "2"),
-                (Number, "1_000"),
-                (Number, "1"),
-                (Word, "__0"),
-            ],
-        ),
-        ("1E'\\';'", &[(Number, "1"), (EscapeText, "E'\\';'")]),
-        (
-            "$1 $a$x$a$ $$y$$ a$$",
-            &[
-                (Param, "$1"),
-                (Text, "$a$x$a$"),
-                (Text, "$$y$$"),
-                (Word, "a$$"),
-            ],
-        ),
-        ("$a$ $b$ $a$", &[(Text, "$a$ $b$ $a$")]),
-        ("$a$ open $A$", &[(Bad, "$a$ open $A$")]),
-        ("$a b", &[(Bad, "$"), (Word, "a"), (Word, "b")]),
-        (
-            "B'1' x'f' n'a' U&'b' e'c' u&\"d\"",
-            &[
-                (Text, "B'1'"),
-                (Text, "x'f'"),
-                (Text, "n'a'"),
-                (Text, "U&'b'"),
-                (EscapeText, "e'c'"),
-                (UnicodeQuoted, "u&\"d\""),
-            ],
-        ),
-        (
-            "ee'c' u & 'b'",
-            &[
-                (Word, "ee"),
-                (Text, "'c'"),
-                (Word, "u"),
-                (Operator, "&"),
-                (Text, "'b'"),
-            ],
-        ),
-        ("'a''b' 'c\\'", &[(Text, "'a''b'"), (Text, "'c\\'")]),
-        (
-            "E'a\\'b' E'\\\\' E'\\",
-            &[
-                (EscapeText, "E'a\\'b'"),
-                (EscapeText, "E'\\\\'"),
-                (Bad, "E'\\"),
-            ],
-        ),
-        (
-            "'a'\n'b' 'c' 'd'",
-            &[(Text, "'a'\n'b'"), (Text, "'c'"), (Text, "'d'")],
-        ),
-        (
-            "E'a' -- x\n\t'\\'' 1",
-            &[(EscapeText, "E'a' -- x\n\t'\\''"), (Number, "1")],
-        ),
-        ("'a' /* x */\n'b'", &[(Text, "'a'"), (Text, "'b'")]),
-        ("'a' -- x", &[(Text, "'a'")]),
-        ("\"a\"\"b\"\"", &[(Bad, "\"a\"\"b\"\"")]),
-        (
-            "a--b\rc/*d/*e*/f*/g",
-            &[(Word, "a"), (Word, "c"), (Word, "g")],
-        ),
-        ("1<--2\n3", &[(Number, "1"), (Operator, "<"), (Number, "3")]),
-        ("1*/*2*/3", &[(Number, "1"), (Operator, "*"), (Number, "3")]),
-        (
-            "2*-3 @- 4 <=-5",
-            &[
-                (Number, "2"),
-                (Operator, "*"),
-                (Operator, "-"),
-                (Number, "3"),
-                (Operator, "@-"),
-                (Number, "4"),
-                (Operator, "<="),
-                (Operator, "-"),
-                (Number, "5"),
-            ],
-        ),
-        (
-            "a::b[1:2]",
-            &[
-                (Word, "a"),
-                (Cast, "::"),
-                (Word, "b"),
-                (OpenBracket, "["),
-                (Number, "1"),
-                (Colon, ":"),
-                (Number, "2"),
-                (CloseBracket, "]"),
-            ],
-        ),
-        ("{ \\ }", &[(Bad, "{"), (Bad, "\\"), (Bad, "}")]),
-        ("/*", &[(Bad, "/*")]),
-        ("a /* /* */", &[(Word, "a"), (Bad, "/* /* */")]),
-        ("a\0b", &[(Word, "a"), (Bad, "\0"), (Word, "b")]),
-    ];
-    for (text, expected) in cases {
+    for (text, expected) in TOKENS {
         assert_eq!(lexemes(text), *expected, "{text}");
     }
 }
@@ -160,97 +173,99 @@ fn only_texts_with_two_readings_are_ambiguous() {
     }
 }
 
+const PIECES: &[&str] = &[
+    "'",
+    "''",
+    "\"",
+    "\\",
+    "$$",
+    "$a$",
+    "$1",
+    "E'",
+    "U&'",
+    "U&\"",
+    "uescape",
+    "--",
+    "\n",
+    "/*",
+    "*/",
+    ";",
+    "(",
+    ")",
+    "[",
+    "]",
+    ",",
+    ".",
+    "::",
+    ":",
+    "=",
+    "-",
+    "*",
+    " ",
+    " ",
+    " ",
+    "a",
+    "b1",
+    "\u{e9}",
+    "1",
+    "1.5e",
+    "0x",
+    "select",
+    "insert",
+    "into",
+    "update",
+    "delete",
+    "merge",
+    "from",
+    "with",
+    "as",
+    "materialized",
+    "recursive",
+    "values",
+    "table",
+    "create",
+    "temp",
+    "function",
+    "begin",
+    "atomic",
+    "end",
+    "case",
+    "explain",
+    "analyze",
+    "prepare",
+    "execute",
+    "deallocate",
+    "all",
+    "copy",
+    "to",
+    "stdout",
+    "program",
+    "declare",
+    "cursor",
+    "for",
+    "hold",
+    "set",
+    "local",
+    "limit",
+    "fetch",
+    "first",
+    "rows",
+    "offset",
+    "where",
+    "union",
+    "not",
+    "join",
+    "on",
+    "set_config",
+    "nextval",
+    "pg_temp",
+    "treat",
+];
+
 /// Pieces that texts of two readings, open strings and odd nesting are made of.
 pub(crate) fn soup() -> impl Strategy<Value = String> {
-    let piece = prop::sample::select(vec![
-        "'",
-        "''",
-        "\"",
-        "\\",
-        "$$",
-        "$a$",
-        "$1",
-        "E'",
-        "U&'",
-        "U&\"",
-        "uescape",
-        "--",
-        "\n",
-        "/*",
-        "*/",
-        ";",
-        "(",
-        ")",
-        "[",
-        "]",
-        ",",
-        ".",
-        "::",
-        ":",
-        "=",
-        "-",
-        "*",
-        " ",
-        " ",
-        " ",
-        "a",
-        "b1",
-        "\u{e9}",
-        "1",
-        "1.5e",
-        "0x",
-        "select",
-        "insert",
-        "into",
-        "update",
-        "delete",
-        "merge",
-        "from",
-        "with",
-        "as",
-        "materialized",
-        "recursive",
-        "values",
-        "table",
-        "create",
-        "temp",
-        "function",
-        "begin",
-        "atomic",
-        "end",
-        "case",
-        "explain",
-        "analyze",
-        "prepare",
-        "execute",
-        "deallocate",
-        "all",
-        "copy",
-        "to",
-        "stdout",
-        "program",
-        "declare",
-        "cursor",
-        "for",
-        "hold",
-        "set",
-        "local",
-        "limit",
-        "fetch",
-        "first",
-        "rows",
-        "offset",
-        "where",
-        "union",
-        "not",
-        "join",
-        "on",
-        "set_config",
-        "nextval",
-        "pg_temp",
-        "treat",
-    ]);
-    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.join(""))
+    let piece = select(PIECES);
+    (vec(piece, 0..40), select(&["", " "][..])).prop_map(|(pieces, between)| pieces.join(between))
 }
 
 proptest! {

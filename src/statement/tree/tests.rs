@@ -25,6 +25,7 @@ fn tokens_read_otherwise_are_not_believed() {
         "select 'open",
         "select a b c d",
         "select from where",
+        "begin select 1",
     ] {
         assert!(Tree::parse(text).is_none(), "{text}");
     }
