@@ -42,8 +42,16 @@ impl Pipeline {
                     }
                 }
                 _ if stage.mode == Mode::Observe => (),
-                Asked::Answer(Answer::Block(refusal)) => {
+                Asked::Answer(Answer::Block(mut refusal)) => {
                     stage.stats.refusals.fetch_add(1, Relaxed);
+                    let signature = format!(
+                        "Policy {} ({}), stage {}, session {}.",
+                        self.policy, self.revision, stage.name, session.client_id
+                    );
+                    refusal.detail = Some(match &refusal.detail {
+                        Some(detail) => format!("{detail}\n{signature}").into(),
+                        None => signature.into(),
+                    });
                     return Err(refusal);
                 }
                 Asked::Answer(Answer::Allow) => break,

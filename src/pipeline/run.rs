@@ -153,13 +153,20 @@ impl<'a> Run<'a> {
         let reply = self.may_rewrite(Hook::PreQuery)?;
         let replaced = self.may_rewrite(Hook::Rewrite)?;
         self.authorize()?;
+        if let Some(facts) = self.subject.as_ref().map(|subject| Arc::clone(&subject.facts)) {
+            self.refuse_unparsed(&facts)?;
+        }
         if let Some(rows) = reply.or(replaced) {
             return Ok(Verdict::Reply(rows));
         }
         if let Some(rows) = self.cache_get()? {
             return Ok(Verdict::Reply(rows));
         }
-        let (route, otherwise) = self.route()?;
+        let (mut route, mut otherwise) = self.route()?;
+        let unparsed = self.subject.as_ref().is_some_and(|subject| subject.facts.kinds.contains(Kind::Unparsed));
+        if unparsed && !matches!(route, RouteTarget::Branch(_)) {
+            (route, otherwise) = (RouteTarget::Primary, None); // what may write goes where writes go
+        }
         let text = self
             .subject
             .as_ref()
@@ -189,7 +196,7 @@ impl<'a> Run<'a> {
                 let Some(text) = self.statement.prepared.body(name) else {
                     self.by = Decider::Sql("unknown_prepared");
                     let message = format!("prepared statement \"{name}\" does not exist");
-                    return Err(Box::new(Refusal::with_code(SqlState::INVALID_STATEMENT_NAME, message)));
+                    return Err(Box::new(self.signed(Refusal::with_code(SqlState::INVALID_STATEMENT_NAME, message))));
                 };
                 let facts = self.facts(&text, outer.kinds)?;
                 Ok(Subject { stored: true, ..plain(facts, &text) })
@@ -210,12 +217,20 @@ impl<'a> Run<'a> {
             facts.kinds = facts.kinds.union(enclosing);
             facts.read_only &= enclosing == KindSet::of(Kind::Execute);
         }
+        // A FunctionCall is never understood; the stages may still have a better word for their refusal.
+        if self.statement.protocol != Protocol::FunctionCall {
+            self.refuse_unparsed(&facts)?;
+        }
+        Ok(facts)
+    }
+
+    fn refuse_unparsed(&mut self, facts: &Facts) -> Result<(), Refused> {
         if facts.kinds.contains(Kind::Unparsed) && self.pipeline.sql.on_unparsed == OnUnparsed::Deny {
             self.by = Decider::Sql("on_unparsed");
             let message = "statement cannot be understood, and the policy refuses what it does not understand";
             return Err(Box::new(self.signed(Refusal::with_code(SqlState::SYNTAX_ERROR, message))));
         }
-        Ok(facts)
+        Ok(())
     }
 
     /// `pre_query` and `rewrite`: the chain goes on after a rewrite and after rows; any stage may still refuse.
@@ -370,7 +385,10 @@ impl<'a> Run<'a> {
         match asked {
             Asked::Fault(fault) => self.fault(stage, hook, &fault).map(|()| Asked::Skipped),
             Asked::Skipped => Ok(Asked::Skipped),
-            _ if stage.mode == Mode::Observe => Ok(Asked::Skipped),
+            asked if stage.mode == Mode::Observe => {
+                self.observed(stage, hook, &asked);
+                Ok(Asked::Skipped)
+            }
             Asked::Answer(Answer::Block(refusal)) => {
                 stage.stats.refusals.fetch_add(1, Relaxed);
                 self.by = Decider::Stage(Arc::clone(&stage.name));
@@ -378,6 +396,20 @@ impl<'a> Run<'a> {
             }
             asked => Ok(asked),
         }
+    }
+
+    /// What a stage that only observes would have done, for the log.
+    fn observed(&self, stage: &Stage, hook: Hook, asked: &Asked) {
+        let Some(would) = asked.word() else { return };
+        stage.stats.observed.fetch_add(1, Relaxed);
+        tracing::info!(
+            stage = %stage.name,
+            %hook,
+            would,
+            decision_id = %self.statement.request_id,
+            user = %self.statement.session.identity.user,
+            "observed"
+        );
     }
 
     /// A failed stage says no, unless its policy says otherwise.

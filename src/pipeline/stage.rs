@@ -59,6 +59,19 @@ pub(super) enum Asked {
     Fault(Fault),
 }
 
+impl Asked {
+    /// What it does to the statement, in a word; `None` for nothing.
+    pub(super) fn word(&self) -> Option<&'static str> {
+        match self {
+            Self::Skipped | Self::Answer(Answer::Continue | Answer::Defer) => None,
+            Self::Answer(answer) => Some(answer.kind().name()),
+            Self::Route { .. } => Some("route"),
+            Self::Bound { .. } => Some("rewrite"),
+            Self::Fault(_) => Some("fail"),
+        }
+    }
+}
+
 impl Stage {
     /// Whether `when` matches and `unless` does not. A set of facts (kinds, tables, functions) matches by any of its
     /// members where the match makes the policy stricter, and only by all of them where it makes it looser.
@@ -170,6 +183,8 @@ pub struct StageStats {
     pub calls: AtomicU64,
     /// Times it refused.
     pub refusals: AtomicU64,
+    /// Times it would have done something, but only observes.
+    pub observed: AtomicU64,
     /// Fuel spent.
     pub fuel: AtomicU64,
     /// Nanoseconds spent in a guest.

@@ -23,7 +23,7 @@ const SECRET_BYTES: usize = 32;
 /// All cancel keys that are out.
 #[derive(Debug, Default)]
 pub struct CancelKeys {
-    slots: DashMap<i32, Arc<CancelSlot>>,
+    slots: DashMap<i32, Vec<Arc<CancelSlot>>>,
     next_pid: AtomicI32,
 }
 
@@ -53,35 +53,38 @@ pub enum Freed {
 }
 
 impl CancelKeys {
-    /// A new key for a session that speaks protocol 3.`minor`.
+    /// A new key for a session that speaks protocol 3.`minor`, with the process id of the server connection it keeps, or
+    /// one of our own. Process ids of several nodes may meet; the secret tells them apart.
     ///
     /// # Errors
     /// When the system gives no randomness.
-    pub fn issue(&self, minor: u16) -> Result<Arc<CancelSlot>, getrandom::Error> {
+    pub fn issue(&self, minor: u16, pid: Option<i32>) -> Result<Arc<CancelSlot>, getrandom::Error> {
         let mut secret = vec![0; if minor < 2 { SECRET_BYTES_OLD } else { SECRET_BYTES }];
         getrandom::fill(&mut secret)?;
-        loop {
-            let pid = self.next_pid.fetch_add(1, Relaxed).rem_euclid(i32::MAX) + 1;
-            if let dashmap::Entry::Vacant(vacant) = self.slots.entry(pid) {
-                let slot = CancelSlot { pid, secret, held: Mutex::default(), delivered: Notify::new() };
-                let slot = Arc::new(slot);
-                vacant.insert(Arc::clone(&slot));
-                return Ok(slot);
-            }
-        }
+        let pid = pid.unwrap_or_else(|| self.next_pid.fetch_add(1, Relaxed).rem_euclid(i32::MAX) + 1);
+        let slot = Arc::new(CancelSlot { pid, secret, held: Mutex::default(), delivered: Notify::new() });
+        self.slots.entry(pid).or_default().push(Arc::clone(&slot));
+        Ok(slot)
     }
 
     /// The session has ended.
     pub fn revoke(&self, slot: &CancelSlot) {
-        self.slots.remove(&slot.pid);
+        if let dashmap::Entry::Occupied(mut slots) = self.slots.entry(slot.pid) {
+            slots.get_mut().retain(|known| !std::ptr::eq(&raw const **known, slot));
+            if slots.get().is_empty() {
+                slots.remove();
+            }
+        }
     }
 
     /// Forwards a cancel request, if its key is right and its session holds a server connection; otherwise does nothing,
     /// and nobody can tell the difference.
     pub async fn cancel(&self, pid: i32, secret: &[u8]) {
-        let Some(slot) = self.slots.get(&pid).map(|slot| Arc::clone(&slot)) else { return };
-        if bool::from(slot.secret.as_slice().ct_eq(secret)) {
-            slot.cancel().await;
+        let slots = self.slots.get(&pid).map(|slots| slots.clone()).unwrap_or_default();
+        for slot in slots {
+            if bool::from(slot.secret.as_slice().ct_eq(secret)) {
+                slot.cancel().await;
+            }
         }
     }
 }

@@ -38,7 +38,21 @@ pub struct Pool {
     /// Whether the node can be asked now.
     pub health: Arc<Health>,
     state: Mutex<State>,
+    /// What the node reported of itself to the newest connection.
+    welcome: Mutex<Option<Arc<Parameters>>>,
     started: Instant,
+}
+
+/// Name and value of what a node reports at login.
+pub type Parameters = [(String, String)];
+
+/// What to do when a node cannot be reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Patience {
+    /// Try until the plan's wait is over: there is nowhere else to go.
+    Wait,
+    /// Say so at once: another node may do.
+    Once,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +61,8 @@ struct State {
     waiters: VecDeque<oneshot::Sender<Grant>>,
     /// Connections that exist or are being made.
     total: usize,
+    /// The size of the newest plan that was seen.
+    size: usize,
 }
 
 /// What a waiter is handed. Dropped unreceived, either gives its place to the next who waits.
@@ -125,7 +141,7 @@ impl ClientFacing for LeaseError {
 
 impl Pool {
     pub(super) fn new(key: PoolKey, health: Arc<Health>, started: Instant) -> Self {
-        Self { key, stats: PoolStats::default(), health, state: Mutex::default(), started }
+        Self { key, stats: PoolStats::default(), health, state: Mutex::default(), welcome: Mutex::default(), started }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -138,6 +154,43 @@ impl Pool {
         let state = self.state();
         let idle = state.idle.len();
         PoolCounts { active: state.total - idle, idle, waiting: state.waiters.len() }
+    }
+
+    /// What the node reports at login, once a connection has been made.
+    #[must_use]
+    pub fn welcome(&self) -> Option<Arc<Parameters>> {
+        self.welcome.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a connection can be had without waiting for another client.
+    #[must_use]
+    pub fn has_room(&self, plan: &Plan) -> bool {
+        let state = self.state();
+        state.waiters.is_empty() && (!state.idle.is_empty() || state.total < plan.size)
+    }
+
+    /// Takes over the size of a new plan: waiters are let in, or free connections are closed.
+    pub fn resize(self: &Arc<Self>, size: usize) {
+        let mut slots = Vec::new();
+        let mut surplus = Vec::new();
+        {
+            let mut state = self.state();
+            state.size = size;
+            while state.total + slots.len() < size && !state.waiters.is_empty() {
+                slots.extend(state.waiters.pop_front());
+                state.total += 1;
+            }
+            while size < state.total - surplus.len() && let Some(connection) = state.idle.pop() {
+                surplus.push(connection);
+            }
+        }
+        for waiter in slots {
+            // Dropped unreceived, the slot goes to the next who waits.
+            drop(waiter.send(Grant::Slot(Slot { pool: Arc::clone(self), used: false })));
+        }
+        for connection in surplus {
+            self.discard(connection);
+        }
     }
 
     /// A free connection, if there is one and nobody waits before us. Does not wait.
@@ -156,13 +209,13 @@ impl Pool {
     ///
     /// # Errors
     /// After `plan.wait`, or at once when the node refuses our login.
-    pub async fn lease(self: &Arc<Self>, plan: &Plan) -> Result<Lease, LeaseError> {
+    pub async fn lease(self: &Arc<Self>, plan: &Plan, patience: Patience) -> Result<Lease, LeaseError> {
         if let Some(lease) = self.try_lease(plan) {
             return Ok(lease);
         }
         let asked = Instant::now();
         let deadline = asked + plan.wait;
-        let result = self.wait_for(plan, deadline).await;
+        let result = self.wait_for(plan, deadline, patience).await;
         self.stats.wait_us.fetch_add(micros(asked.elapsed()), Relaxed);
         result
     }
@@ -186,10 +239,15 @@ impl Pool {
         }
     }
 
-    async fn wait_for(self: &Arc<Self>, plan: &Plan, deadline: Instant) -> Result<Lease, LeaseError> {
+    async fn wait_for(
+        self: &Arc<Self>,
+        plan: &Plan,
+        deadline: Instant,
+        patience: Patience,
+    ) -> Result<Lease, LeaseError> {
         loop {
             let mut receiver = match self.enter(plan) {
-                Entered::Slot(slot) => return self.make(plan, deadline, slot).await,
+                Entered::Slot(slot) => return self.make(plan, deadline, patience, slot).await,
                 Entered::Wait(receiver) => receiver,
             };
             let grant = match tokio::time::timeout_at(deadline, &mut receiver).await {
@@ -201,7 +259,7 @@ impl Pool {
             };
             match grant {
                 Some(Grant::Connection(lease)) if lease.fits(plan) => return Ok(lease),
-                Some(Grant::Slot(slot)) => return self.make(plan, deadline, slot).await,
+                Some(Grant::Slot(slot)) => return self.make(plan, deadline, patience, slot).await,
                 Some(Grant::Connection(_)) | None => (), // not the right one any more: its place is free, ask again
             }
         }
@@ -210,6 +268,7 @@ impl Pool {
     /// Takes a slot for a new connection, or a place in the queue.
     fn enter(self: &Arc<Self>, plan: &Plan) -> Entered {
         let mut state = self.state();
+        state.size = plan.size;
         if state.total < plan.size {
             state.total += 1;
             return Entered::Slot(Slot { pool: Arc::clone(self), used: false });
@@ -220,23 +279,31 @@ impl Pool {
     }
 
     /// Makes a connection; a node that is away is tried again until the deadline.
-    async fn make(self: &Arc<Self>, plan: &Plan, deadline: Instant, mut slot: Slot) -> Result<Lease, LeaseError> {
+    async fn make(
+        self: &Arc<Self>,
+        plan: &Plan,
+        deadline: Instant,
+        patience: Patience,
+        mut slot: Slot,
+    ) -> Result<Lease, LeaseError> {
         let mut pause = RETRY_MIN;
         loop {
             let error = match connect(&plan.target, &plan.login, &plan.database).await {
                 Ok(connected) => {
                     self.health.succeeded();
+                    *self.welcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(connected.parameters.as_slice().into());
                     let connection = Box::new(ServerConnection::new(connected, plan));
                     slot.used = true; // the connection stands for it now
                     return Ok(Lease::new(self, connection));
                 }
                 Err(error) => error,
             };
-            tracing::warn!(pool = %self.key.pool, node = %self.key.node, %error, "server connection failed");
+            tracing::warn!(pool = %self.key.pool, node = %self.key.node, error = %Chain(&error), "server connection failed");
             if error.is_temporary() {
                 self.health.failed(self.started.elapsed());
             }
-            if !error.is_temporary() || deadline < Instant::now() + pause {
+            let gives_up = patience == Patience::Once || deadline < Instant::now() + pause;
+            if !error.is_temporary() || gives_up {
                 return Err(LeaseError::Connect { pool: Arc::clone(&self.key.pool), source: error });
             }
             tokio::time::sleep(pause).await;
@@ -248,6 +315,10 @@ impl Pool {
     fn give_back(&self, mut lease: Lease) {
         lease.touch();
         let mut state = self.state();
+        if state.size < state.total {
+            drop(state);
+            return; // the pool has become smaller: dropping the lease closes the connection
+        }
         while let Some(waiter) = state.waiters.pop_front() {
             match waiter.send(Grant::Connection(lease)) {
                 Ok(()) | Err(Grant::Slot(_)) => return,
@@ -261,7 +332,9 @@ impl Pool {
     fn free_slot(self: &Arc<Self>) {
         let mut slot = Slot { pool: Arc::clone(self), used: false };
         let mut state = self.state();
-        while let Some(waiter) = state.waiters.pop_front() {
+        while state.total <= state.size
+            && let Some(waiter) = state.waiters.pop_front()
+        {
             match waiter.send(Grant::Slot(slot)) {
                 Ok(()) | Err(Grant::Connection(_)) => return,
                 Err(Grant::Slot(back)) => slot = back,
@@ -378,6 +451,21 @@ impl Drop for Lease {
         if let Some(connection) = self.connection.take() {
             self.pool.discard(connection);
         }
+    }
+}
+
+/// An error and what caused it, for the log.
+struct Chain<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
     }
 }
 

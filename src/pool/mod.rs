@@ -25,6 +25,8 @@ pub(crate) use connection::poll_read;
 pub(crate) use connection::poll_write;
 pub use lease::Lease;
 pub use lease::LeaseError;
+pub use lease::Patience;
+pub use lease::Parameters;
 pub use lease::Pool;
 pub use lease::PoolCounts;
 pub use lease::PoolStats;

@@ -33,6 +33,11 @@ impl Settings {
         }
     }
 
+    /// Names and values, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.values.iter().map(|(name, value)| (&**name, &**value))
+    }
+
     /// The value of a setting the client brought.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {

@@ -22,8 +22,6 @@ use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
@@ -40,7 +38,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// A socket that could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {source}")]
-pub struct BindError {
+pub(super) struct BindError {
     address: String,
     source: io::Error,
 }
@@ -81,7 +79,6 @@ impl Listeners {
                 shared: Arc::clone(&self.shared),
                 console: Arc::clone(&self.console),
                 bind: bind.clone(),
-                open: Arc::new(AtomicUsize::new(0)),
             };
             self.open.insert(bind, tokio::spawn(acceptor.run(bound)));
         }
@@ -158,16 +155,6 @@ struct Acceptor {
     shared: Arc<Shared>,
     console: Arc<dyn Console>,
     bind: Bind,
-    open: Arc<AtomicUsize>,
-}
-
-/// One connection of a listener; counted until dropped.
-struct Counted(Arc<AtomicUsize>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
 }
 
 impl Acceptor {
@@ -199,9 +186,7 @@ impl Acceptor {
         let Some(listener) = world.policy.listeners.iter().find(|known| known.bind.contains(&self.bind)) else {
             return;
         };
-        let before = self.open.fetch_add(1, Relaxed);
-        let counted = Counted(Arc::clone(&self.open));
-        if listener.max_connections <= before {
+        let Some(open) = self.shared.clients.open(&listener.name, listener.max_connections) else {
             tracing::warn!(listener = %listener.name, max = listener.max_connections, "too many clients");
             tokio::spawn(async move {
                 let mut out = Vec::new();
@@ -210,18 +195,15 @@ impl Acceptor {
                 let _ = stream.write_all(&out).await.is_ok();
             });
             return;
-        }
+        };
         let accepted = Accepted {
             stream,
             peer,
             listener: Arc::clone(&listener.name),
             at: Instant::now(),
-            open: self.shared.clients.open(),
+            open,
         };
         let (shared, console) = (Arc::clone(&self.shared), Arc::clone(&self.console));
-        tokio::spawn(async move {
-            session::serve(shared, accepted, console).await;
-            drop(counted);
-        });
+        tokio::spawn(session::serve(shared, accepted, console));
     }
 }

@@ -132,8 +132,10 @@ impl Session {
             b'Z' => self.ready(body),
             b'E' => self.failed(body),
             b'S' => {
-                if let Some(server) = &mut self.server {
-                    note_parameter(server, body);
+                if let Some(server) = &mut self.server
+                    && let Some((name, value)) = note_parameter(server, body)
+                {
+                    self.note_encoding(&[(name, value)]);
                 }
                 Ok(if self.is_hidden() { Fate::Hide } else { Fate::Pass })
             }
@@ -232,6 +234,9 @@ impl Session {
             }
         };
         self.tx = status;
+        if !self.inflight.has_boundary() && !self.batch_open {
+            self.statements.sql.settle();
+        }
         self.deadline = None;
         Ok(fate)
     }
@@ -343,12 +348,10 @@ impl Session {
         match after {
             After::Nothing | After::Dirty => (),
             After::Prepare { name, body } => {
-                if self.statements.sql.0.len() < super::statement::STATEMENTS_MAX {
-                    self.statements.sql.0.insert(name, body);
-                }
+                self.statements.sql.store(name, body);
             }
             After::Deallocate { name, key } => {
-                self.statements.sql.0.remove(&name);
+                self.statements.sql.drop(&name);
                 if let (Some(key), Some(server)) = (key, &mut self.server) {
                     server.forget(key);
                     self.statements.named.remove(name.as_bytes());
@@ -367,7 +370,7 @@ impl Session {
 
     fn forget_statements(&mut self) {
         self.statements.named.clear();
-        self.statements.sql.0.clear();
+        self.statements.sql.drop_all();
         if let Some(server) = &mut self.server {
             server.forget_all();
         }
@@ -380,10 +383,10 @@ fn is_streamed(tag: u8) -> bool {
 }
 
 /// Notes a ParameterStatus body.
-pub(super) fn note_parameter(server: &mut ServerConnection, body: &[u8]) {
-    if let Some((name, rest)) = frame::cstr(body)
-        && let Some((value, _)) = frame::cstr(rest)
-    {
-        server.set_parameter(&String::from_utf8_lossy(name), &String::from_utf8_lossy(value));
-    }
+pub(super) fn note_parameter(server: &mut ServerConnection, body: &[u8]) -> Option<(String, String)> {
+    let (name, rest) = frame::cstr(body)?;
+    let (value, _) = frame::cstr(rest)?;
+    let (name, value) = (String::from_utf8_lossy(name).into_owned(), String::from_utf8_lossy(value).into_owned());
+    server.set_parameter(&name, &value);
+    Some((name, value))
 }

@@ -116,16 +116,22 @@ pub struct Clients {
     open: AtomicUsize,
     closed: Notify,
     draining: AtomicBool,
+    drained: Notify,
+    by_listener: DashMap<Arc<str>, usize>,
 }
 
 /// An open connection; counted until dropped.
 #[derive(Debug)]
 pub struct OpenConnection {
     clients: Arc<Clients>,
+    listener: Arc<str>,
 }
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
+        if let Some(mut count) = self.clients.by_listener.get_mut(&self.listener) {
+            *count -= 1;
+        }
         if self.clients.open.fetch_sub(1, Release) == 1 {
             self.clients.closed.notify_waiters();
         }
@@ -133,11 +139,27 @@ impl Drop for OpenConnection {
 }
 
 impl Clients {
-    /// Counts one more connection.
+    /// Counts one more connection of a listener; `None` when it has `max` already.
     #[must_use]
-    pub fn open(self: &Arc<Self>) -> OpenConnection {
+    pub fn open(self: &Arc<Self>, listener: &Arc<str>, max: usize) -> Option<OpenConnection> {
+        let mut count = self.by_listener.entry(Arc::clone(listener)).or_default();
+        if max <= *count {
+            return None;
+        }
+        *count += 1;
         self.open.fetch_add(1, Relaxed);
-        OpenConnection { clients: Arc::clone(self) }
+        Some(OpenConnection { clients: Arc::clone(self), listener: Arc::clone(listener) })
+    }
+
+    /// Waits until the process begins to stop. For connections that are not sessions yet, and for the console. Cancel safe.
+    pub async fn stopping(&self) {
+        loop {
+            let drained = self.drained.notified();
+            if self.draining.load(Acquire) {
+                return;
+            }
+            drained.await;
+        }
     }
 
     /// How many connections are open.
@@ -167,6 +189,7 @@ impl Clients {
     /// Asks every session to end when its transaction has, those that are still logging in as well.
     pub fn drain(&self) {
         self.draining.store(true, Release);
+        self.drained.notify_waiters();
         self.sessions.iter().for_each(|control| control.drain());
     }
 

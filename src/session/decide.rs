@@ -2,12 +2,14 @@
 //! does next. Decides nothing itself.
 
 use super::end::End;
+use super::login::introduce;
 use super::messages::StatementError;
 use super::relay::Session;
 use super::statement::After;
 use super::statement::Decided;
 use super::statement::Go;
 use super::statement::Observed;
+use crate::hook::AuthMethod;
 use crate::hook::Outcome;
 use crate::hook::Protocol;
 use crate::hook::StatementContext;
@@ -43,11 +45,16 @@ impl Among {
 
 impl Session {
     /// Moves the session to the policy in force. A statement calls this once, before it is decided.
+    /// Roles and attributes are the new policy's as well; a user that it does not have any more ends here.
     pub(super) fn refresh_world(&mut self) -> Result<(), End> {
         let live = self.shared.live.load();
         if !Arc::ptr_eq(&live, &self.binding.world) {
             let world = Arc::clone(&live);
             drop(live);
+            if !matches!(self.context.auth_method, AuthMethod::Stage | AuthMethod::Node) {
+                let user = world.policy.users.get(&self.context.identity.user).ok_or(End::NoPlace("user"))?;
+                introduce(user, &mut self.context);
+            }
             self.binding = self.binding.moved_to(world, &self.context).map_err(End::NoPlace)?;
             self.idle_timeout = self.binding.idle_timeout();
         }
@@ -67,6 +74,10 @@ impl Session {
         if pipeline.is_plain() {
             return self.plain_decision(text);
         }
+        if let Some(why) = self.unreadable {
+            let message = format!("the policy refuses what it cannot read, and {why}");
+            return Err(self.refused(&StatementError::new(SqlState::FEATURE_NOT_SUPPORTED, message)));
+        }
         let request_id = self.request_id();
         let in_transaction = self.tx != b'I' || self.batch_open || !among.first;
         let trace = decide(
@@ -85,12 +96,12 @@ impl Session {
             Detail::Verdict,
         );
         let text: Arc<str> = trace.text.clone().unwrap_or_else(|| text.into());
-        let facts = trace.facts.clone();
-        let observed = facts.filter(|_| pipeline.observes()).map(|facts| {
+        let observed = pipeline.observes().then(|| {
+            let facts = trace.facts.clone();
             Arc::new(Observed {
                 request_id,
                 text: Arc::clone(&text),
-                facts,
+                facts: facts.unwrap_or_else(|| Arc::new(statement::analyze(&text, Needs::default()))),
                 protocol,
                 in_transaction,
                 tx_writes: self.tx_writes,
@@ -159,7 +170,7 @@ impl Session {
     }
 
     /// What the session must follow once the statement has succeeded.
-    fn after(&self, text: &str, facts: &Facts) -> Result<After, Refused> {
+    fn after(&mut self, text: &str, facts: &Facts) -> Result<After, Refused> {
         let after = match (&facts.sql, facts.effect) {
             (Sql::Deallocate { name: None }, _) => After::DeallocateAll,
             (Sql::Deallocate { name: Some(name) }, _) => {
@@ -179,7 +190,24 @@ impl Session {
             let message = "this statement changes the session beyond its transaction, which this pool does not allow";
             return Err(self.refused(&StatementError::new(SqlState::FEATURE_NOT_SUPPORTED, message)));
         }
+        self.statements.sql.expect(&after);
         Ok(after)
+    }
+
+    /// Notes what the node says of encoding and strings.
+    pub(super) fn note_encoding(&mut self, parameters: &[(String, String)]) {
+        for (name, value) in parameters {
+            match (name.as_str(), value.as_str()) {
+                ("client_encoding", "SJIS" | "SHIFT_JIS_2004" | "BIG5" | "GBK" | "GB18030" | "UHC" | "JOHAB") => {
+                    self.unreadable = Some("this client encoding hides ASCII characters inside others");
+                }
+                ("standard_conforming_strings", "off") => {
+                    self.unreadable = Some("standard_conforming_strings is off");
+                }
+                ("client_encoding" | "standard_conforming_strings", _) => self.unreadable = None,
+                _ => (),
+            }
+        }
     }
 
     fn refused(&self, error: &StatementError) -> Refused {

@@ -10,7 +10,7 @@ use std::io;
 
 /// Why a session ends. Only the variants with something to say to the client are told to it.
 #[derive(Debug, thiserror::Error)]
-pub enum End {
+pub(super) enum End {
     /// The client said goodbye.
     #[error("the client ended the session")]
     Terminated,
@@ -58,7 +58,7 @@ impl From<Malformed> for End {
 impl End {
     /// Whether there is somebody to tell, and something to say.
     #[must_use]
-    pub fn is_told(&self) -> bool {
+    pub(super) fn is_told(&self) -> bool {
         !matches!(self, Self::Terminated | Self::ClientGone(_))
     }
 }

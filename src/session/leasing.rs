@@ -14,6 +14,7 @@ use crate::policy::SessionState;
 use crate::pool::Freed;
 use crate::pool::Lease;
 use crate::pool::LeaseError;
+use crate::pool::Patience;
 use crate::routing::Pick;
 use crate::routing::Place;
 use crate::sqlstate::SqlState;
@@ -50,30 +51,43 @@ impl Session {
         permit: &Permit,
         fail: fn(&mut Self, &dyn ClientFacing),
     ) -> Result<bool, End> {
-        let place = match self.place_for(permit) {
-            Ok(Some(place)) => place,
-            Ok(None) => return Ok(true),
-            Err(error) => {
-                fail(self, &error);
-                return Ok(false);
+        let mut patience = Patience::Once;
+        loop {
+            let place = match self.place_for(permit) {
+                Ok(Some(place)) => place,
+                Ok(None) => return Ok(true),
+                Err(error) => {
+                    fail(self, &error);
+                    return Ok(false);
+                }
+            };
+            self.drain_answers().await?;
+            self.park();
+            match self.lease_at(place, patience).await? {
+                Ok(()) => return Ok(true),
+                // The node is marked as away now. If the route leads elsewhere, it is tried there; else it is waited for.
+                Err(LeaseError::Connect { source, .. }) if patience == Patience::Once && source.is_temporary() => {
+                    if self.place_for(permit).is_ok_and(|next| next == Some(place)) {
+                        patience = Patience::Wait;
+                    }
+                }
+                Err(error) => {
+                    fail(self, &error);
+                    return Ok(false);
+                }
             }
-        };
-        self.drain_answers().await?;
-        self.park();
+        }
+    }
+
+    /// Takes the connection to `place` that this session keeps, or leases one.
+    async fn lease_at(&mut self, place: Place, patience: Patience) -> Result<Result<(), LeaseError>, End> {
         let plan = Arc::clone(&self.binding.route(&self.shared, place, &self.context).plan);
         if let Some(at) = self.parked.iter().position(|lease| lease.fits(&plan)) {
             let lease = self.parked.swap_remove(at);
             self.take_lease(lease, place);
-            return Ok(true);
+            return Ok(Ok(()));
         }
-        match self.lease(place).await? {
-            Ok(lease) => self.take_lease(lease, place),
-            Err(error) => {
-                fail(self, &error);
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        Ok(self.lease(place, patience).await?.map(|lease| self.take_lease(lease, place)))
     }
 
     /// Where the statement must go, or `None` when the connection in hand is the right one.
@@ -167,14 +181,18 @@ impl Session {
     }
 
     /// Waits for a server connection, while replies go out and the client is watched.
-    async fn lease(&mut self, place: Place) -> Result<Result<Lease, LeaseError>, End> {
+    async fn lease(
+        &mut self,
+        place: Place,
+        patience: Patience,
+    ) -> Result<Result<Lease, LeaseError>, End> {
         let route = self.binding.route(&self.shared, place, &self.context);
         if let Some(lease) = route.pool.try_lease(&route.plan) {
             return Ok(Ok(lease));
         }
         let (pool, plan) = (Arc::clone(&route.pool), Arc::clone(&route.plan));
         self.control.set_activity(Activity::Waiting);
-        let mut leasing = pin!(pool.lease(&plan));
+        let mut leasing = pin!(pool.lease(&plan, patience));
         let client = &mut self.client;
         let control = &self.control;
         let leased = poll_fn(|context| {
@@ -226,7 +244,6 @@ impl Session {
     /// The server is ready and everything is answered: in transaction mode the connection goes back.
     pub(super) async fn at_rest(&mut self) {
         self.deadline = None;
-        self.idle_since = Instant::now();
         self.statements.portals.clear();
         self.tx_writes = false;
         if self.pinned || self.batch_open || self.binding.mode() == PoolMode::Session {

@@ -31,12 +31,16 @@ use crate::net::Stream;
 use crate::pipeline::Login as StageAnswer;
 use crate::pipeline::Pipeline;
 use crate::policy::Admin;
+use crate::policy::Credential;
+use crate::policy::PoolMode;
 use crate::policy::User;
 use crate::pool::CancelSlot;
 use crate::pool::ConnectError;
 use crate::pool::Lease;
 use crate::pool::LeaseError;
 use crate::pool::Login;
+use crate::pool::Parameters as NodeParameters;
+use crate::pool::Patience;
 use crate::pool::Settings;
 use crate::pool::connect_relayed;
 use crate::routing::Place;
@@ -98,6 +102,10 @@ enum LoginError {
     Relay(#[source] ConnectError),
     #[error("no randomness")]
     Random,
+    #[error("the login was not done in time")]
+    TooLate,
+    #[error("the proxy is stopping")]
+    Stopping,
 }
 
 impl ClientFacing for LoginError {
@@ -110,6 +118,8 @@ impl ClientFacing for LoginError {
             Self::Console | Self::ConsoleWithoutUsers => SqlState::INSUFFICIENT_PRIVILEGE,
             Self::Lease(error) => error.sqlstate(),
             Self::Relay(error) => error.sqlstate(),
+            Self::TooLate => SqlState::QUERY_CANCELED,
+            Self::Stopping => SqlState::ADMIN_SHUTDOWN,
             Self::Settings(_) | Self::Random => SqlState::INTERNAL_ERROR,
         }
     }
@@ -126,6 +136,8 @@ impl ClientFacing for LoginError {
             Self::Relay(error) => error.client_message(),
             Self::Settings(_) => "the server refused the session's settings".into(),
             Self::Random => "the proxy has no randomness".into(),
+            Self::TooLate => "canceling authentication due to timeout".into(),
+            Self::Stopping => "the proxy is stopping".into(),
         }
     }
 }
@@ -133,10 +145,13 @@ impl ClientFacing for LoginError {
 /// What a login leads to.
 struct Admitted {
     binding: Binding,
-    lease: Lease,
+    /// A server connection, where one could be had at once or had to be waited for.
+    lease: Option<Lease>,
     place: Place,
     relayed: bool,
     settings: Settings,
+    /// What the client is told of the node.
+    parameters: Vec<(String, String)>,
 }
 
 /// Serves one connection from accept to close. Not cancel safe.
@@ -146,7 +161,11 @@ pub async fn serve(shared: Arc<Shared>, accepted: Accepted, console: Arc<dyn Con
         return; // the listener went away between accept and now
     };
     let deadline = accepted.at + world.policy.listeners[listener].login_timeout;
-    match handshake(accepted.stream, &world.listeners[listener], deadline).await {
+    let greeting = tokio::select! {
+        greeting = handshake(accepted.stream, &world.listeners[listener], deadline) => greeting,
+        () = shared.clients.stopping() => return, // it has not said what it wants, so there is nothing to answer
+    };
+    match greeting {
         Ok(Greeting::Closed) => (),
         Ok(Greeting::Cancel(key)) => shared.cancel.cancel(key.process_id, key.secret()).await,
         Ok(Greeting::Startup(startup)) => {
@@ -185,7 +204,10 @@ impl LoginAttempt {
         let Startup { mut stream, parameters, minor, tls } = startup;
         let mut context = self.context(&parameters, tls.is_some());
         let pipeline = Arc::clone(&self.world.pipelines[self.world.policy.listeners[self.listener].pipeline]);
-        let checked = self.check(&pipeline, &mut context, &parameters, &mut stream).await;
+        let checked = tokio::select! {
+            checked = self.check(&pipeline, &mut context, &parameters, &mut stream) => checked,
+            () = self.shared.clients.stopping() => Err(LoginError::Stopping),
+        };
         let own_login = match checked {
             Ok(own_login) => own_login,
             Err(error) => return self.reject(&context, Client::new(stream), &error).await,
@@ -197,8 +219,12 @@ impl LoginAttempt {
             }
             return console.run(Client::new(stream), context).await;
         }
-        match self.admit(own_login, &mut context, &parameters, &mut stream).await {
-            Ok(admitted) => self.start(admitted, context, &pipeline, Client::new(stream), minor).await,
+        let admitted = tokio::select! {
+            admitted = self.admit(own_login, &mut context, &parameters, &mut stream) => admitted,
+            () = self.shared.clients.stopping() => Err(LoginError::Stopping),
+        };
+        match admitted {
+            Ok(admitted) => self.start(admitted, context, Client::new(stream), minor).await,
             Err(error) => self.reject(&context, Client::new(stream), &error).await,
         }
     }
@@ -272,6 +298,8 @@ impl LoginAttempt {
             let now = i64::try_from(self.shared.services.unix_micros() / 1_000_000).unwrap_or(i64::MAX);
             expires <= now
         });
+        let builtin = &policy.pipelines[policy.listeners[self.listener].pipeline].builtin;
+        let credential = user.map(|user| &user.credential).filter(|credential| builtin.contains(&method_of(credential)));
         let mut by_stage = None;
         let authenticated = {
             let mut ask = |password: &str| {
@@ -282,7 +310,7 @@ impl LoginAttempt {
             let stages = pipeline.has(Hook::Authenticate);
             let offer = Offer {
                 user: &parameters.user,
-                credential: user.map(|user| &user.credential),
+                credential,
                 account: if expired { Account::Expired } else { Account::Open },
                 stages: if stages { Some(&mut ask) } else { None },
                 keys: &self.shared.login_keys,
@@ -290,7 +318,9 @@ impl LoginAttempt {
             };
             authenticate(stream, offer).await?
         };
-        if authenticated.method == Method::Trust && !is_local(context.client) {
+        // With stages that defer, a user with `trust` gets here by the method `password`, whatever it sent.
+        let trusted = by_stage.is_none() && matches!(credential, Some(Credential::Trust));
+        if trusted && !is_local(context.client) {
             return Err(LoginError::TrustIsLocal);
         }
         if let Some(identity) = by_stage {
@@ -301,7 +331,8 @@ impl LoginAttempt {
         Ok(Some(Login { user, secret: authenticated.secret, settings: Vec::new() }))
     }
 
-    /// A place in the policy, and a server connection to learn the node's parameters from.
+    /// A place in the policy, and what the node says of itself. In session mode the session takes a server connection now if
+    /// one is free; otherwise the first statement does, and only a node nobody has spoken to yet is asked at once.
     async fn admit(
         &self,
         own_login: Option<Login>,
@@ -321,11 +352,21 @@ impl LoginAttempt {
             let connected = connect_relayed(&plan.target, parameters, stream, self.deadline).await;
             let mut lease = reservation.fill(connected.map_err(LoginError::Relay)?, &plan);
             lease.set_applied(settings.clone());
-            return Ok(Admitted { binding, lease, place, relayed, settings });
+            let parameters = lease.parameters().to_vec();
+            return Ok(Admitted { binding, lease: Some(lease), place, relayed, settings, parameters });
         }
-        let mut lease = pool.lease(&plan).await?;
-        reset::apply(&mut lease, &settings).await.map_err(LoginError::Settings)?;
-        Ok(Admitted { binding, lease, place, relayed, settings })
+        let takes_one_now = plan.mode == PoolMode::Session && pool.has_room(&plan);
+        if !takes_one_now && let Some(parameters) = pool.welcome().and_then(|known| foretell(&known, &settings)) {
+            return Ok(Admitted { binding, lease: None, place, relayed, settings, parameters });
+        }
+        let leasing = async {
+            let mut lease = pool.lease(&plan, Patience::Wait).await?;
+            reset::apply(&mut lease, &settings).await.map_err(LoginError::Settings)?;
+            Ok::<_, LoginError>(lease)
+        };
+        let lease = tokio::time::timeout_at(self.deadline, leasing).await.map_err(|_| LoginError::TooLate)??;
+        let parameters = lease.parameters().to_vec();
+        Ok(Admitted { binding, lease: Some(lease), place, relayed, settings, parameters })
     }
 
     /// Welcomes the client and runs its session to the end.
@@ -333,14 +374,15 @@ impl LoginAttempt {
         &self,
         admitted: Admitted,
         context: SessionContext,
-        pipeline: &Arc<Pipeline>,
         mut client: Client,
         minor: u16,
     ) {
-        let Ok(slot) = self.shared.cancel.issue(minor) else {
+        let keeps = admitted.relayed || admitted.binding.mode() == PoolMode::Session;
+        let pid = admitted.lease.as_ref().filter(|_| keeps).map(|lease| lease.key().process_id);
+        let Ok(slot) = self.shared.cancel.issue(minor, pid) else {
             return self.reject(&context, client, &LoginError::Random).await;
         };
-        welcome(&mut client, admitted.lease.parameters(), &slot);
+        welcome(&mut client, &admitted.parameters, &slot);
         let control = Arc::new(Control::new(context.clone(), slot.pid(), SystemTime::now()));
         self.shared.clients.insert(&control);
         tracing::info!(
@@ -357,12 +399,15 @@ impl LoginAttempt {
             admitted.binding,
             admitted.settings,
         );
-        session.begin(admitted.lease, admitted.place, admitted.relayed).await;
+        session.note_encoding(&admitted.parameters);
+        if let Some(lease) = admitted.lease {
+            session.begin(lease, admitted.place, admitted.relayed).await;
+        }
         let end = session.relay().await;
         session.end(&end).await;
         self.shared.clients.remove(&control);
         self.shared.cancel.revoke(&slot);
-        pipeline.disconnect(&session.context, &self.shared.services);
+        session.binding.pipeline.disconnect(&session.context, &self.shared.services);
         tracing::info!(session = %session.context.client_id, reason = %end, "session ended");
     }
 }
@@ -433,6 +478,35 @@ fn wanted_settings(parameters: &Parameters) -> Settings {
     let app = Some(("application_name", parameters.application_name.as_str())).filter(|(_, app)| !app.is_empty());
     let others = parameters.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     Settings::new(others.chain(app))
+}
+
+/// What the node would report to a client with these settings, where that is known without asking it.
+fn foretell(known: &NodeParameters, settings: &Settings) -> Option<Vec<(String, String)>> {
+    let mut parameters = known.to_vec();
+    for (name, value) in settings.iter() {
+        let value = match name {
+            "application_name" => value,
+            "client_encoding" if is_utf8(value) => "UTF8",
+            _ => return None,
+        };
+        match parameters.iter_mut().find(|(known, _)| known == name) {
+            Some((_, reported)) => value.clone_into(reported),
+            None => return None,
+        }
+    }
+    Some(parameters)
+}
+
+fn is_utf8(encoding: &str) -> bool {
+    ["utf8", "utf-8", "unicode", "'utf-8'", "'utf8'"].iter().any(|name| encoding.eq_ignore_ascii_case(name))
+}
+
+fn method_of(credential: &Credential) -> AuthMethod {
+    match credential {
+        Credential::Trust => AuthMethod::Trust,
+        Credential::Verifier(_) | Credential::Password(_) => AuthMethod::Scram,
+        Credential::Md5(_) => AuthMethod::Md5,
+    }
 }
 
 /// AuthenticationOk, the node's parameters, the cancel key, ReadyForQuery.

@@ -6,6 +6,8 @@ use super::inflight::Expect;
 use super::relay::Passing;
 use super::relay::Session;
 use crate::client_facing::ClientFacing;
+use crate::policy::PoolMode;
+use crate::policy::SessionState;
 use crate::sqlstate::SqlState;
 use crate::wire::encode;
 use crate::wire::frame;
@@ -104,7 +106,9 @@ impl Session {
     }
 
     async fn take_long_statement(&mut self, header: Header, bytes_max: usize) -> Result<bool, End> {
-        if self.binding.pipeline.is_plain() && header.tag == b'Q' {
+        let pool = self.binding.pool_policy();
+        let may_change_session = pool.mode == PoolMode::Session || pool.session_state != SessionState::Refuse;
+        if self.binding.pipeline.is_plain() && header.tag == b'Q' && may_change_session {
             let front = self.client.inbuf.len().min(header.message_bytes());
             let message = self.client.inbuf.split_to(front);
             let rest = header.message_bytes() - front;

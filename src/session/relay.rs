@@ -33,7 +33,7 @@ pub(super) const BUFFER_BYTES_MAX: usize = 64 * 1024;
 const INFLIGHT_MAX: usize = 4096;
 
 /// A logged-in session.
-pub struct Session {
+pub(super) struct Session {
     pub(super) shared: Arc<Shared>,
     pub(super) client: Client,
     pub(super) context: SessionContext,
@@ -74,6 +74,9 @@ pub struct Session {
     pub(super) tally: Tally,
     /// Bytes received from the client and not counted yet.
     pub(super) received: u64,
+    /// The client's texts cannot be read as the server reads them: an encoding in which a byte of a character may look like
+    /// ASCII, or strings in which a backslash escapes.
+    pub(super) unreadable: Option<&'static str>,
     /// The client has been told why its session ends.
     pub(super) told_fatal: bool,
     /// When the running statement is cancelled.
@@ -139,6 +142,7 @@ impl Session {
             inbuf_bytes_max: 0,
             tally: Tally::default(),
             received: 0,
+            unreadable: None,
             told_fatal: false,
             deadline: None,
             idle_timeout,
@@ -169,7 +173,11 @@ impl Session {
 
     /// Handles every message of the client that is complete, then lets both sides move once.
     async fn step(&mut self) -> Result<(), End> {
-        while self.may_take() && self.take_message().await? {}
+        while self.may_take() && self.take_message().await? {
+            if self.idle_timeout.is_some() {
+                self.idle_since = Instant::now();
+            }
+        }
         self.leave_if_asked()?;
         self.turn(true).await
     }
@@ -204,6 +212,8 @@ impl Session {
         let moved = poll_fn(|context| self.poll_turn(context, read_client)).await?;
         if moved == Turn::Timer {
             self.timer_fired()?;
+        } else if self.idle_timeout.is_some() {
+            self.idle_since = Instant::now();
         }
         self.take_answers().await
     }
@@ -260,7 +270,8 @@ impl Session {
 
     /// When something must happen although nobody moves.
     fn next_deadline(&self) -> Option<Instant> {
-        let idle = self.idle_timeout.filter(|_| self.inflight.is_empty()).map(|timeout| self.idle_since + timeout);
+        let quiet = self.inflight.is_empty() && self.tx == b'I' && !self.batch_open && self.passing == Passing::Nothing;
+        let idle = self.idle_timeout.filter(|_| quiet).map(|timeout| self.idle_since + timeout);
         match (self.deadline, idle) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),

@@ -3,7 +3,6 @@
 use crate::pool::Lease;
 use crate::pool::Settings;
 use crate::wire::frame;
-use bytes::Buf as _;
 use std::future::poll_fn;
 use std::task::Poll;
 
@@ -47,7 +46,7 @@ async fn answer(lease: &mut Lease, error: &mut Vec<u8>) -> bool {
             let message = incoming.split_to(header.message_bytes());
             match header.tag {
                 b'E' if error.is_empty() => error.extend_from_slice(&message),
-                b'S' => super::answers::note_parameter(lease, &message[frame::HEADER_BYTES..]),
+                b'S' => drop(super::answers::note_parameter(lease, &message[frame::HEADER_BYTES..])),
                 b'Z' => return message.last() == Some(&b'I'),
                 _ => (),
             }
@@ -58,9 +57,8 @@ async fn answer(lease: &mut Lease, error: &mut Vec<u8>) -> bool {
             }
             lease.poll_read(context)
         });
-        match read.await {
-            Ok(0) | Err(_) => return false,
-            Ok(_) => lease.incoming().advance(0),
+        if !matches!(read.await, Ok(1..)) {
+            return false;
         }
     }
 }

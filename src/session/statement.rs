@@ -135,8 +135,6 @@ pub(super) struct Sent {
     pub(super) sql: Arc<[u8]>,
     /// Count and oids of the parameter types, as the client sent them.
     pub(super) types: Arc<[u8]>,
-    /// What it deallocates, where that was prepared by Parse.
-    pub(super) deallocates: Option<StatementKey>,
 }
 
 impl StatementEntry {
@@ -167,7 +165,7 @@ impl Sent {
             Some(key) => format!("DEALLOCATE {}", key.name()).into_bytes().into(),
             None => Self::text(sql, decided),
         };
-        Self { key: StatementKey::new(&sql, &types), sql, types, deallocates }
+        Self { key: StatementKey::new(&sql, &types), sql, types }
     }
 
     /// The stages' text, or the client's.
@@ -199,13 +197,63 @@ pub(super) struct Statements {
     pub(super) fresh: Option<Box<[u8]>>,
 }
 
-/// What SQL-level PREPARE has stored.
+/// What SQL-level PREPARE has stored, and what statements under way will store or drop if they succeed.
+///
+/// The server runs them in order and stops at the first that fails, so what is expected is true whenever a later statement
+/// of the same message or batch runs at all. A PREPARE of a name that is taken will fail, and is not expected to store.
 #[derive(Debug, Default)]
-pub(super) struct SqlPrepared(pub(super) HashMap<Arc<str>, Arc<str>>);
+pub(super) struct SqlPrepared {
+    stored: HashMap<Arc<str>, Arc<str>>,
+    expected: HashMap<Arc<str>, Option<Arc<str>>>,
+    all_dropped: bool,
+}
+
+impl SqlPrepared {
+    /// A statement that was decided will do this if it succeeds.
+    pub(super) fn expect(&mut self, after: &After) {
+        match after {
+            After::Prepare { name, body } if self.body(name).is_none() => {
+                self.expected.insert(Arc::clone(name), Some(Arc::clone(body)));
+            }
+            After::Deallocate { name, .. } => {
+                self.expected.insert(Arc::clone(name), None);
+            }
+            After::DeallocateAll | After::DiscardAll => {
+                self.expected.clear();
+                self.all_dropped = true;
+            }
+            _ => (),
+        }
+    }
+
+    /// Everything under way has ended; what succeeded has been stored.
+    pub(super) fn settle(&mut self) {
+        self.expected.clear();
+        self.all_dropped = false;
+    }
+
+    pub(super) fn store(&mut self, name: Arc<str>, body: Arc<str>) {
+        if self.stored.len() < STATEMENTS_MAX {
+            self.stored.insert(name, body);
+        }
+    }
+
+    pub(super) fn drop(&mut self, name: &str) {
+        self.stored.remove(name);
+    }
+
+    pub(super) fn drop_all(&mut self) {
+        self.stored.clear();
+    }
+}
 
 impl Prepared for SqlPrepared {
     fn body(&self, name: &str) -> Option<Arc<str>> {
-        self.0.get(name).map(Arc::clone)
+        match self.expected.get(name) {
+            Some(expected) => expected.clone(),
+            None if self.all_dropped => None,
+            None => self.stored.get(name).map(Arc::clone),
+        }
     }
 }
 

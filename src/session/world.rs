@@ -188,6 +188,7 @@ impl Binding {
                 database: Arc::clone(&plan.database),
                 user: Arc::clone(&plan.login.user),
             });
+            pool.resize(plan.size);
             self.routes.push(Route { place, plan, pool });
             self.routes.len() - 1
         });

@@ -75,7 +75,9 @@ fn pgbench(protocol: &str) {
         let proxy = proxy(&cluster, mode, 8);
         for transport in libpq_transports() {
             let mut command = libpq("pgbench", proxy.port, "app", *transport);
-            command.args(["-n", "-M", protocol, "-c", "32", "-j", "2", "-t", "40"]);
+            // A thread for each client: `PQprepare` blocks its thread, and in session mode another client of the same thread
+            // may hold the server connection that it waits for.
+            command.args(["-n", "-M", protocol, "-c", "32", "-j", "32", "-t", "40"]);
             let (printed, most) = watched(&cluster, || run(&mut command));
             let all = "number of transactions actually processed: 1280/1280";
             assert!(printed.contains(all), "{mode} {transport:?}: {printed}");

@@ -43,6 +43,7 @@ fn every_hook_is_called_in_its_order() {
         let script = format!("script = 'log::info(\"saw {hook} of \" + {name}); {answer}'");
         policy = policy.stage(hook, &format!("log-{}", hook.replace('_', "-")), &script);
     }
+    policy = policy.listed("authenticate", "trust");
     let proxy = Proxy::start(&policy);
     for send in [Wire::query, Wire::extended] {
         let before = proxy.log().len();

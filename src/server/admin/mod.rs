@@ -57,7 +57,13 @@ impl AdminConsole {
             if client.flush().await.is_err() {
                 return;
             }
-            match self.next_command(&mut client).await {
+            let command = tokio::select! {
+                command = self.next_command(&mut client) => command,
+                () = self.shared.clients.stopping() => {
+                    fatal(&mut client, SqlState::ADMIN_SHUTDOWN, "the proxy is stopping").await
+                }
+            };
+            match command {
                 Some(command) => self.answer(&mut client, &context, &command).await,
                 None => return,
             }
@@ -174,7 +180,11 @@ impl AdminConsole {
         let world = self.shared.live.load();
         let listener = world.policy.listeners.iter().find(|listener| listener.name == context.listener);
         let Some(pipeline) = listener.map(|listener| &world.pipelines[listener.pipeline]) else {
-            return Answer::Done("EMIT 0");
+            return Answer::Failed {
+                code: SqlState::CANNOT_CONNECT_NOW,
+                message: "the listener of this console is not in the policy any more".to_owned(),
+                detail: None,
+            };
         };
         match pipeline.custom(context, CustomCall { name, payload: payload.trim() }, &self.shared.services) {
             Ok(asked) => Answer::Rows(Rows {

@@ -45,7 +45,7 @@ fn policy(shared: &Shared) -> Rows {
         &["name", "revision", "bundle", "commit", "loaded", "stages"],
         [vec![
             policy.name.to_string(),
-            policy.revision.to_string(),
+            policy.revision.full(),
             policy.bundle.to_string(),
             world.commit.as_deref().unwrap_or("none").to_owned(),
             utc(world.loaded),
@@ -61,7 +61,7 @@ fn key_of(pool: &Pool) -> Vec<String> {
 
 fn pools(shared: &Shared) -> Rows {
     rows(
-        &["pool", "node", "database", "user", "active", "idle", "waiting", "node_failures"],
+        &["pool", "node", "database", "user", "sv_active", "sv_idle", "cl_waiting", "node_failures"],
         shared.pools.all().iter().map(|pool| {
             let counts = pool.counts();
             let mut row = key_of(pool);
@@ -142,7 +142,7 @@ fn stats(shared: &Shared) -> Rows {
 fn stages(shared: &Shared) -> Rows {
     let world = shared.live.load();
     rows(
-        &["stage", "hooks", "action", "calls", "refusals", "faults", "fuel", "nanoseconds", "place"],
+        &["stage", "hooks", "action", "calls", "refusals", "observed", "faults", "fuel", "nanoseconds", "place"],
         world.policy.stages.iter().map(|stage| {
             let stats = shared.stages.stage(&stage.name);
             let faults: Vec<String> =
@@ -153,6 +153,7 @@ fn stages(shared: &Shared) -> Rows {
                 stage.action.name().to_owned(),
                 stats.calls.load(Relaxed).to_string(),
                 stats.refusals.load(Relaxed).to_string(),
+                stats.observed.load(Relaxed).to_string(),
                 faults.join(" "),
                 stats.fuel.load(Relaxed).to_string(),
                 stats.nanos.load(Relaxed).to_string(),

@@ -98,6 +98,11 @@ impl PolicyText {
     pub(crate) fn stage(mut self, hook: &str, name: &str, keys: &str) -> Self {
         write!(self.extra, "\n[stage.{name}]\nhook = \"{hook}\"\n{keys}\n")
             .expect("a string grows");
+        self.listed(hook, name)
+    }
+
+    /// A name in the pipeline's list: a stage, or a built-in login method.
+    pub(crate) fn listed(mut self, hook: &str, name: &str) -> Self {
         match self.hooks.iter_mut().find(|(other, _)| other == hook) {
             Some((_, names)) => names.push(name.to_owned()),
             None => self.hooks.push((hook.to_owned(), vec![name.to_owned()])),
