@@ -89,7 +89,10 @@ mod tests {
 
     #[test]
     fn only_five_digits_or_capitals_are_a_code() {
-        assert_eq!(SqlState::parse("42501"), Some(SqlState::INSUFFICIENT_PRIVILEGE));
+        assert_eq!(
+            SqlState::parse("42501"),
+            Some(SqlState::INSUFFICIENT_PRIVILEGE)
+        );
         assert_eq!(SqlState::parse("57P01"), Some(SqlState::ADMIN_SHUTDOWN));
         for wrong in ["", "4250", "425011", "4250a", "42-01", "4250\u{e9}"] {
             assert_eq!(SqlState::parse(wrong), None, "{wrong}");

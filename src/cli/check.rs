@@ -20,7 +20,10 @@ pub struct Arguments {
 pub(super) const STATEMENTS_MAX: usize = 1_000;
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let source = Source { path: arguments.policy.policy.clone(), environment: arguments.policy.env.clone() };
+    let source = Source {
+        path: arguments.policy.policy.clone(),
+        environment: arguments.policy.env.clone(),
+    };
     let analyzer = Arc::new(Analyzer::new(STATEMENTS_MAX));
     match build(&source, &StatsRegistry::default(), &analyzer) {
         Ok(world) => {

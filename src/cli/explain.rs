@@ -54,8 +54,15 @@ pub struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let source = Source { path: arguments.policy.policy.clone(), environment: arguments.policy.env.clone() };
-    let world = match build(&source, &StatsRegistry::default(), &Arc::new(Analyzer::new(STATEMENTS_MAX))) {
+    let source = Source {
+        path: arguments.policy.policy.clone(),
+        environment: arguments.policy.env.clone(),
+    };
+    let world = match build(
+        &source,
+        &StatsRegistry::default(),
+        &Arc::new(Analyzer::new(STATEMENTS_MAX)),
+    ) {
         Ok(world) => world,
         Err(report) => {
             output::complain(&report.render(output::colour()));
@@ -64,38 +71,71 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     };
     let policy = &world.policy;
     let wanted = arguments.listener.as_deref();
-    let Some(listener) = policy.listeners.iter().position(|known| wanted.is_none_or(|name| *known.name == *name)) else {
+    let Some(listener) = policy
+        .listeners
+        .iter()
+        .position(|known| wanted.is_none_or(|name| *known.name == *name))
+    else {
         output::complain("error: the policy has no listener of that name\n");
         return ExitCode::from(super::USAGE);
     };
     let who = Who {
         user: &arguments.user,
         database: arguments.database.as_deref().unwrap_or(&arguments.user),
-        client: arguments.client.map_or(ClientAddress::Unix, |address| ClientAddress::Ip(address, 0)),
+        client: arguments
+            .client
+            .map_or(ClientAddress::Unix, |address| ClientAddress::Ip(address, 0)),
         app: &arguments.app,
         listener,
         tls: false,
-        protocol: if arguments.protocol == "extended" { Protocol::Extended } else { Protocol::Simple },
+        protocol: if arguments.protocol == "extended" {
+            Protocol::Extended
+        } else {
+            Protocol::Simple
+        },
     };
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let services: Arc<dyn Services> = Arc::new(StillServices::new(u64::try_from(now.as_micros()).unwrap_or(0)));
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let services: Arc<dyn Services> = Arc::new(StillServices::new(
+        u64::try_from(now.as_micros()).unwrap_or(0),
+    ));
     let pipeline = Arc::clone(&world.pipelines[policy.listeners[listener].pipeline]);
-    let mut scenario = Scenario::new(policy, pipeline, services, &who);
-    let mut out = String::new();
-    let _ = writeln!(out, "policy {} revision {}", policy.name, policy.revision.short());
-    if let Err(refusal) = scenario.connect() {
-        let _ = writeln!(out, "on_connect refuses: {} {}", refusal.code, refusal.message);
-        output::print(&out);
-        return ExitCode::FAILURE;
-    }
+    explain_all(
+        Scenario::new(policy, pipeline, services, &who),
+        policy,
+        &arguments.sql,
+    )
+}
+
+/// Plays the messages in order and prints what becomes of each.
+fn explain_all(mut scenario: Scenario<'_>, policy: &Policy, messages: &[String]) -> ExitCode {
+    let mut out = format!(
+        "policy {} revision {}\n",
+        policy.name,
+        policy.revision.short()
+    );
     let mut refused = false;
-    for sql in &arguments.sql {
-        let played = scenario.play(sql, Detail::Full);
-        refused |= played.refusal().is_some();
-        out.push_str(&explain(policy, sql, &played));
+    if let Err(refusal) = scenario.connect() {
+        let _ = writeln!(
+            out,
+            "on_connect refuses: {} {}",
+            refusal.code, refusal.message
+        );
+        refused = true;
+    } else {
+        for sql in messages {
+            let played = scenario.play(sql, Detail::Full);
+            refused |= played.refusal().is_some();
+            out.push_str(&explain(policy, sql, &played));
+        }
     }
     output::print(&out);
-    if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if refused {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 /// The whole trace of one message, as text.
@@ -110,7 +150,11 @@ fn explain(policy: &Policy, sql: &str, played: &Played) -> String {
                 "  kinds {}  read_only {}  tables {}  fingerprint {:016x}",
                 kinds.join(","),
                 facts.read_only,
-                if tables.is_empty() { "-".to_owned() } else { tables.join(",") },
+                if tables.is_empty() {
+                    "-".to_owned()
+                } else {
+                    tables.join(",")
+                },
                 facts.fingerprint
             );
         }
@@ -119,15 +163,26 @@ fn explain(policy: &Policy, sql: &str, played: &Played) -> String {
         }
     }
     let by = played.by().name();
-    match (played.refusal(), played.traces.last().map(|trace| &trace.verdict)) {
+    match (
+        played.refusal(),
+        played.traces.last().map(|trace| &trace.verdict),
+    ) {
         (Some(refusal), _) => {
-            let _ = writeln!(out, "  => refused by {by}: {} {}", refusal.code, refusal.message);
+            let _ = writeln!(
+                out,
+                "  => refused by {by}: {} {}",
+                refusal.code, refusal.message
+            );
         }
         (None, Some(Verdict::Reply(rows))) => {
             let _ = writeln!(out, "  => answered by {by} with {} rows", rows.rows.len());
         }
         _ => {
-            let _ = writeln!(out, "  => allowed by {by}, goes to {}", place_name(policy, played));
+            let _ = writeln!(
+                out,
+                "  => allowed by {by}, goes to {}",
+                place_name(policy, played)
+            );
             if played.text != sql {
                 let _ = writeln!(out, "     as {}", played.text);
             }
@@ -147,9 +202,23 @@ fn write_step(out: &mut String, step: &Step) {
         StepResult::Observed(answer) => format!("observed, would {answer}"),
         StepResult::Failed(fault) => format!("failed: {fault}"),
     };
-    let guards = if step.guards.is_empty() { String::new() } else { format!("  ({})", step.guards.join(", ")) };
-    let fuel = if step.fuel == 0 { String::new() } else { format!("  fuel {}", step.fuel) };
-    let _ = writeln!(out, "  {:<10} {:<20} {}  {result}{guards}{fuel}", step.hook.name(), step.stage, step.place);
+    let guards = if step.guards.is_empty() {
+        String::new()
+    } else {
+        format!("  ({})", step.guards.join(", "))
+    };
+    let fuel = if step.fuel == 0 {
+        String::new()
+    } else {
+        format!("  fuel {}", step.fuel)
+    };
+    let _ = writeln!(
+        out,
+        "  {:<10} {:<20} {}  {result}{guards}{fuel}",
+        step.hook.name(),
+        step.stage,
+        step.place
+    );
 }
 
 fn table_name(name: &crate::statement::Name) -> String {
@@ -165,7 +234,10 @@ pub(super) fn place_name(policy: &Policy, played: &Played) -> String {
         None => "no node".to_owned(),
         Some(place) => {
             let node = &policy.nodes[place.node].name;
-            place.branch.map_or_else(|| node.to_string(), |branch| format!("{node} (branch {})", policy.branches[branch].name))
+            place.branch.map_or_else(
+                || node.to_string(),
+                |branch| format!("{node} (branch {})", policy.branches[branch].name),
+            )
         }
     }
 }

@@ -65,7 +65,11 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, clap:
 #[must_use]
 pub fn usage(error: &clap::Error) -> ExitCode {
     let _ = error.print().is_ok();
-    if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
+    if error.use_stderr() {
+        ExitCode::from(USAGE)
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 /// Does it.

@@ -80,11 +80,14 @@ fn runtime(workers: u16) -> std::io::Result<tokio::runtime::Runtime> {
 
 fn start_log(arguments: &Arguments) -> Result<(), String> {
     let filter = EnvFilter::try_new(&arguments.log).map_err(|error| error.to_string())?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let started = if arguments.log_format == "json" {
         log.json().flatten_event(true).try_init()
     } else {
-        log.with_ansi(output::colour() == crate::policy::Colour::Ansi).try_init()
+        log.with_ansi(output::colour() == crate::policy::Colour::Ansi)
+            .try_init()
     };
     started.map_err(|error| error.to_string())
 }

@@ -50,12 +50,20 @@ pub(super) struct StillServices {
 
 impl StillServices {
     pub(super) fn new(unix_micros: u64) -> Self {
-        Self { unix_micros, store: Store::default(), drawn: AtomicU64::new(0), lines: Mutex::default() }
+        Self {
+            unix_micros,
+            store: Store::default(),
+            drawn: AtomicU64::new(0),
+            lines: Mutex::default(),
+        }
     }
 
     /// What the stages logged.
     pub(super) fn lines(&self) -> Vec<String> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -80,7 +88,10 @@ impl Services for StillServices {
 
     fn log(&self, stage: &str, level: Level, message: &str) {
         let line = format!("{} {stage}: {message}", level.name());
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        self.lines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(line);
     }
 }
 
@@ -139,7 +150,9 @@ impl Played {
 
     /// Who decided: whoever refused, or else whoever decided about the last statement.
     pub(super) fn by(&self) -> &Decider {
-        self.traces.last().map_or(&Decider::Default, |trace| &trace.by)
+        self.traces
+            .last()
+            .map_or(&Decider::Default, |trace| &trace.by)
     }
 
     /// Fuel of all its statements.
@@ -157,7 +170,10 @@ impl<'a> Scenario<'a> {
     ) -> Self {
         let mut context = SessionContext {
             client_id: Uuid::nil(),
-            identity: Identity { user: who.user.into(), ..Identity::default() },
+            identity: Identity {
+                user: who.user.into(),
+                ..Identity::default()
+            },
             database: who.database.into(),
             branch: None,
             app: who.app.into(),
@@ -194,10 +210,17 @@ impl<'a> Scenario<'a> {
             Protocol::Simple => statement::split(message).collect(),
             _ => Vec::new(),
         };
-        let texts: Vec<&str> =
-            if ranges.len() < 2 { vec![message] } else { ranges.into_iter().map(|range| &message[range]).collect() };
+        let texts: Vec<&str> = if ranges.len() < 2 {
+            vec![message]
+        } else {
+            ranges.into_iter().map(|range| &message[range]).collect()
+        };
         let count = u32::try_from(texts.len()).unwrap_or(u32::MAX);
-        let mut played = Played { traces: Vec::new(), place: None, text: String::new() };
+        let mut played = Played {
+            traces: Vec::new(),
+            place: None,
+            text: String::new(),
+        };
         let mut joined: Option<Permit> = None;
         for (index, text) in texts.iter().enumerate() {
             let trace = decide(
@@ -216,7 +239,11 @@ impl<'a> Scenario<'a> {
                 detail,
             );
             let sent = trace.text.as_deref().unwrap_or(text).to_owned();
-            played.text = if played.text.is_empty() { sent.clone() } else { format!("{}; {sent}", played.text) };
+            played.text = if played.text.is_empty() {
+                sent.clone()
+            } else {
+                format!("{}; {sent}", played.text)
+            };
             if let Verdict::Forward(permit) = &trace.verdict {
                 joined = Some(match joined.take() {
                     Some(before) => before.join(permit.clone(), None),
@@ -240,13 +267,33 @@ impl<'a> Scenario<'a> {
         if let Some(held) = self.held {
             return Some(held);
         }
-        let pool = self.policy.pool_of(&self.context.identity.user, &self.context.database)?;
+        let pool = self
+            .policy
+            .pool_of(&self.context.identity.user, &self.context.database)?;
         let candidates = |nodes: &[usize]| -> Vec<Candidate> {
-            nodes.iter().map(|&node| Candidate { node, role: self.policy.nodes[node].role, usable: true }).collect()
+            nodes
+                .iter()
+                .map(|&node| Candidate {
+                    node,
+                    role: self.policy.nodes[node].role,
+                    usable: true,
+                })
+                .collect()
         };
         let nodes = candidates(&self.policy.pools[pool].nodes);
-        let branches: Vec<_> = self.policy.branches.iter().map(|branch| candidates(&branch.nodes)).collect();
-        match routing::pick(&nodes, &|branch| &branches[branch], permit.route(), permit.otherwise(), 0) {
+        let branches: Vec<_> = self
+            .policy
+            .branches
+            .iter()
+            .map(|branch| candidates(&branch.nodes))
+            .collect();
+        match routing::pick(
+            &nodes,
+            &|branch| &branches[branch],
+            permit.route(),
+            permit.otherwise(),
+            0,
+        ) {
             Pick::Node(place) => Some(place),
             Pick::None => None,
         }
@@ -254,16 +301,28 @@ impl<'a> Scenario<'a> {
 
     /// Follows transactions and prepared statements.
     fn follow(&mut self, text: &str) {
-        let facts = statement::analyze(text, Needs { normalized: true, parse: false });
+        let facts = statement::analyze(
+            text,
+            Needs {
+                normalized: true,
+                parse: false,
+            },
+        );
         self.tx_writes |= !facts.read_only;
         match &facts.sql {
-            Sql::Prepare { name, body } => drop(self.prepared.0.insert(Arc::clone(name), text[body.clone()].into())),
+            Sql::Prepare { name, body } => drop(
+                self.prepared
+                    .0
+                    .insert(Arc::clone(name), text[body.clone()].into()),
+            ),
             Sql::Deallocate { name: Some(name) } => drop(self.prepared.0.remove(name)),
             Sql::Deallocate { name: None } => self.prepared.0.clear(),
             _ => (),
         }
         let words = facts.normalized.to_ascii_lowercase();
-        let mut words = words.split(|letter: char| !letter.is_ascii_alphabetic()).filter(|word| !word.is_empty());
+        let mut words = words
+            .split(|letter: char| !letter.is_ascii_alphabetic())
+            .filter(|word| !word.is_empty());
         match (words.next(), words.next()) {
             (Some("begin"), _) | (Some("start"), Some("transaction")) => self.in_transaction = true,
             (Some("commit" | "end" | "abort"), _) => self.end_transaction(),

@@ -44,10 +44,16 @@ pub struct Arguments {
 }
 
 /// What a test may store besides the quota of its namespace.
-const GIVEN_QUOTA: Quota = Quota { keys_max: 100_000, bytes_max: 64 * 1024 * 1024 };
+const GIVEN_QUOTA: Quota = Quota {
+    keys_max: 100_000,
+    bytes_max: 64 * 1024 * 1024,
+};
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let source = Source { path: arguments.policy.policy.clone(), environment: arguments.policy.env.clone() };
+    let source = Source {
+        path: arguments.policy.policy.clone(),
+        environment: arguments.policy.env.clone(),
+    };
     let analyzer = Arc::new(Analyzer::new(STATEMENTS_MAX));
     let world = match build(&source, &StatsRegistry::default(), &analyzer) {
         Ok(world) => world,
@@ -56,10 +62,20 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(super::CONFIG);
         }
     };
-    let mut runner = Runner { policy: &world.policy, pipelines: &world.pipelines, analyzer, asked: BTreeSet::new() };
+    let mut runner = Runner {
+        policy: &world.policy,
+        pipelines: &world.pipelines,
+        analyzer,
+        asked: BTreeSet::new(),
+    };
     let filter = arguments.filter.as_deref().unwrap_or_default();
     let (mut passed, mut failed) = (0_usize, 0_usize);
-    for test in world.policy.tests.iter().filter(|test| test.name.contains(filter)) {
+    for test in world
+        .policy
+        .tests
+        .iter()
+        .filter(|test| test.name.contains(filter))
+    {
         for (index, case) in test.cases.iter().enumerate() {
             let failures = runner.run(case);
             if failures.is_empty() {
@@ -67,7 +83,11 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
                 continue;
             }
             failed += 1;
-            let number = if test.cases.len() == 1 { String::new() } else { format!(" (case {})", index + 1) };
+            let number = if test.cases.len() == 1 {
+                String::new()
+            } else {
+                format!(" (case {})", index + 1)
+            };
             output::print(&format!("FAIL {}{number}  {}\n", test.name, case.place));
             for line in failures {
                 output::print(&format!("     {line}\n"));
@@ -75,8 +95,15 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         }
     }
     let stages = world.policy.stages.len();
-    output::print(&format!("{passed} passed, {failed} failed    stages {}/{stages}\n", runner.asked.len()));
-    if failed == 0 && (passed != 0 || filter.is_empty()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    output::print(&format!(
+        "{passed} passed, {failed} failed    stages {}/{stages}\n",
+        runner.asked.len()
+    ));
+    if failed == 0 && (passed != 0 || filter.is_empty()) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 struct Runner<'a> {
@@ -91,16 +118,17 @@ impl Runner<'_> {
     /// What is not as expected, one line each.
     fn run(&mut self, case: &Case) -> Vec<String> {
         let given = &case.given;
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let seconds = given.time.and_then(|time| u64::try_from(time).ok()).unwrap_or(now);
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        let seconds = given
+            .time
+            .and_then(|time| u64::try_from(time).ok())
+            .unwrap_or(now);
         let services = Arc::new(StillServices::new(seconds.saturating_mul(1_000_000)));
-        for (namespace, key, value) in &given.kv {
-            let now = services.unix_micros();
-            if let Err(error) =
-                services.store().set(namespace, GIVEN_QUOTA, key.as_bytes(), value.as_bytes(), None, now)
-            {
-                return vec![format!("kv {namespace}: {error}")];
-            }
+        if let Err(error) = store_given(case, &services) {
+            return vec![error];
         }
         let Some(pipeline) = self.pipeline(case) else {
             return vec!["the policy does not compile with the injected faults".to_owned()];
@@ -124,7 +152,11 @@ impl Runner<'_> {
             let played = scenario.play(step, Detail::Full);
             self.note_asked(&played);
             if let Some(expect) = case.expect.steps.get(index) {
-                failures.extend(self.compare(expect, step, &played).into_iter().map(|line| format!("step {}: {line}", index + 1)));
+                failures.extend(
+                    self.compare(expect, step, &played)
+                        .into_iter()
+                        .map(|line| format!("step {}: {line}", index + 1)),
+                );
             }
             last = Some((step, played));
         }
@@ -136,7 +168,12 @@ impl Runner<'_> {
             None => (),
         }
         if !failures.is_empty() {
-            failures.extend(services.lines().into_iter().map(|line| format!("log   {line}")));
+            failures.extend(
+                services
+                    .lines()
+                    .into_iter()
+                    .map(|line| format!("log   {line}")),
+            );
         }
         failures
     }
@@ -147,7 +184,13 @@ impl Runner<'_> {
             return Some(Arc::clone(&self.pipelines[index]));
         }
         let (mut report, stats) = (Report::default(), StatsRegistry::default());
-        let compiled = compile_with_faults(self.policy, &mut report, &stats, &self.analyzer, &case.given.inject)?;
+        let compiled = compile_with_faults(
+            self.policy,
+            &mut report,
+            &stats,
+            &self.analyzer,
+            &case.given.inject,
+        )?;
         compiled.into_iter().nth(index)
     }
 
@@ -163,19 +206,33 @@ impl Runner<'_> {
         let mut failures = Vec::new();
         let mut differ = |what: &str, expected: String, got: String| {
             if expected != got {
-                failures.push(format!("expected {what} = {expected:?}      got {what} = {got:?}"));
+                failures.push(format!(
+                    "expected {what} = {expected:?}      got {what} = {got:?}"
+                ));
             }
         };
         let refusal = played.refusal();
         if let Some(verdict) = expect.verdict {
-            let got = if refusal.is_some() { ExpectedVerdict::Deny } else { ExpectedVerdict::Allow };
+            let got = if refusal.is_some() {
+                ExpectedVerdict::Deny
+            } else {
+                ExpectedVerdict::Allow
+            };
             differ("verdict", word(verdict).to_owned(), word(got).to_owned());
         }
         if let Some(code) = expect.code {
-            differ("code", code.to_string(), refusal.map_or("none".to_owned(), |refusal| refusal.code.to_string()));
+            differ(
+                "code",
+                code.to_string(),
+                refusal.map_or("none".to_owned(), |refusal| refusal.code.to_string()),
+            );
         }
         if let Some(message) = &expect.message {
-            differ("message", message.to_string(), refusal.map_or(String::new(), |refusal| refusal.message.to_string()));
+            differ(
+                "message",
+                message.to_string(),
+                refusal.map_or(String::new(), |refusal| refusal.message.to_string()),
+            );
         }
         if let Some(by) = &expect.by {
             differ("by", by.to_string(), decider(played.by()).to_owned());
@@ -183,18 +240,29 @@ impl Runner<'_> {
         if let Some(route) = expect.route
             && !self.leads_to(route, played)
         {
-            differ("route", self.route_name(route), place_name(self.policy, played));
+            differ(
+                "route",
+                self.route_name(route),
+                place_name(self.policy, played),
+            );
         }
         if let Some(sql) = &expect.sql {
             differ("sql", sql.to_string(), played.text.clone());
         }
         if let Some(unchanged) = expect.unchanged {
-            differ("unchanged", unchanged.to_string(), (played.text == sent).to_string());
+            differ(
+                "unchanged",
+                unchanged.to_string(),
+                (played.text == sent).to_string(),
+            );
         }
         if let Some(limit) = expect.fuel_below
             && limit <= played.fuel()
         {
-            failures.push(format!("expected fuel below {limit}      got {}", played.fuel()));
+            failures.push(format!(
+                "expected fuel below {limit}      got {}",
+                played.fuel()
+            ));
         }
         if !failures.is_empty() {
             failures.extend(self.why(played));
@@ -213,21 +281,35 @@ impl Runner<'_> {
                     StepResult::Answered(answer) | StepResult::Observed(answer) => answer.clone(),
                     StepResult::Failed(fault) => format!("failed: {fault}"),
                 };
-                format!("{:<20} {}  {} -> {result}", step.stage, step.place, step.guards.join(", "))
+                format!(
+                    "{:<20} {}  {} -> {result}",
+                    step.stage,
+                    step.place,
+                    step.guards.join(", ")
+                )
             })
             .collect();
         if let Some(Verdict::Refuse(refusal)) = played.traces.last().map(|trace| &trace.verdict) {
-            lines.push(format!("refused by {}: {} {}", played.by().name(), refusal.code, refusal.message));
+            lines.push(format!(
+                "refused by {}: {} {}",
+                played.by().name(),
+                refusal.code,
+                refusal.message
+            ));
         }
         lines
     }
 
     fn leads_to(&self, route: RouteTarget, played: &Played) -> bool {
-        let Some(place) = played.place else { return false };
+        let Some(place) = played.place else {
+            return false;
+        };
         match route {
             RouteTarget::Node(node) => place.node == node && place.branch.is_none(),
             RouteTarget::Branch(branch) => place.branch == Some(branch),
-            RouteTarget::Standby => place.branch.is_none() && self.policy.nodes[place.node].role == Role::Standby,
+            RouteTarget::Standby => {
+                place.branch.is_none() && self.policy.nodes[place.node].role == Role::Standby
+            }
             RouteTarget::Primary | RouteTarget::Default => {
                 place.branch.is_none() && self.policy.nodes[place.node].role == Role::Primary
             }
@@ -243,16 +325,39 @@ impl Runner<'_> {
     }
 }
 
+/// Stores the values that the case starts from.
+fn store_given(case: &Case, services: &StillServices) -> Result<(), String> {
+    let now = services.unix_micros();
+    for (namespace, key, value) in &case.given.kv {
+        let (key, value) = (key.as_bytes(), value.as_bytes());
+        services
+            .store()
+            .set(namespace, GIVEN_QUOTA, key, value, None, now)
+            .map_err(|error| format!("kv {namespace}: {error}"))?;
+    }
+    Ok(())
+}
+
 fn compare_refused_connection(expect: &Expect, refusal: &Refusal) -> Vec<String> {
     let mut failures = Vec::new();
     if expect.verdict != Some(ExpectedVerdict::Deny) {
-        failures.push(format!("the connection is refused at on_connect: {} {}", refusal.code, refusal.message));
+        failures.push(format!(
+            "the connection is refused at on_connect: {} {}",
+            refusal.code, refusal.message
+        ));
     }
     if expect.code.is_some_and(|code| code != refusal.code) {
         failures.push(format!("expected another code      got {}", refusal.code));
     }
-    if expect.message.as_ref().is_some_and(|message| *message != refusal.message) {
-        failures.push(format!("expected another message      got {:?}", refusal.message));
+    if expect
+        .message
+        .as_ref()
+        .is_some_and(|message| *message != refusal.message)
+    {
+        failures.push(format!(
+            "expected another message      got {:?}",
+            refusal.message
+        ));
     }
     failures
 }

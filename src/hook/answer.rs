@@ -109,7 +109,12 @@ impl Refusal {
     /// A refusal with a code of its own.
     #[must_use]
     pub fn with_code(code: SqlState, message: impl Into<Arc<str>>) -> Self {
-        Self { code, message: message.into(), hint: None, detail: None }
+        Self {
+            code,
+            message: message.into(),
+            hint: None,
+            detail: None,
+        }
     }
 }
 

@@ -165,7 +165,9 @@ pub struct AuthRequest<'a> {
 
 impl std::fmt::Debug for AuthRequest<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AuthRequest").field("username", &self.username).finish_non_exhaustive()
+        f.debug_struct("AuthRequest")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
     }
 }
 

@@ -46,18 +46,84 @@ const OBSERVE: &[AnswerKind] = &[A::Continue];
 
 /// In phase order; the index of a row is the hook's discriminant.
 const TABLE: [Row; 12] = [
-    row(Hook::OnConnect, "on_connect", "connect", "on_connect", &[A::Continue, A::Allow, A::Block]),
-    row(Hook::Authenticate, "authenticate", "auth", "authenticate", &[A::Continue, A::Defer, A::Success, A::Denied, A::Block]),
-    row(Hook::PreQuery, "pre_query", "prequery", "pre_query", &[A::Continue, A::Allow, A::Rewrite, A::Block, A::Cached]),
-    row(Hook::Rewrite, "rewrite", "rewrite", "rewrite", &[A::Continue, A::Rewrite, A::Block]),
-    row(Hook::Authorize, "authorize", "authorize", "authorize", &[A::Continue, A::Allow, A::Block]),
-    row(Hook::CacheGet, "cache_get", "cacheget", "cache_get", &[A::Continue, A::Cached, A::Block]),
-    row(Hook::Route, "route", "routing", "route", &[A::Continue, A::Route, A::Block]),
-    row(Hook::CacheSet, "cache_set", "cacheset", "cache_set", OBSERVE),
-    row(Hook::PostQuery, "post_query", "postquery", "post_query", OBSERVE),
+    row(
+        Hook::OnConnect,
+        "on_connect",
+        "connect",
+        "on_connect",
+        &[A::Continue, A::Allow, A::Block],
+    ),
+    row(
+        Hook::Authenticate,
+        "authenticate",
+        "auth",
+        "authenticate",
+        &[A::Continue, A::Defer, A::Success, A::Denied, A::Block],
+    ),
+    row(
+        Hook::PreQuery,
+        "pre_query",
+        "prequery",
+        "pre_query",
+        &[A::Continue, A::Allow, A::Rewrite, A::Block, A::Cached],
+    ),
+    row(
+        Hook::Rewrite,
+        "rewrite",
+        "rewrite",
+        "rewrite",
+        &[A::Continue, A::Rewrite, A::Block],
+    ),
+    row(
+        Hook::Authorize,
+        "authorize",
+        "authorize",
+        "authorize",
+        &[A::Continue, A::Allow, A::Block],
+    ),
+    row(
+        Hook::CacheGet,
+        "cache_get",
+        "cacheget",
+        "cache_get",
+        &[A::Continue, A::Cached, A::Block],
+    ),
+    row(
+        Hook::Route,
+        "route",
+        "routing",
+        "route",
+        &[A::Continue, A::Route, A::Block],
+    ),
+    row(
+        Hook::CacheSet,
+        "cache_set",
+        "cacheset",
+        "cache_set",
+        OBSERVE,
+    ),
+    row(
+        Hook::PostQuery,
+        "post_query",
+        "postquery",
+        "post_query",
+        OBSERVE,
+    ),
     row(Hook::Metrics, "metrics", "metrics", "metrics", OBSERVE),
-    row(Hook::OnDisconnect, "on_disconnect", "disconnect", "on_disconnect", OBSERVE),
-    row(Hook::Custom, "custom", "custom_hook", "custom_hook", &[A::Continue, A::Block]),
+    row(
+        Hook::OnDisconnect,
+        "on_disconnect",
+        "disconnect",
+        "on_disconnect",
+        OBSERVE,
+    ),
+    row(
+        Hook::Custom,
+        "custom",
+        "custom_hook",
+        "custom_hook",
+        &[A::Continue, A::Block],
+    ),
 ];
 
 const fn row(
@@ -67,7 +133,13 @@ const fn row(
     export: &'static str,
     answers: &'static [AnswerKind],
 ) -> Row {
-    Row { hook, name, alias, export, answers }
+    Row {
+        hook,
+        name,
+        alias,
+        export,
+        answers,
+    }
 }
 
 impl Hook {
@@ -125,13 +197,19 @@ impl Hook {
     /// Observers all run and cannot change what the client got.
     #[must_use]
     pub fn is_observer(self) -> bool {
-        matches!(self, Self::CacheSet | Self::PostQuery | Self::Metrics | Self::OnDisconnect)
+        matches!(
+            self,
+            Self::CacheSet | Self::PostQuery | Self::Metrics | Self::OnDisconnect
+        )
     }
 
     /// Whether a statement exists at this moment.
     #[must_use]
     pub fn has_statement(self) -> bool {
-        !matches!(self, Self::OnConnect | Self::Authenticate | Self::OnDisconnect)
+        !matches!(
+            self,
+            Self::OnConnect | Self::Authenticate | Self::OnDisconnect | Self::Custom
+        )
     }
 
     /// Whether the node has answered at this moment.

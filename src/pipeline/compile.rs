@@ -45,20 +45,37 @@ pub fn compile_with_faults(
     faults: &BTreeMap<usize, Fault>,
 ) -> Option<Vec<Arc<Pipeline>>> {
     let stages = policy.stages.iter().enumerate();
-    let stages: Vec<Option<Arc<Stage>>> =
-        stages.map(|(index, stage)| compile_stage(policy, stage, faults.get(&index), report, stats)).collect();
+    let stages: Vec<Option<Arc<Stage>>> = stages
+        .map(|(index, stage)| compile_stage(policy, stage, faults.get(&index), report, stats))
+        .collect();
     let stages: Vec<Arc<Stage>> = stages.into_iter().collect::<Option<_>>()?;
-    let nodes: Arc<[Arc<str>]> = policy.nodes.iter().map(|node| Arc::clone(&node.name)).collect();
-    let branches: Arc<[Arc<str>]> = policy.branches.iter().map(|branch| Arc::clone(&branch.name)).collect();
+    let nodes: Arc<[Arc<str>]> = policy
+        .nodes
+        .iter()
+        .map(|node| Arc::clone(&node.name))
+        .collect();
+    let branches: Arc<[Arc<str>]> = policy
+        .branches
+        .iter()
+        .map(|branch| Arc::clone(&branch.name))
+        .collect();
     let pipelines = policy.pipelines.iter().map(|pipeline| {
         let hooks: [Box<[Arc<Stage>]>; Hook::COUNT] = std::array::from_fn(|hook| {
             let of_hook = pipeline.hooks[hook].iter().map(|&stage| &stages[stage]);
-            of_hook.filter(|stage| stage.mode != Mode::Off).map(Arc::clone).collect()
+            of_hook
+                .filter(|stage| stage.mode != Mode::Off)
+                .map(Arc::clone)
+                .collect()
         });
-        let needs = Hook::all().filter(|hook| hook.has_statement()).flat_map(|hook| hooks[hook.index()].iter());
+        let needs = Hook::all()
+            .filter(|hook| hook.has_statement())
+            .flat_map(|hook| hooks[hook.index()].iter());
         let needs = needs.fold(Needs::default(), |needs, stage| union(needs, stage.needs()));
-        let plain = Hook::all().filter(|hook| hook.has_statement() && *hook != Hook::Custom).all(|hook| hooks[hook.index()].is_empty())
-            && pipeline.otherwise.authorize_allows();
+        let plain = Hook::all()
+            .filter(|hook| hook.has_statement())
+            .all(|hook| hooks[hook.index()].is_empty())
+            && pipeline.otherwise.authorize_allows()
+            && !policy.sql.written;
         Arc::new(Pipeline {
             name: Arc::clone(&pipeline.name),
             policy: Arc::clone(&policy.name),
@@ -87,18 +104,31 @@ fn compile_stage(
         _ if fault.is_some() => Action::Guest(Box::new(Failing(fault.cloned()?))),
         policy::Action::Deny(refusal) => Action::Deny(refusal.clone()),
         policy::Action::Allow => Action::Allow,
-        policy::Action::Route { to, otherwise } => Action::Route { to: *to, otherwise: *otherwise },
-        policy::Action::Rewrite { add_limit, statement_timeout } => {
-            Action::Rewrite { add_limit: *add_limit, statement_timeout: *statement_timeout }
+        policy::Action::Route { to, otherwise } => Action::Route {
+            to: *to,
+            otherwise: *otherwise,
+        },
+        policy::Action::Rewrite {
+            add_limit,
+            statement_timeout,
+        } => Action::Rewrite {
+            add_limit: *add_limit,
+            statement_timeout: *statement_timeout,
+        },
+        policy::Action::Log { level, fields } => Action::Log {
+            level: *level,
+            fields: fields.clone().into(),
+        },
+        policy::Action::Script(_) | policy::Action::Plugin(_) => {
+            Action::Guest(load_guest(policy, stage, report)?)
         }
-        policy::Action::Log { level, fields } => Action::Log { level: *level, fields: fields.clone().into() },
-        policy::Action::Script(_) | policy::Action::Plugin(_) => Action::Guest(load_guest(policy, stage, report)?),
     };
     Some(Arc::new(Stage {
         name: Arc::clone(&stage.name),
         place: stage.place.to_string().into(),
         when: stage.when.clone(),
         unless: stage.unless.clone(),
+        polarities: stage.polarities(),
         action,
         on_failure: stage.on_failure,
         mode: stage.mode,
@@ -115,19 +145,19 @@ impl Guest for Failing {
     }
 
     fn call(&self, _: &Input<'_>, _: &Arc<dyn Services>) -> Result<Reply, Failed> {
-        Err(Failed { fault: self.0.clone(), fuel: 0 })
+        Err(Failed {
+            fault: self.0.clone(),
+            fuel: 0,
+        })
     }
 }
 
-fn load_guest(policy: &Policy, stage: &policy::Stage, report: &mut Report) -> Option<Box<dyn Guest>> {
-    let mut spec = GuestSpec {
-        stage: Arc::clone(&stage.name),
-        hooks: stage.hooks.clone(),
-        grants: stage.grants.clone(),
-        limits: stage.limits.clone(),
-        state: stage.state,
-        config: None,
-    };
+fn load_guest(
+    policy: &Policy,
+    stage: &policy::Stage,
+    report: &mut Report,
+) -> Option<Box<dyn Guest>> {
+    let mut spec = spec_of(stage);
     let loaded = match &stage.action {
         policy::Action::Script(script) => load_script(&script.text, spec),
         policy::Action::Plugin(plugin) => {
@@ -148,12 +178,46 @@ fn load_guest(policy: &Policy, stage: &policy::Stage, report: &mut Report) -> Op
     }
 }
 
+/// Reports what is wrong with the scripts of stages that belong to a policy with other mistakes.
+pub fn review_scripts(stages: &[policy::Stage], report: &mut Report) {
+    for stage in stages {
+        if let policy::Action::Script(script) = &stage.action
+            && let Err(errors) = load_script(&script.text, spec_of(stage))
+        {
+            errors
+                .iter()
+                .for_each(|error| report_guest(stage, error, report));
+        }
+    }
+}
+
+fn spec_of(stage: &policy::Stage) -> GuestSpec {
+    GuestSpec {
+        stage: Arc::clone(&stage.name),
+        hooks: stage.hooks.clone(),
+        grants: stage.grants.clone(),
+        limits: stage.limits.clone(),
+        state: stage.state,
+        config: None,
+    }
+}
+
 /// A script's mistake stands where the script says it; a plugin's at the stage that uses it.
 fn report_guest(stage: &policy::Stage, error: &LoadError, report: &mut Report) {
-    let message = format!("stage `{}`: {}", stage.name, error.message);
+    let name = format!("stage `{}`", stage.name);
+    let message = if error.message.contains(&name) {
+        error.message.clone()
+    } else {
+        format!("{name}: {}", error.message)
+    };
     match (&stage.action, &error.span) {
         (policy::Action::Script(script), Some(span)) => {
-            report.guest_error(error.code, script.place_of(span.clone()), message, error.help.clone());
+            report.guest_error(
+                error.code,
+                script.place_of(span.clone()),
+                message,
+                error.help.clone(),
+            );
         }
         _ => report.guest_error(error.code, &stage.place, message, error.help.clone()),
     }

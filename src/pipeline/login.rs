@@ -32,13 +32,20 @@ impl Pipeline {
     ///
     /// # Errors
     /// The refusal that the client is told before it is closed.
-    pub fn connect(&self, session: &SessionContext, services: &Arc<dyn Services>) -> Result<(), Refusal> {
+    pub fn connect(
+        &self,
+        session: &SessionContext,
+        services: &Arc<dyn Services>,
+    ) -> Result<(), Refusal> {
         for stage in self.stages(Hook::OnConnect) {
             let input = session_input(Hook::OnConnect, session, None);
             match stage.ask(&input, services, &mut 0) {
                 Asked::Fault(fault) => {
                     if stage.fault_refuses(Hook::OnConnect, &fault) {
-                        return Err(Refusal::with_code(fault.sqlstate(), "a stage of the policy failed"));
+                        return Err(Refusal::with_code(
+                            fault.sqlstate(),
+                            "a stage of the policy failed",
+                        ));
                     }
                 }
                 _ if stage.mode == Mode::Observe => (),
@@ -109,5 +116,13 @@ pub(super) fn session_input<'a>(
     session: &'a SessionContext,
     auth: Option<&'a AuthRequest<'a>>,
 ) -> Input<'a> {
-    Input { hook, request_id: session.client_id, session, statement: None, outcome: None, auth, custom: None }
+    Input {
+        hook,
+        request_id: session.client_id,
+        session,
+        statement: None,
+        outcome: None,
+        auth,
+        custom: None,
+    }
 }

@@ -4,14 +4,17 @@
 //! Owns no sockets, no clock and no swapped pointer; time, randomness and stored values come through `sandbox::Services`.
 
 mod compile;
+mod explain;
 mod login;
 mod observe;
 mod run;
 mod stage;
+mod subject;
 mod verdict;
 
 pub use compile::compile;
 pub use compile::compile_with_faults;
+pub use compile::review_scripts;
 pub use login::Login;
 pub use run::NoPrepared;
 pub use run::Prepared;

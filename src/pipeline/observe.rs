@@ -61,12 +61,18 @@ impl Pipeline {
     ) -> Result<usize, Refusal> {
         let mut asked = 0;
         for stage in self.stages(Hook::Custom) {
-            let input = Input { custom: Some(call), ..session_input(Hook::Custom, session, None) };
+            let input = Input {
+                custom: Some(call),
+                ..session_input(Hook::Custom, session, None)
+            };
             match stage.ask(&input, services, &mut 0) {
                 Asked::Skipped => continue,
                 Asked::Answer(Answer::Block(refusal)) => return Err(refusal),
                 Asked::Fault(fault) if stage.fault_refuses(Hook::Custom, &fault) => {
-                    return Err(Refusal::with_code(fault.sqlstate(), "a stage of the policy failed"));
+                    return Err(Refusal::with_code(
+                        fault.sqlstate(),
+                        "a stage of the policy failed",
+                    ));
                 }
                 _ => asked += 1,
             }

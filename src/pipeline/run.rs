@@ -3,16 +3,18 @@
 //! pre_query, rewrite, authorize, cache_get, route; then the verdict. Pure: everything it knows is an argument.
 
 use super::Pipeline;
+use super::explain::step;
 use super::stage::Asked;
 use super::stage::Stage;
+use super::subject::Subject;
+use super::subject::Text;
+use super::subject::function_call;
 use super::verdict::Decider;
 use super::verdict::Detail;
 use super::verdict::Permit;
 use super::verdict::Step;
-use super::verdict::StepResult;
 use super::verdict::Trace;
 use super::verdict::Verdict;
-use super::verdict::route_word;
 use crate::hook::Answer;
 use crate::hook::Hook;
 use crate::hook::Input;
@@ -22,7 +24,6 @@ use crate::hook::RouteAnswer;
 use crate::hook::Rows;
 use crate::hook::SessionContext;
 use crate::hook::StatementContext;
-use crate::policy::Explained;
 use crate::policy::Mode;
 use crate::policy::OnUnparsed;
 use crate::policy::RouteTarget;
@@ -33,7 +34,6 @@ use crate::statement;
 use crate::statement::Facts;
 use crate::statement::Kind;
 use crate::statement::KindSet;
-use crate::statement::Needs;
 use crate::statement::Sql;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -76,27 +76,26 @@ pub struct Statement<'a> {
 }
 
 /// Asks every stage of the pipeline about one statement.
-pub fn decide(pipeline: &Pipeline, statement: &Statement<'_>, services: &Arc<dyn Services>, detail: Detail) -> Trace {
+pub fn decide(
+    pipeline: &Pipeline,
+    statement: &Statement<'_>,
+    services: &Arc<dyn Services>,
+    detail: Detail,
+) -> Trace {
     let mut run = Run::new(pipeline, statement, services, detail);
     if pipeline.plain {
-        return run.finish(Verdict::Forward(Permit::new(None, pipeline.otherwise.route, None, None)));
+        return run.finish(Verdict::Forward(Permit::new(
+            None,
+            pipeline.otherwise.route,
+            None,
+            None,
+        )));
     }
     let verdict = match run.all() {
         Ok(verdict) => verdict,
         Err(refusal) => Verdict::Refuse(*refusal),
     };
     run.finish(verdict)
-}
-
-/// The text between one stage and the next: the whole statement, or the statement inside PREPARE or EXECUTE.
-struct Subject {
-    text: Arc<str>,
-    facts: Arc<Facts>,
-    /// `PREPARE name AS ` when the subject is what is prepared; empty otherwise.
-    prefix: Arc<str>,
-    /// The subject was stored by an earlier PREPARE, so its text cannot be replaced now.
-    stored: bool,
-    changed: bool,
 }
 
 struct Run<'a> {
@@ -108,7 +107,7 @@ struct Run<'a> {
     routed_by: Decider,
     fuel: u64,
     steps: Vec<Step>,
-    subject: Option<Subject>,
+    subject: Option<Subject<'a>>,
     timeout: Option<Duration>,
 }
 
@@ -139,12 +138,20 @@ impl<'a> Run<'a> {
     fn finish(self, verdict: Verdict) -> Trace {
         let (facts, text) = match self.subject {
             Some(subject) => {
-                let text = subject.changed.then(|| join(&subject.prefix, &subject.text));
+                let text = subject.changed_text();
                 (Some(subject.facts), text)
             }
             None => (None, None),
         };
-        Trace { verdict, by: self.by, routed_by: self.routed_by, facts, text, fuel: self.fuel, steps: self.steps }
+        Trace {
+            verdict,
+            by: self.by,
+            routed_by: self.routed_by,
+            facts,
+            text,
+            fuel: self.fuel,
+            steps: self.steps,
+        }
     }
 
     /// The whole way, in phase order.
@@ -153,7 +160,11 @@ impl<'a> Run<'a> {
         let reply = self.may_rewrite(Hook::PreQuery)?;
         let replaced = self.may_rewrite(Hook::Rewrite)?;
         self.authorize()?;
-        if let Some(facts) = self.subject.as_ref().map(|subject| Arc::clone(&subject.facts)) {
+        let facts = self
+            .subject
+            .as_ref()
+            .map(|subject| Arc::clone(&subject.facts));
+        if let Some(facts) = facts {
             self.refuse_unparsed(&facts)?;
         }
         if let Some(rows) = reply.or(replaced) {
@@ -163,45 +174,53 @@ impl<'a> Run<'a> {
             return Ok(Verdict::Reply(rows));
         }
         let (mut route, mut otherwise) = self.route()?;
-        let unparsed = self.subject.as_ref().is_some_and(|subject| subject.facts.kinds.contains(Kind::Unparsed));
+        let unparsed = self
+            .subject
+            .as_ref()
+            .is_some_and(|subject| subject.facts.kinds.contains(Kind::Unparsed));
         if unparsed && !matches!(route, RouteTarget::Branch(_)) {
             (route, otherwise) = (RouteTarget::Primary, None); // what may write goes where writes go
         }
-        let text = self
-            .subject
-            .as_ref()
-            .filter(|subject| subject.changed)
-            .map(|subject| join(&subject.prefix, &subject.text));
-        Ok(Verdict::Forward(Permit::new(text, route, otherwise, self.timeout)))
+        let text = self.subject.as_ref().and_then(Subject::changed_text);
+        Ok(Verdict::Forward(Permit::new(
+            text,
+            route,
+            otherwise,
+            self.timeout,
+        )))
     }
 
     /// Finds what the stages are asked about.
-    fn subject(&mut self) -> Result<Subject, Refused> {
+    fn subject(&mut self) -> Result<Subject<'a>, Refused> {
         let outer = self.facts(self.statement.text, KindSet::EMPTY)?;
-        let plain = |facts: Arc<Facts>, text: &str| Subject {
-            text: text.into(),
-            facts,
-            prefix: "".into(),
-            stored: false,
-            changed: false,
-        };
         match &outer.sql {
             Sql::Prepare { body, .. } => {
                 let text = &self.statement.text[body.clone()];
                 let facts = self.facts(text, outer.kinds)?;
                 let prefix = &self.statement.text[..body.start];
-                Ok(Subject { prefix: prefix.into(), ..plain(facts, text) })
+                Ok(Subject {
+                    prefix,
+                    ..Subject::plain(Text::Came(text), facts)
+                })
             }
             Sql::Execute { name } => {
                 let Some(text) = self.statement.prepared.body(name) else {
                     self.by = Decider::Sql("unknown_prepared");
                     let message = format!("prepared statement \"{name}\" does not exist");
-                    return Err(Box::new(self.signed(Refusal::with_code(SqlState::INVALID_STATEMENT_NAME, message))));
+                    return Err(Box::new(self.signed(Refusal::with_code(
+                        SqlState::INVALID_STATEMENT_NAME,
+                        message,
+                    ))));
                 };
                 let facts = self.facts(&text, outer.kinds)?;
-                Ok(Subject { stored: true, ..plain(facts, &text) })
+                Ok(Subject {
+                    stored: true,
+                    ..Subject::plain(Text::Given(text), facts)
+                })
             }
-            Sql::Plain | Sql::Deallocate { .. } => Ok(plain(outer, self.statement.text)),
+            Sql::Plain | Sql::Deallocate { .. } => {
+                Ok(Subject::plain(Text::Came(self.statement.text), outer))
+            }
         }
     }
 
@@ -225,10 +244,13 @@ impl<'a> Run<'a> {
     }
 
     fn refuse_unparsed(&mut self, facts: &Facts) -> Result<(), Refused> {
-        if facts.kinds.contains(Kind::Unparsed) && self.pipeline.sql.on_unparsed == OnUnparsed::Deny {
+        if facts.kinds.contains(Kind::Unparsed) && self.pipeline.sql.on_unparsed == OnUnparsed::Deny
+        {
             self.by = Decider::Sql("on_unparsed");
             let message = "statement cannot be understood, and the policy refuses what it does not understand";
-            return Err(Box::new(self.signed(Refusal::with_code(SqlState::SYNTAX_ERROR, message))));
+            return Err(Box::new(
+                self.signed(Refusal::with_code(SqlState::SYNTAX_ERROR, message)),
+            ));
         }
         Ok(())
     }
@@ -244,7 +266,10 @@ impl<'a> Run<'a> {
                     self.by = Decider::Stage(Arc::clone(&stage.name));
                     reply = reply.or(Some(rows));
                 }
-                Asked::Bound { add_limit, statement_timeout } => self.bound(stage, hook, add_limit, statement_timeout)?,
+                Asked::Bound {
+                    add_limit,
+                    statement_timeout,
+                } => self.bound(stage, hook, add_limit, statement_timeout)?,
                 _ => (),
             }
         }
@@ -261,9 +286,11 @@ impl<'a> Run<'a> {
         if let Some(timeout) = statement_timeout {
             self.timeout = Some(self.timeout.map_or(timeout, |before| before.min(timeout)));
         }
-        let limited = add_limit.zip(self.subject.as_ref()).and_then(|(limit, subject)| {
-            statement::add_limit(&subject.text, &subject.facts, limit)
-        });
+        let limited = add_limit
+            .zip(self.subject.as_ref())
+            .and_then(|(limit, subject)| {
+                statement::add_limit(&subject.text, &subject.facts, limit)
+            });
         match limited {
             Some(text) => self.replace(stage, hook, text),
             None => Ok(()),
@@ -272,11 +299,13 @@ impl<'a> Run<'a> {
 
     /// Goes on with `text`; what cannot be one statement, or cannot be replaced, is the stage's fault.
     fn replace(&mut self, stage: &Stage, hook: Hook, text: String) -> Result<(), Refused> {
-        let Some(subject) = &self.subject else { return Ok(()) };
-        if *subject.text == *text {
+        let Some(subject) = &self.subject else {
+            return Ok(());
+        };
+        if *subject.text == *text.as_str() {
             return Ok(());
         }
-        let (prefix, stored) = (Arc::clone(&subject.prefix), subject.stored);
+        let (prefix, stored) = (subject.prefix, subject.stored);
         let fault = if stored {
             Some("rewrote a statement that was already prepared")
         } else if statement::split(&text).count() != 1 {
@@ -287,9 +316,19 @@ impl<'a> Run<'a> {
         if let Some(why) = fault {
             return self.fault(stage, hook, &Fault::BadAnswer(why.into()));
         }
-        let kinds = if prefix.is_empty() { KindSet::EMPTY } else { KindSet::of(Kind::Prepare) };
+        let kinds = if prefix.is_empty() {
+            KindSet::EMPTY
+        } else {
+            KindSet::of(Kind::Prepare)
+        };
         let facts = self.facts(&text, kinds)?;
-        self.subject = Some(Subject { text: text.into(), facts, prefix, stored, changed: true });
+        self.subject = Some(Subject {
+            text: Text::Given(text.into()),
+            facts,
+            prefix,
+            stored,
+            changed: true,
+        });
         Ok(())
     }
 
@@ -304,7 +343,10 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         self.by = Decider::Default;
-        let refusal = Refusal::with_code(SqlState::INSUFFICIENT_PRIVILEGE, "no rule of the policy allows this statement");
+        let refusal = Refusal::with_code(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            "no rule of the policy allows this statement",
+        );
         Err(Box::new(self.signed(refusal)))
     }
 
@@ -332,7 +374,9 @@ impl<'a> Run<'a> {
                 },
                 _ => None,
             };
-            if let Some((target, otherwise)) = found.filter(|(target, _)| *target != RouteTarget::Default) {
+            if let Some((target, otherwise)) =
+                found.filter(|(target, _)| *target != RouteTarget::Default)
+            {
                 self.routed_by = Decider::Stage(Arc::clone(&stage.name));
                 return Ok((target, otherwise));
             }
@@ -346,20 +390,28 @@ impl<'a> Run<'a> {
             names
                 .iter()
                 .position(|known| **known == *name)
-                .ok_or_else(|| Fault::BadAnswer(format!("routed to {what} `{name}`, which the policy does not name").into()))
+                .ok_or_else(|| {
+                    Fault::BadAnswer(
+                        format!("routed to {what} `{name}`, which the policy does not name").into(),
+                    )
+                })
         };
         Ok(match answer {
             RouteAnswer::Default => RouteTarget::Default,
             RouteAnswer::Primary => RouteTarget::Primary,
             RouteAnswer::Standby => RouteTarget::Standby,
             RouteAnswer::Node(name) => RouteTarget::Node(find(&self.pipeline.nodes, name, "node")?),
-            RouteAnswer::Branch(name) => RouteTarget::Branch(find(&self.pipeline.branches, name, "branch")?),
+            RouteAnswer::Branch(name) => {
+                RouteTarget::Branch(find(&self.pipeline.branches, name, "branch")?)
+            }
         })
     }
 
     /// Asks one stage. A refusal, or a fault that refuses, ends the run; a stage that only observes changes nothing.
     fn ask(&mut self, stage: &Stage, hook: Hook) -> Result<Asked, Refused> {
-        let Some(subject) = &self.subject else { return Ok(Asked::Skipped) };
+        let Some(subject) = &self.subject else {
+            return Ok(Asked::Skipped);
+        };
         let context = StatementContext {
             facts: &subject.facts,
             text: &subject.text,
@@ -380,7 +432,8 @@ impl<'a> Run<'a> {
         let before = self.fuel;
         let asked = stage.ask(&input, self.services, &mut self.fuel);
         if self.detail == Detail::Full {
-            self.steps.push(step(stage, hook, &input, &asked, self.fuel - before));
+            self.steps
+                .push(step(stage, hook, &input, &asked, self.fuel - before));
         }
         match asked {
             Asked::Fault(fault) => self.fault(stage, hook, &fault).map(|()| Asked::Skipped),
@@ -419,7 +472,9 @@ impl<'a> Run<'a> {
         }
         self.by = Decider::Stage(Arc::clone(&stage.name));
         let message = format!("a stage of the policy failed: {}", fault.kind());
-        Err(Box::new(self.signed(Refusal::with_code(fault.sqlstate(), message))))
+        Err(Box::new(
+            self.signed(Refusal::with_code(fault.sqlstate(), message)),
+        ))
     }
 
     /// Adds which policy, revision, stage and decision refused.
@@ -437,41 +492,4 @@ impl<'a> Run<'a> {
         });
         refusal
     }
-}
-
-fn join(prefix: &str, text: &Arc<str>) -> Arc<str> {
-    if prefix.is_empty() { Arc::clone(text) } else { format!("{prefix}{text}").into() }
-}
-
-/// A FunctionCall names its function by oid, which nothing here can look up: a call of something unknown.
-fn function_call(text: &str) -> Facts {
-    let mut facts = statement::analyze(text, Needs::default());
-    facts.kinds = KindSet::of(Kind::Call).with(Kind::Unparsed);
-    facts.read_only = false;
-    facts.sql = Sql::Plain;
-    facts
-}
-
-fn guard(word: &str, key: &Explained) -> String {
-    let matched = if key.matched { "yes" } else { "no" };
-    format!("{word} {}={} {matched}, it is {}", key.key, key.wanted, key.found)
-}
-
-fn step(stage: &Stage, hook: Hook, input: &Input<'_>, asked: &Asked, fuel: u64) -> Step {
-    let (when, unless) = stage.polarities();
-    let mut guards: Vec<String> = stage.when.explain(input, when).iter().map(|key| guard("when", key)).collect();
-    guards.extend(stage.unless.explain(input, unless).iter().map(|key| guard("unless", key)));
-    let answered = |text: String| match stage.mode {
-        Mode::Observe => StepResult::Observed(text),
-        _ => StepResult::Answered(text),
-    };
-    let result = match asked {
-        Asked::Skipped if stage.mode == Mode::Off => StepResult::Off,
-        Asked::Skipped => StepResult::Skipped,
-        Asked::Answer(answer) => answered(answer.kind().name().to_owned()),
-        Asked::Route { to, .. } => answered(format!("route {}", route_word(*to))),
-        Asked::Bound { .. } => answered("rewrite".to_owned()),
-        Asked::Fault(fault) => StepResult::Failed(fault.clone()),
-    };
-    Step { hook, stage: Arc::clone(&stage.name), place: Arc::clone(&stage.place), guards, result, fuel }
 }

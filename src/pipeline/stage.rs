@@ -29,6 +29,8 @@ pub(super) struct Stage {
     pub(super) place: Arc<str>,
     pub(super) when: Predicate,
     pub(super) unless: Predicate,
+    /// How `when` and `unless` read a set of facts.
+    pub(super) polarities: (Polarity, Polarity),
     pub(super) action: Action,
     pub(super) on_failure: OnFailure,
     pub(super) mode: Mode,
@@ -39,9 +41,18 @@ pub(super) struct Stage {
 pub(super) enum Action {
     Deny(Refusal),
     Allow,
-    Route { to: RouteTarget, otherwise: Option<RouteTarget> },
-    Rewrite { add_limit: Option<u64>, statement_timeout: Option<Duration> },
-    Log { level: Level, fields: Box<[Field]> },
+    Route {
+        to: RouteTarget,
+        otherwise: Option<RouteTarget>,
+    },
+    Rewrite {
+        add_limit: Option<u64>,
+        statement_timeout: Option<Duration>,
+    },
+    Log {
+        level: Level,
+        fields: Box<[Field]>,
+    },
     Guest(Box<dyn Guest>),
 }
 
@@ -52,9 +63,15 @@ pub(super) enum Asked {
     /// It answered.
     Answer(Answer),
     /// A rule that routes by ids instead of names.
-    Route { to: RouteTarget, otherwise: Option<RouteTarget> },
+    Route {
+        to: RouteTarget,
+        otherwise: Option<RouteTarget>,
+    },
     /// A rule that bounds text or time.
-    Bound { add_limit: Option<u64>, statement_timeout: Option<Duration> },
+    Bound {
+        add_limit: Option<u64>,
+        statement_timeout: Option<Duration>,
+    },
     /// It failed; what that means is the stage's `on_failure`.
     Fault(Fault),
 }
@@ -76,32 +93,36 @@ impl Stage {
     /// Whether `when` matches and `unless` does not. A set of facts (kinds, tables, functions) matches by any of its
     /// members where the match makes the policy stricter, and only by all of them where it makes it looser.
     pub(super) fn guards_match(&self, input: &Input<'_>) -> bool {
-        let (when, unless) = self.polarities();
-        self.when.matches(input, when) && (self.unless.is_empty() || !self.unless.matches(input, unless))
-    }
-
-    pub(super) fn polarities(&self) -> (Polarity, Polarity) {
-        match self.action {
-            Action::Allow | Action::Route { .. } => (Polarity::All, Polarity::Any),
-            _ => (Polarity::Any, Polarity::All),
-        }
+        let (when, unless) = self.polarities;
+        self.when.matches(input, when)
+            && (self.unless.is_empty() || !self.unless.matches(input, unless))
     }
 
     /// What must be found out about a statement before this stage is asked.
     pub(super) fn needs(&self) -> Needs {
         let action = match &self.action {
             Action::Guest(guest) => guest.needs(),
-            Action::Rewrite { add_limit: Some(_), .. } => Needs { parse: true, ..Needs::default() },
-            Action::Log { fields, .. } => {
-                fields.iter().fold(Needs::default(), |needs, field| union(needs, field.needs()))
-            }
+            Action::Rewrite {
+                add_limit: Some(_), ..
+            } => Needs {
+                parse: true,
+                ..Needs::default()
+            },
+            Action::Log { fields, .. } => fields
+                .iter()
+                .fold(Needs::default(), |needs, field| union(needs, field.needs())),
             _ => Needs::default(),
         };
         union(action, union(self.when.needs(), self.unless.needs()))
     }
 
     /// Asks the stage, and counts. The fuel it spent is added to `fuel`.
-    pub(super) fn ask(&self, input: &Input<'_>, services: &Arc<dyn Services>, fuel: &mut u64) -> Asked {
+    pub(super) fn ask(
+        &self,
+        input: &Input<'_>,
+        services: &Arc<dyn Services>,
+        fuel: &mut u64,
+    ) -> Asked {
         if self.mode == Mode::Off || !self.guards_match(input) {
             return Asked::Skipped;
         }
@@ -109,10 +130,17 @@ impl Stage {
         match &self.action {
             Action::Deny(refusal) => Asked::Answer(Answer::Block(refusal.clone())),
             Action::Allow => Asked::Answer(Answer::Allow),
-            Action::Route { to, otherwise } => Asked::Route { to: *to, otherwise: *otherwise },
-            Action::Rewrite { add_limit, statement_timeout } => {
-                Asked::Bound { add_limit: *add_limit, statement_timeout: *statement_timeout }
-            }
+            Action::Route { to, otherwise } => Asked::Route {
+                to: *to,
+                otherwise: *otherwise,
+            },
+            Action::Rewrite {
+                add_limit,
+                statement_timeout,
+            } => Asked::Bound {
+                add_limit: *add_limit,
+                statement_timeout: *statement_timeout,
+            },
             Action::Log { level, fields } => {
                 services.log(&self.name, *level, &log_line(fields, input));
                 Asked::Answer(Answer::Continue)
@@ -121,7 +149,13 @@ impl Stage {
         }
     }
 
-    fn ask_guest(&self, guest: &dyn Guest, input: &Input<'_>, services: &Arc<dyn Services>, fuel: &mut u64) -> Asked {
+    fn ask_guest(
+        &self,
+        guest: &dyn Guest,
+        input: &Input<'_>,
+        services: &Arc<dyn Services>,
+        fuel: &mut u64,
+    ) -> Asked {
         let started = services.monotonic();
         let (asked, spent) = match guest.call(input, services) {
             Ok(reply) => (Asked::Answer(reply.answer), reply.fuel),
@@ -130,7 +164,9 @@ impl Stage {
         *fuel += spent;
         self.stats.fuel.fetch_add(spent, Relaxed);
         let took = services.monotonic().saturating_sub(started);
-        self.stats.nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+        self.stats
+            .nanos
+            .fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Relaxed);
         asked
     }
 
@@ -144,7 +180,10 @@ impl Stage {
 
 /// What either wants to know.
 pub(super) fn union(a: Needs, b: Needs) -> Needs {
-    Needs { normalized: a.normalized || b.normalized, parse: a.parse || b.parse }
+    Needs {
+        normalized: a.normalized || b.normalized,
+        parse: a.parse || b.parse,
+    }
 }
 
 fn log_line(fields: &[Field], input: &Input<'_>) -> String {
@@ -166,13 +205,23 @@ pub struct FaultCounts(Mutex<BTreeMap<&'static str, u64>>);
 
 impl FaultCounts {
     fn count(&self, kind: &'static str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default() += 1;
+        *self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(kind)
+            .or_default() += 1;
     }
 
     /// Kind and count, by kind.
     #[must_use]
     pub fn snapshot(&self) -> Vec<(&'static str, u64)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(kind, count)| (*kind, *count)).collect()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .map(|(kind, count)| (*kind, *count))
+            .collect()
     }
 }
 
@@ -209,6 +258,9 @@ impl StatsRegistry {
     #[must_use]
     pub fn all(&self) -> Vec<(Arc<str>, Arc<StageStats>)> {
         let stages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        stages.iter().map(|(name, stats)| (Arc::clone(name), Arc::clone(stats))).collect()
+        stages
+            .iter()
+            .map(|(name, stats)| (Arc::clone(name), Arc::clone(stats)))
+            .collect()
     }
 }

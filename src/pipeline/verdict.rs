@@ -28,7 +28,12 @@ impl Permit {
         otherwise: Option<RouteTarget>,
         timeout: Option<Duration>,
     ) -> Self {
-        Self { text, route, otherwise, timeout }
+        Self {
+            text,
+            route,
+            otherwise,
+            timeout,
+        }
     }
 
     /// The text to send, where a stage replaced it; `None` sends what the client sent.
@@ -61,8 +66,16 @@ impl Permit {
         let same = self.route == other.route;
         Self {
             text,
-            route: if same { self.route } else { RouteTarget::Primary },
-            otherwise: if same { self.otherwise.or(other.otherwise) } else { None },
+            route: if same {
+                self.route
+            } else {
+                RouteTarget::Primary
+            },
+            otherwise: if same {
+                self.otherwise.or(other.otherwise)
+            } else {
+                None
+            },
             timeout: match (self.timeout, other.timeout) {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (a, b) => a.or(b),

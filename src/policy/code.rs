@@ -70,6 +70,9 @@ pub(super) const BAD_MATCHER: &str = "P0508";
 /// A list or text is empty.
 pub(super) const EMPTY: &str = "P0509";
 
+/// A certificate, a key and what is asked of them do not work together. Found by what builds TLS from a policy.
+pub const TLS_UNUSABLE: &str = "P0511";
+
 /// A stage has no action or several.
 pub(super) const ACTION_COUNT: &str = "P0601";
 /// The action is not possible at the hook.

@@ -8,6 +8,7 @@ use super::keys::PIPELINE;
 use super::reading::Spot;
 use super::reading::Table;
 use super::report::Diagnostic;
+use super::report::Place;
 use super::scope::Scope;
 use super::secret::Secret;
 use std::net::SocketAddr;
@@ -44,6 +45,8 @@ pub struct Listener {
     pub login_timeout: Duration,
     /// How long a client may be silent outside a transaction; `None`: for ever.
     pub idle_timeout: Option<Duration>,
+    /// Where it is written; what is wrong with its TLS is told there.
+    pub place: Place,
 }
 
 /// Whether clients may, must or cannot use TLS.
@@ -118,6 +121,7 @@ fn listener(scope: Scope<'_, '_>, name: &str, table: &Table<'_, '_>) -> Option<L
         max_connections: max_connections.unwrap_or(MAX_CONNECTIONS),
         login_timeout: login_timeout.unwrap_or(LOGIN_TIMEOUT),
         idle_timeout,
+        place: scope.reading.place(table.at),
     })
 }
 
@@ -207,13 +211,8 @@ fn tls(table: &Table<'_, '_>) -> ListenerTls {
         let found = Diagnostic::error(code::MISSING_KEY, inner.at, "TLS needs `cert` and `key`");
         table.reading.add(found);
     }
-    pem(&inner, "cert", cert.as_deref(), "CERTIFICATE");
-    pem(
-        &inner,
-        "key",
-        key.as_ref().map(Secret::expose),
-        "PRIVATE KEY",
-    );
+    let cert = cert.filter(|bytes| pem(&inner, "cert", bytes, "CERTIFICATE"));
+    let key = key.filter(|secret| pem(&inner, "key", secret.expose(), "PRIVATE KEY"));
     inner.finish();
     ListenerTls {
         mode,
@@ -224,20 +223,18 @@ fn tls(table: &Table<'_, '_>) -> ListenerTls {
 }
 
 /// A file that is not even PEM is better told here than by a handshake.
-pub(super) fn pem(table: &Table<'_, '_>, key: &'static str, bytes: Option<&[u8]>, what: &str) {
-    let Some(bytes) = bytes else {
-        return;
-    };
+pub(super) fn pem(table: &Table<'_, '_>, key: &'static str, bytes: &[u8], what: &str) -> bool {
     let text = String::from_utf8_lossy(bytes);
-    if !text
+    let is_pem = text
         .lines()
-        .any(|line| line.starts_with("-----BEGIN ") && line.contains(what))
-    {
+        .any(|line| line.starts_with("-----BEGIN ") && line.contains(what));
+    if !is_pem {
         let message = format!("`{key}` has no PEM block `{what}`");
         table
             .reading
             .error(code::BAD_CREDENTIAL, table.value_at(key), message);
     }
+    is_pem
 }
 
 impl Listener {
@@ -250,6 +247,7 @@ impl Listener {
             max_connections,
             login_timeout,
             idle_timeout,
+            place: _,
         } = self;
         let ListenerTls {
             mode,

@@ -36,6 +36,7 @@ pub use action::Action;
 pub use action::Field;
 pub use action::RouteTarget;
 pub use action::Script;
+pub use code::TLS_UNUSABLE;
 pub use guest::Plugin;
 pub use listener::Bind;
 pub use listener::Listener;
@@ -138,12 +139,22 @@ pub struct Policy {
     pub tests: Vec<Test>,
 }
 
-/// Reads a policy and everything it includes. Every mistake in every file is in the report; with an error there is no policy.
-pub fn load(root: &Path, environment: Option<&str>, files: &dyn Files) -> (Option<Policy>, Report) {
+/// Reads a policy and everything it includes. Every mistake in every file is in the report.
+///
+/// With an error there is no policy, but the stages that are whole, so that what is wrong with their scripts can be told in
+/// the same report.
+///
+/// # Errors
+/// The stages that are whole, where the report has errors.
+pub fn load(
+    root: &Path,
+    environment: Option<&str>,
+    files: &dyn Files,
+) -> (Result<Policy, Vec<Stage>>, Report) {
     let reading = Reading::new(files);
     let words = sources::read(&reading, root);
     if words.broken {
-        return (None, reading.finish().0);
+        return (Err(Vec::new()), reading.finish().0);
     }
     reading.set_vars(sources::variables(&reading, &words, environment));
     let policy = resolve(
@@ -155,12 +166,12 @@ pub fn load(root: &Path, environment: Option<&str>, files: &dyn Files) -> (Optio
     );
     let (report, files) = reading.finish();
     if report.has_errors() {
-        return (None, report);
+        return (Err(policy.stages), report);
     }
     let mut policy = policy;
     policy.revision = Revision::of(&policy.canonical());
     policy.bundle = Bundle::of(&files);
-    (Some(policy), report)
+    (Ok(policy), report)
 }
 
 /// Every noun in turn; each goes on after its own mistakes. Ids are right only if there was none.

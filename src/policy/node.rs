@@ -8,6 +8,7 @@ use super::keys::NODE_TLS;
 use super::listener::pem;
 use super::reading::Table;
 use super::report::Diagnostic;
+use super::report::Place;
 use super::scope::Scope;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub struct Node {
     pub tls: NodeTls,
     /// How long connecting and logging in may take.
     pub connect_timeout: Duration,
+    /// Where it is written; what is wrong with its TLS is told there.
+    pub place: Place,
 }
 
 /// What a node is.
@@ -96,7 +99,7 @@ pub(super) fn read(scope: Scope<'_, '_>) -> Vec<Node> {
     scope.each(&NODE, node)
 }
 
-fn node(_: Scope<'_, '_>, name: &str, table: &Table<'_, '_>) -> Option<Node> {
+fn node(scope: Scope<'_, '_>, name: &str, table: &Table<'_, '_>) -> Option<Node> {
     let role = table.choice("role", &ROLES);
     let port = table
         .integer("port", 1..=65_535)
@@ -137,6 +140,7 @@ fn node(_: Scope<'_, '_>, name: &str, table: &Table<'_, '_>) -> Option<Node> {
         address,
         tls,
         connect_timeout,
+        place: scope.reading.place(table.at),
     })
 }
 
@@ -155,8 +159,10 @@ fn tls(table: &Table<'_, '_>) -> NodeTls {
         return none;
     };
     let mode = inner.choice("mode", &MODES).unwrap_or(none.mode);
-    let ca = inner.file("ca").map(|(_, bytes)| bytes);
-    pem(&inner, "ca", ca.as_deref(), "CERTIFICATE");
+    let ca = inner
+        .file("ca")
+        .map(|(_, bytes)| bytes)
+        .filter(|bytes| pem(&inner, "ca", bytes, "CERTIFICATE"));
     if inner.has("ca") && mode != NodeTlsMode::VerifyFull {
         let found = Diagnostic::error(
             code::NO_EFFECT,
@@ -195,6 +201,7 @@ impl Node {
             address,
             tls: NodeTls { mode, ca },
             connect_timeout,
+            place: _,
         } = self;
         let mut section = canonical.section("node", name);
         section.debug("role", role);

@@ -19,6 +19,8 @@ pub struct SqlRules {
     pub max_statements: u32,
     /// Length of one Query or Parse text.
     pub max_bytes: usize,
+    /// Whether the policy says any of this itself. Without it, a pipeline without stages passes statements unread.
+    pub written: bool,
 }
 
 /// What is done with a text that cannot be understood. It is never waved through.
@@ -49,10 +51,12 @@ pub(super) fn sql(scope: Scope<'_, '_>) -> SqlRules {
         on_unparsed: OnUnparsed::Deny,
         max_statements: MAX_STATEMENTS,
         max_bytes: MAX_BYTES,
+        written: false,
     };
     let Some(table) = scope.single(&SQL) else {
         return rules;
     };
+    rules.written = true;
     rules.on_unparsed = table
         .choice("on_unparsed", &UNPARSED)
         .unwrap_or(rules.on_unparsed);
@@ -86,11 +90,14 @@ impl SqlRules {
             on_unparsed,
             max_statements,
             max_bytes,
+            written,
         } = self;
         let mut section = canonical.section("sql", "");
         section.debug("on_unparsed", on_unparsed);
         section.debug("max_statements", max_statements);
         section.debug("max_bytes", max_bytes);
+        section.debug("written", written);
+        section.debug("written", written);
     }
 }
 

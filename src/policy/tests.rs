@@ -28,7 +28,8 @@ impl Memory {
     }
 
     pub(super) fn load(&self, environment: Option<&str>) -> (Option<Policy>, Report) {
-        load(Path::new("policy.toml"), environment, self)
+        let (policy, report) = load(Path::new("policy.toml"), environment, self);
+        (policy.ok(), report)
     }
 
     /// The policy, which must be right.

@@ -59,10 +59,23 @@ impl CancelKeys {
     /// # Errors
     /// When the system gives no randomness.
     pub fn issue(&self, minor: u16, pid: Option<i32>) -> Result<Arc<CancelSlot>, getrandom::Error> {
-        let mut secret = vec![0; if minor < 2 { SECRET_BYTES_OLD } else { SECRET_BYTES }];
+        let mut secret = vec![
+            0;
+            if minor < 2 {
+                SECRET_BYTES_OLD
+            } else {
+                SECRET_BYTES
+            }
+        ];
         getrandom::fill(&mut secret)?;
-        let pid = pid.unwrap_or_else(|| self.next_pid.fetch_add(1, Relaxed).rem_euclid(i32::MAX) + 1);
-        let slot = Arc::new(CancelSlot { pid, secret, held: Mutex::default(), delivered: Notify::new() });
+        let pid =
+            pid.unwrap_or_else(|| self.next_pid.fetch_add(1, Relaxed).rem_euclid(i32::MAX) + 1);
+        let slot = Arc::new(CancelSlot {
+            pid,
+            secret,
+            held: Mutex::default(),
+            delivered: Notify::new(),
+        });
         self.slots.entry(pid).or_default().push(Arc::clone(&slot));
         Ok(slot)
     }
@@ -70,7 +83,9 @@ impl CancelKeys {
     /// The session has ended.
     pub fn revoke(&self, slot: &CancelSlot) {
         if let dashmap::Entry::Occupied(mut slots) = self.slots.entry(slot.pid) {
-            slots.get_mut().retain(|known| !std::ptr::eq(&raw const **known, slot));
+            slots
+                .get_mut()
+                .retain(|known| !std::ptr::eq(&raw const **known, slot));
             if slots.get().is_empty() {
                 slots.remove();
             }
@@ -80,7 +95,11 @@ impl CancelKeys {
     /// Forwards a cancel request, if its key is right and its session holds a server connection; otherwise does nothing,
     /// and nobody can tell the difference.
     pub async fn cancel(&self, pid: i32, secret: &[u8]) {
-        let slots = self.slots.get(&pid).map(|slots| slots.clone()).unwrap_or_default();
+        let slots = self
+            .slots
+            .get(&pid)
+            .map(|slots| slots.clone())
+            .unwrap_or_default();
         for slot in slots {
             if bool::from(slot.secret.as_slice().ct_eq(secret)) {
                 slot.cancel().await;
@@ -115,7 +134,11 @@ impl CancelSlot {
     pub fn release(&self) -> Freed {
         let mut held = self.held();
         held.server = None;
-        if held.delivering == 0 { Freed::Now } else { Freed::AfterCancel }
+        if held.delivering == 0 {
+            Freed::Now
+        } else {
+            Freed::AfterCancel
+        }
     }
 
     /// Waits until no cancel is under way. Cancel safe.

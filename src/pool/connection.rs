@@ -84,7 +84,10 @@ impl ServerConnection {
 
     /// Whether the node has sent nothing unasked for. A free connection on which something arrives is dead or confused.
     pub(super) fn is_quiet(&mut self) -> bool {
-        self.inbuf.is_empty() && self.poll_read(&mut Context::from_waker(Waker::noop())).is_pending()
+        self.inbuf.is_empty()
+            && self
+                .poll_read(&mut Context::from_waker(Waker::noop()))
+                .is_pending()
     }
 
     pub(super) fn touch(&mut self) {
@@ -105,7 +108,9 @@ impl ServerConnection {
     pub(super) fn close(mut self: Box<Self>) {
         if self.out.is_empty() {
             encode::terminate(&mut self.out);
-            let _ = self.poll_write(&mut Context::from_waker(Waker::noop())).is_ready();
+            let _ = self
+                .poll_write(&mut Context::from_waker(Waker::noop()))
+                .is_ready();
         }
     }
 
@@ -199,8 +204,16 @@ impl ServerConnection {
     }
 
     /// Parse of a named statement. Returns the name of the statement that had to be closed to make room.
-    pub fn send_parse(&mut self, _permit: &Permit, key: StatementKey, sql: &[u8], types: &[u8]) -> Option<StatementKey> {
-        let closed = self.prepared.insert(key, self.prepared_max, self.batch_start);
+    pub fn send_parse(
+        &mut self,
+        _permit: &Permit,
+        key: StatementKey,
+        sql: &[u8],
+        types: &[u8],
+    ) -> Option<StatementKey> {
+        let closed = self
+            .prepared
+            .insert(key, self.prepared_max, self.batch_start);
         if let Some(closed) = closed {
             encode::close_statement(&mut self.out, closed.name().as_bytes());
         }
@@ -209,18 +222,31 @@ impl ServerConnection {
     }
 
     /// Parse of the unnamed statement.
-    pub fn send_parse_unnamed(&mut self, _permit: &Permit, key: StatementKey, sql: &[u8], types: &[u8]) {
+    pub fn send_parse_unnamed(
+        &mut self,
+        _permit: &Permit,
+        key: StatementKey,
+        sql: &[u8],
+        types: &[u8],
+    ) {
         self.prepared.set_unnamed(Some(key));
         encode::parse(&mut self.out, b"", sql, types);
     }
 
     /// The header and names of a Bind of a named statement, or of the unnamed one; `rest_bytes` of its body follow by
     /// [`Self::send_rest`].
-    pub fn send_bind(&mut self, _permit: &Permit, portal: &[u8], statement: Option<StatementKey>, rest_bytes: usize) {
+    pub fn send_bind(
+        &mut self,
+        _permit: &Permit,
+        portal: &[u8],
+        statement: Option<StatementKey>,
+        rest_bytes: usize,
+    ) {
         let name_bytes = statement.map_or(0, |_| StatementKey::NAME_BYTES);
         let length = 4 + portal.len() + 1 + name_bytes + 1 + rest_bytes;
         self.out.push(b'B');
-        self.out.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
+        self.out
+            .extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
         encode::cstr(&mut self.out, portal);
         push_name(&mut self.out, statement);
     }
@@ -328,7 +354,11 @@ fn push_name(out: &mut Vec<u8>, statement: Option<StatementKey>) {
 const REFUSED: &str = "pgwarden refused this statement";
 
 /// Reads once into `buffer`, through `Stream`, which buffers nothing of its own.
-pub(crate) fn poll_read(stream: &mut Stream, buffer: &mut BytesMut, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+pub(crate) fn poll_read(
+    stream: &mut Stream,
+    buffer: &mut BytesMut,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
     if buffer.capacity() - buffer.len() < READ_BYTES / 4 {
         buffer.reserve(READ_BYTES);
     }

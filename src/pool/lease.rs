@@ -1,16 +1,16 @@
 //! One pool of server connections to one node, database and user: who gets one, in which order, and what becomes of it
 //! afterwards. At no moment are there more than the plan's size.
 
-use super::connect::ConnectError;
 use super::connect::Connected;
 use super::connect::connect;
 use super::connection::ServerConnection;
+use super::error::Chain;
+use super::error::LeaseError;
 use super::plan::Plan;
 use super::registry::PoolKey;
-use crate::client_facing::ClientFacing;
+use super::stats::PoolCounts;
+use super::stats::PoolStats;
 use crate::routing::Health;
-use crate::sqlstate::SqlState;
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::Deref;
 use std::ops::DerefMut;
@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -73,75 +72,16 @@ enum Grant {
     Slot(Slot),
 }
 
-/// Figures of one pool.
-#[derive(Debug, Default)]
-pub struct PoolStats {
-    /// Transactions ended.
-    pub transactions: AtomicU64,
-    /// Statements ended.
-    pub statements: AtomicU64,
-    /// Bytes received from clients for this pool.
-    pub received: AtomicU64,
-    /// Bytes sent to clients from this pool.
-    pub sent: AtomicU64,
-    /// Microseconds statements took on the node.
-    pub statement_us: AtomicU64,
-    /// Microseconds clients waited for a connection.
-    pub wait_us: AtomicU64,
-}
-
-/// How many of each there are now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PoolCounts {
-    /// Leased, or being made.
-    pub active: usize,
-    /// Free.
-    pub idle: usize,
-    /// Clients that wait.
-    pub waiting: usize,
-}
-
-/// Why no server connection could be had.
-#[derive(Debug, thiserror::Error)]
-pub enum LeaseError {
-    /// All were busy for as long as the policy lets a client wait.
-    #[error("no server connection of pool {pool} became free within {waited:?}")]
-    Busy {
-        /// The pool's name.
-        pool: Arc<str>,
-        /// How long.
-        waited: Duration,
-    },
-    /// The node could not be reached, or did not let us in.
-    #[error("no server connection of pool {pool} could be made")]
-    Connect {
-        /// The pool's name.
-        pool: Arc<str>,
-        /// Why.
-        #[source]
-        source: ConnectError,
-    },
-}
-
-impl ClientFacing for LeaseError {
-    fn sqlstate(&self) -> SqlState {
-        match self {
-            Self::Busy { .. } => SqlState::TOO_MANY_CONNECTIONS,
-            Self::Connect { source, .. } => source.sqlstate(),
-        }
-    }
-
-    fn client_message(&self) -> Cow<'static, str> {
-        match self {
-            Self::Busy { pool, .. } => format!("no server connection of pool \"{pool}\" became free in time").into(),
-            Self::Connect { pool, source } => format!("pool \"{pool}\": {}", source.client_message()).into(),
-        }
-    }
-}
-
 impl Pool {
     pub(super) fn new(key: PoolKey, health: Arc<Health>, started: Instant) -> Self {
-        Self { key, stats: PoolStats::default(), health, state: Mutex::default(), welcome: Mutex::default(), started }
+        Self {
+            key,
+            stats: PoolStats::default(),
+            health,
+            state: Mutex::default(),
+            welcome: Mutex::default(),
+            started,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -153,13 +93,20 @@ impl Pool {
     pub fn counts(&self) -> PoolCounts {
         let state = self.state();
         let idle = state.idle.len();
-        PoolCounts { active: state.total - idle, idle, waiting: state.waiters.len() }
+        PoolCounts {
+            active: state.total - idle,
+            idle,
+            waiting: state.waiters.len(),
+        }
     }
 
     /// What the node reports at login, once a connection has been made.
     #[must_use]
     pub fn welcome(&self) -> Option<Arc<Parameters>> {
-        self.welcome.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.welcome
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Whether a connection can be had without waiting for another client.
@@ -180,13 +127,18 @@ impl Pool {
                 slots.extend(state.waiters.pop_front());
                 state.total += 1;
             }
-            while size < state.total - surplus.len() && let Some(connection) = state.idle.pop() {
+            while size < state.total - surplus.len()
+                && let Some(connection) = state.idle.pop()
+            {
                 surplus.push(connection);
             }
         }
         for waiter in slots {
             // Dropped unreceived, the slot goes to the next who waits.
-            drop(waiter.send(Grant::Slot(Slot { pool: Arc::clone(self), used: false })));
+            drop(waiter.send(Grant::Slot(Slot {
+                pool: Arc::clone(self),
+                used: false,
+            })));
         }
         for connection in surplus {
             self.discard(connection);
@@ -209,14 +161,20 @@ impl Pool {
     ///
     /// # Errors
     /// After `plan.wait`, or at once when the node refuses our login.
-    pub async fn lease(self: &Arc<Self>, plan: &Plan, patience: Patience) -> Result<Lease, LeaseError> {
+    pub async fn lease(
+        self: &Arc<Self>,
+        plan: &Plan,
+        patience: Patience,
+    ) -> Result<Lease, LeaseError> {
         if let Some(lease) = self.try_lease(plan) {
             return Ok(lease);
         }
         let asked = Instant::now();
         let deadline = asked + plan.wait;
         let result = self.wait_for(plan, deadline, patience).await;
-        self.stats.wait_us.fetch_add(micros(asked.elapsed()), Relaxed);
+        self.stats
+            .wait_us
+            .fetch_add(micros(asked.elapsed()), Relaxed);
         result
     }
 
@@ -234,7 +192,12 @@ impl Pool {
             match tokio::time::timeout_at(deadline, receiver).await {
                 Ok(Ok(Grant::Slot(slot))) => return Ok(Reservation { slot }),
                 Ok(_) => (), // a connection that is somebody else's: closed, its place is free
-                Err(_) => return Err(LeaseError::Busy { pool: Arc::clone(&self.key.pool), waited: plan.wait }),
+                Err(_) => {
+                    return Err(LeaseError::Busy {
+                        pool: Arc::clone(&self.key.pool),
+                        waited: plan.wait,
+                    });
+                }
             }
         }
     }
@@ -254,7 +217,12 @@ impl Pool {
                 Ok(grant) => grant.ok(),
                 Err(_) => match receiver.try_recv() {
                     Ok(grant) => Some(grant),
-                    Err(_) => return Err(LeaseError::Busy { pool: Arc::clone(&self.key.pool), waited: plan.wait }),
+                    Err(_) => {
+                        return Err(LeaseError::Busy {
+                            pool: Arc::clone(&self.key.pool),
+                            waited: plan.wait,
+                        });
+                    }
                 },
             };
             match grant {
@@ -271,7 +239,10 @@ impl Pool {
         state.size = plan.size;
         if state.total < plan.size {
             state.total += 1;
-            return Entered::Slot(Slot { pool: Arc::clone(self), used: false });
+            return Entered::Slot(Slot {
+                pool: Arc::clone(self),
+                used: false,
+            });
         }
         let (sender, receiver) = oneshot::channel();
         state.waiters.push_back(sender);
@@ -291,7 +262,8 @@ impl Pool {
             let error = match connect(&plan.target, &plan.login, &plan.database).await {
                 Ok(connected) => {
                     self.health.succeeded();
-                    *self.welcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(connected.parameters.as_slice().into());
+                    *self.welcome.lock().unwrap_or_else(PoisonError::into_inner) =
+                        Some(connected.parameters.as_slice().into());
                     let connection = Box::new(ServerConnection::new(connected, plan));
                     slot.used = true; // the connection stands for it now
                     return Ok(Lease::new(self, connection));
@@ -304,7 +276,10 @@ impl Pool {
             }
             let gives_up = patience == Patience::Once || deadline < Instant::now() + pause;
             if !error.is_temporary() || gives_up {
-                return Err(LeaseError::Connect { pool: Arc::clone(&self.key.pool), source: error });
+                return Err(LeaseError::Connect {
+                    pool: Arc::clone(&self.key.pool),
+                    source: error,
+                });
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(RETRY_MAX);
@@ -330,7 +305,10 @@ impl Pool {
 
     /// A connection, or the attempt to make one, is over: its place goes to the first who waits.
     fn free_slot(self: &Arc<Self>) {
-        let mut slot = Slot { pool: Arc::clone(self), used: false };
+        let mut slot = Slot {
+            pool: Arc::clone(self),
+            used: false,
+        };
         let mut state = self.state();
         while state.total <= state.size
             && let Some(waiter) = state.waiters.pop_front()
@@ -354,7 +332,12 @@ impl Pool {
         let now = Instant::now();
         let old: Vec<_> = {
             let mut state = self.state();
-            state.idle.extract_if(.., |connection| connection.is_over(now) || !connection.is_quiet()).collect()
+            state
+                .idle
+                .extract_if(.., |connection| {
+                    connection.is_over(now) || !connection.is_quiet()
+                })
+                .collect()
         };
         for connection in old {
             self.discard(connection);
@@ -364,7 +347,11 @@ impl Pool {
     /// What each free connection is, for `SHOW SERVERS`.
     #[must_use]
     pub fn idle_ages(&self) -> Vec<Duration> {
-        self.state().idle.iter().map(|connection| connection.age()).collect()
+        self.state()
+            .idle
+            .iter()
+            .map(|connection| connection.age())
+            .collect()
     }
 }
 
@@ -399,7 +386,10 @@ impl Reservation {
     /// Puts the connection into its place.
     pub fn fill(mut self, connected: Connected, plan: &Plan) -> Lease {
         self.slot.used = true;
-        Lease::new(&self.slot.pool, Box::new(ServerConnection::new(connected, plan)))
+        Lease::new(
+            &self.slot.pool,
+            Box::new(ServerConnection::new(connected, plan)),
+        )
     }
 }
 
@@ -414,7 +404,10 @@ pub struct Lease {
 
 impl Lease {
     fn new(pool: &Arc<Pool>, connection: Box<ServerConnection>) -> Self {
-        Self { connection: Some(connection), pool: Arc::clone(pool) }
+        Self {
+            connection: Some(connection),
+            pool: Arc::clone(pool),
+        }
     }
 
     /// The pool it came from.
@@ -433,16 +426,26 @@ impl Lease {
 impl Deref for Lease {
     type Target = ServerConnection;
 
-    #[expect(clippy::expect_used, reason = "the connection is taken only by give_back and drop, which consume the lease")]
+    #[expect(
+        clippy::expect_used,
+        reason = "the connection is taken only by give_back and drop, which consume the lease"
+    )]
     fn deref(&self) -> &ServerConnection {
-        self.connection.as_ref().expect("a lease holds its connection until it ends")
+        self.connection
+            .as_ref()
+            .expect("a lease holds its connection until it ends")
     }
 }
 
 impl DerefMut for Lease {
-    #[expect(clippy::expect_used, reason = "the connection is taken only by give_back and drop, which consume the lease")]
+    #[expect(
+        clippy::expect_used,
+        reason = "the connection is taken only by give_back and drop, which consume the lease"
+    )]
     fn deref_mut(&mut self) -> &mut ServerConnection {
-        self.connection.as_mut().expect("a lease holds its connection until it ends")
+        self.connection
+            .as_mut()
+            .expect("a lease holds its connection until it ends")
     }
 }
 
@@ -454,21 +457,6 @@ impl Drop for Lease {
     }
 }
 
-/// An error and what caused it, for the log.
-struct Chain<'a>(&'a dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(cause) = source {
-            write!(f, ": {cause}")?;
-            source = cause.source();
-        }
-        Ok(())
-    }
-}
-
-pub(super) fn micros(time: Duration) -> u64 {
+fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -12,7 +12,8 @@ use std::sync::LazyLock;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct StatementKey(u128);
 
-static HASH_KEYS: LazyLock<(RandomState, RandomState)> = LazyLock::new(|| (RandomState::new(), RandomState::new()));
+static HASH_KEYS: LazyLock<(RandomState, RandomState)> =
+    LazyLock::new(|| (RandomState::new(), RandomState::new()));
 
 impl StatementKey {
     /// The key of a text and the parameter types as Parse carries them.
@@ -53,7 +54,11 @@ pub(super) struct Prepared {
 
 impl Prepared {
     pub(super) fn new() -> Self {
-        Self { known: HashMap::new(), unnamed: None, clock: 0 }
+        Self {
+            known: HashMap::new(),
+            unnamed: None,
+            clock: 0,
+        }
     }
 
     /// Whether the statement is there; marks it as used.
@@ -65,7 +70,12 @@ impl Prepared {
 
     /// Notes a statement, and names the one to close for it when there are more than `max`.
     /// One used since `batch_start` may still be named by messages under way and is never chosen.
-    pub(super) fn insert(&mut self, key: StatementKey, max: usize, batch_start: u64) -> Option<StatementKey> {
+    pub(super) fn insert(
+        &mut self,
+        key: StatementKey,
+        max: usize,
+        batch_start: u64,
+    ) -> Option<StatementKey> {
         self.clock += 1;
         self.known.insert(key, self.clock);
         if self.known.len() <= max {
@@ -124,8 +134,14 @@ mod tests {
 
     #[test]
     fn text_and_types_make_the_key() {
-        assert_ne!(StatementKey::new(b"a", b"\0\0"), StatementKey::new(b"a", b"\0\x01\0\0\0\x17"));
-        assert_eq!(StatementKey::new(b"a", b"\0\0"), StatementKey::new(b"a", b"\0\0"));
+        assert_ne!(
+            StatementKey::new(b"a", b"\0\0"),
+            StatementKey::new(b"a", b"\0\x01\0\0\0\x17")
+        );
+        assert_eq!(
+            StatementKey::new(b"a", b"\0\0"),
+            StatementKey::new(b"a", b"\0\0")
+        );
         let key = StatementKey::new(b"a", b"\0\0");
         let mut name = Vec::new();
         key.push_name(&mut name);

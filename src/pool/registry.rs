@@ -32,7 +32,11 @@ impl Pools {
     /// None yet. `started` is when the process did.
     #[must_use]
     pub fn new(started: Instant) -> Self {
-        Self { pools: DashMap::new(), health: DashMap::new(), started }
+        Self {
+            pools: DashMap::new(),
+            health: DashMap::new(),
+            started,
+        }
     }
 
     /// The pool of that key, made when it is new.
@@ -42,7 +46,10 @@ impl Pools {
             return Arc::clone(&pool);
         }
         let health = self.health(&key.node);
-        let pool = self.pools.entry(key.clone()).or_insert_with(|| Arc::new(Pool::new(key.clone(), health, self.started)));
+        let pool = self
+            .pools
+            .entry(key.clone())
+            .or_insert_with(|| Arc::new(Pool::new(key.clone(), health, self.started)));
         Arc::clone(&pool)
     }
 

@@ -27,7 +27,10 @@ impl Settings {
 
     fn put(&mut self, name: &str, value: &str) {
         let name = name.to_ascii_lowercase();
-        match self.values.binary_search_by(|(known, _)| (**known).cmp(&name)) {
+        match self
+            .values
+            .binary_search_by(|(known, _)| (**known).cmp(&name))
+        {
             Ok(at) => self.values[at].1 = value.into(),
             Err(at) => self.values.insert(at, (name.into(), value.into())),
         }
@@ -41,7 +44,10 @@ impl Settings {
     /// The value of a setting the client brought.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        let found = self.values.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
+        let found = self
+            .values
+            .binary_search_by(|(known, _)| (**known).cmp(name))
+            .ok()?;
         Some(&self.values[found].1)
     }
 
@@ -79,7 +85,12 @@ impl Settings {
         let mut select = "SELECT ";
         for (name, value) in &wanted.values {
             if self.get(name) != Some(value) {
-                let _ = write!(text, "{select}pg_catalog.set_config({},{},false)", quote(name), quote(value));
+                let _ = write!(
+                    text,
+                    "{select}pg_catalog.set_config({},{},false)",
+                    quote(name),
+                    quote(value)
+                );
                 select = ",";
             }
         }
@@ -107,7 +118,9 @@ mod tests {
         assert_eq!(a.change_to(&a), None);
         assert_eq!(
             a.change_to(&b).as_deref(),
-            Some("RESET \"work_mem\";SELECT pg_catalog.set_config(E'application_name',E'o''k\\\\',false)")
+            Some(
+                "RESET \"work_mem\";SELECT pg_catalog.set_config(E'application_name',E'o''k\\\\',false)"
+            )
         );
         assert_eq!(Settings::default().change_to(&Settings::default()), None);
         assert!(!a.same(&b) && a.same(&a.clone()));

@@ -27,8 +27,11 @@ impl Health {
     /// A connection failed at `now`.
     pub fn failed(&self, now: Duration) {
         let before = self.failures.fetch_add(1, Relaxed);
-        let backoff = BACKOFF_MIN.saturating_mul(1_u32 << before.min(8)).min(BACKOFF_MAX);
-        self.down_until_ms.store(millis(now.saturating_add(backoff)), Relaxed);
+        let backoff = BACKOFF_MIN
+            .saturating_mul(1_u32 << before.min(8))
+            .min(BACKOFF_MAX);
+        self.down_until_ms
+            .store(millis(now.saturating_add(backoff)), Relaxed);
     }
 
     /// Whether the node may be asked at `now`: it works, or its pause is over and one may try.

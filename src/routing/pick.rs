@@ -61,31 +61,49 @@ fn among<'a>(
 ) -> Option<(Place, bool)> {
     match target {
         RouteTarget::Node(node) => {
-            let usable = nodes.iter().find(|candidate| candidate.node == node).is_none_or(|candidate| candidate.usable);
+            let usable = nodes
+                .iter()
+                .find(|candidate| candidate.node == node)
+                .is_none_or(|candidate| candidate.usable);
             Some((Place { node, branch: None }, usable))
         }
         RouteTarget::Branch(branch) => {
             let candidates = branch_nodes(branch);
             let found = rotate(candidates, turn, |role| role == Role::Primary)
                 .or_else(|| rotate(candidates, turn, |_| true));
-            found.map(|(node, usable)| (Place { node, branch: Some(branch) }, usable))
+            found.map(|(node, usable)| {
+                (
+                    Place {
+                        node,
+                        branch: Some(branch),
+                    },
+                    usable,
+                )
+            })
         }
-        RouteTarget::Standby => {
-            rotate(nodes, turn, |role| role == Role::Standby).map(|(node, usable)| (Place { node, branch: None }, usable))
-        }
+        RouteTarget::Standby => rotate(nodes, turn, |role| role == Role::Standby)
+            .map(|(node, usable)| (Place { node, branch: None }, usable)),
         RouteTarget::Primary | RouteTarget::Default => {
-            rotate(nodes, turn, |role| role == Role::Primary).map(|(node, usable)| (Place { node, branch: None }, usable))
+            rotate(nodes, turn, |role| role == Role::Primary)
+                .map(|(node, usable)| (Place { node, branch: None }, usable))
         }
     }
 }
 
-fn rotate(nodes: &[Candidate], turn: usize, wanted: impl Fn(Role) -> bool) -> Option<(usize, bool)> {
+fn rotate(
+    nodes: &[Candidate],
+    turn: usize,
+    wanted: impl Fn(Role) -> bool,
+) -> Option<(usize, bool)> {
     let fitting = || nodes.iter().filter(|candidate| wanted(candidate.role));
     let usable = fitting().filter(|candidate| candidate.usable).count();
     if usable == 0 {
         return fitting().next().map(|candidate| (candidate.node, false));
     }
-    fitting().filter(|candidate| candidate.usable).nth(turn % usable).map(|candidate| (candidate.node, true))
+    fitting()
+        .filter(|candidate| candidate.usable)
+        .nth(turn % usable)
+        .map(|candidate| (candidate.node, true))
 }
 
 #[cfg(test)]
@@ -96,7 +114,12 @@ mod tests {
         Candidate { node, role, usable }
     }
 
-    fn to(nodes: &[Candidate], target: RouteTarget, otherwise: Option<RouteTarget>, turn: usize) -> Option<usize> {
+    fn to(
+        nodes: &[Candidate],
+        target: RouteTarget,
+        otherwise: Option<RouteTarget>,
+        turn: usize,
+    ) -> Option<usize> {
         match pick(nodes, &|_| &[], target, otherwise, turn) {
             Pick::Node(place) => Some(place.node),
             Pick::None => None,
@@ -119,11 +142,24 @@ mod tests {
 
     #[test]
     fn otherwise_is_used_when_no_node_of_the_route_is_usable() {
-        let down = [candidate(0, Role::Primary, true), candidate(1, Role::Standby, false)];
-        assert_eq!(to(&down, RouteTarget::Standby, Some(RouteTarget::Primary), 0), Some(0));
-        assert_eq!(to(&down, RouteTarget::Standby, None, 0), Some(1), "waits for it");
+        let down = [
+            candidate(0, Role::Primary, true),
+            candidate(1, Role::Standby, false),
+        ];
+        assert_eq!(
+            to(&down, RouteTarget::Standby, Some(RouteTarget::Primary), 0),
+            Some(0)
+        );
+        assert_eq!(
+            to(&down, RouteTarget::Standby, None, 0),
+            Some(1),
+            "waits for it"
+        );
         let none = [candidate(0, Role::Primary, true)];
-        assert_eq!(to(&none, RouteTarget::Standby, Some(RouteTarget::Primary), 0), Some(0));
+        assert_eq!(
+            to(&none, RouteTarget::Standby, Some(RouteTarget::Primary), 0),
+            Some(0)
+        );
         assert_eq!(to(&none, RouteTarget::Standby, None, 0), None);
     }
 }

@@ -6,7 +6,11 @@ use std::path::PathBuf;
 /// The commit that the work tree around `file` has checked out.
 pub(super) fn commit_of(file: &Path) -> Option<String> {
     let file = file.canonicalize().ok()?;
-    let git = file.ancestors().skip(1).map(|folder| folder.join(".git")).find(|git| git.exists())?;
+    let git = file
+        .ancestors()
+        .skip(1)
+        .map(|folder| folder.join(".git"))
+        .find(|git| git.exists())?;
     let git = git_folder(&git)?;
     let head = std::fs::read_to_string(git.join("HEAD")).ok()?;
     match head.trim().strip_prefix("ref: ") {
@@ -26,19 +30,25 @@ fn git_folder(git: &Path) -> Option<PathBuf> {
 }
 
 fn find_ref(git: &Path, name: &str) -> Option<String> {
-    let common = std::fs::read_to_string(git.join("commondir")).map(|common| git.join(common.trim()));
+    let common =
+        std::fs::read_to_string(git.join("commondir")).map(|common| git.join(common.trim()));
     let roots = [Some(git.to_owned()), common.ok()];
     roots.iter().flatten().find_map(|root| {
-        let loose = std::fs::read_to_string(root.join(name)).ok().and_then(|text| hash(text.trim()));
+        let loose = std::fs::read_to_string(root.join(name))
+            .ok()
+            .and_then(|text| hash(text.trim()));
         loose.or_else(|| {
             let packed = std::fs::read_to_string(root.join("packed-refs")).ok()?;
-            packed.lines().find_map(|line| hash(line.strip_suffix(name)?.trim_end()))
+            packed
+                .lines()
+                .find_map(|line| hash(line.strip_suffix(name)?.trim_end()))
         })
     })
 }
 
 fn hash(text: &str) -> Option<String> {
-    let is_hash = matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_hash =
+        matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_hash.then(|| text.to_owned())
 }
 

@@ -57,7 +57,11 @@ pub(super) struct Listeners {
 
 impl Listeners {
     pub(super) fn new(shared: Arc<Shared>, console: Arc<dyn Console>) -> Self {
-        Self { shared, console, open: HashMap::new() }
+        Self {
+            shared,
+            console,
+            open: HashMap::new(),
+        }
     }
 
     /// Opens the sockets that `policy` names and that are not open yet. Nothing is accepted from them before `adopt`.
@@ -65,7 +69,10 @@ impl Listeners {
         let wanted = policy.listeners.iter().flat_map(|listener| &listener.bind);
         let new = wanted.filter(|bind| !self.open.contains_key(bind));
         new.map(|bind| {
-            let bound = open(bind).map_err(|source| BindError { address: address_of(bind), source })?;
+            let bound = open(bind).map_err(|source| BindError {
+                address: address_of(bind),
+                source,
+            })?;
             Ok((bind.clone(), bound))
         })
         .collect()
@@ -83,7 +90,10 @@ impl Listeners {
             self.open.insert(bind, tokio::spawn(acceptor.run(bound)));
         }
         self.open.retain(|bind, task| {
-            let wanted = policy.listeners.iter().any(|listener| listener.bind.contains(bind));
+            let wanted = policy
+                .listeners
+                .iter()
+                .any(|listener| listener.bind.contains(bind));
             if !wanted {
                 close(bind, task);
             }
@@ -127,7 +137,11 @@ fn open(bind: &Bind) -> io::Result<Bound> {
 }
 
 fn open_tcp(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -141,11 +155,19 @@ fn open_tcp(address: SocketAddr) -> io::Result<TcpListener> {
 /// A socket file that nobody listens on was left by a process that is gone.
 fn remove_stale(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
-        Ok(file) if file.file_type().is_socket() => match std::os::unix::net::UnixStream::connect(path) {
-            Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there")),
-            Err(_) => std::fs::remove_file(path),
-        },
-        Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "exists and is not a socket")),
+        Ok(file) if file.file_type().is_socket() => {
+            match std::os::unix::net::UnixStream::connect(path) {
+                Ok(_) => Err(io::Error::new(
+                    io::ErrorKind::AddrInUse,
+                    "another process listens there",
+                )),
+                Err(_) => std::fs::remove_file(path),
+            }
+        }
+        Ok(_) => Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "exists and is not a socket",
+        )),
         Err(_) => Ok(()),
     }
 }
@@ -167,9 +189,10 @@ impl Acceptor {
                     }
                     (Stream::Tcp(tcp), ClientAddress::Ip(peer.ip(), peer.port()))
                 }),
-                Bound::Unix(listener) => {
-                    listener.accept().await.map(|(unix, _)| (Stream::Unix(unix), ClientAddress::Unix))
-                }
+                Bound::Unix(listener) => listener
+                    .accept()
+                    .await
+                    .map(|(unix, _)| (Stream::Unix(unix), ClientAddress::Unix)),
             };
             match accepted {
                 Ok((stream, peer)) => self.serve(stream, peer),
@@ -183,10 +206,19 @@ impl Acceptor {
 
     fn serve(&self, mut stream: Stream, peer: ClientAddress) {
         let world = self.shared.live.load();
-        let Some(listener) = world.policy.listeners.iter().find(|known| known.bind.contains(&self.bind)) else {
+        let Some(listener) = world
+            .policy
+            .listeners
+            .iter()
+            .find(|known| known.bind.contains(&self.bind))
+        else {
             return;
         };
-        let Some(open) = self.shared.clients.open(&listener.name, listener.max_connections) else {
+        let Some(open) = self
+            .shared
+            .clients
+            .open(&listener.name, listener.max_connections)
+        else {
             tracing::warn!(listener = %listener.name, max = listener.max_connections, "too many clients");
             tokio::spawn(async move {
                 let mut out = Vec::new();

@@ -67,9 +67,19 @@ pub struct Source {
 ///
 /// # Errors
 /// Every mistake in all its files.
-pub fn build(source: &Source, stages: &StatsRegistry, analyzer: &Arc<Analyzer>) -> Result<World, Report> {
+pub fn build(
+    source: &Source,
+    stages: &StatsRegistry,
+    analyzer: &Arc<Analyzer>,
+) -> Result<World, Report> {
     let (policy, mut report) = policy::load(&source.path, source.environment.as_deref(), &Disk);
-    let Some(policy) = policy else { return Err(report) };
+    let policy = match policy {
+        Ok(policy) => policy,
+        Err(whole) => {
+            pipeline::review_scripts(&whole, &mut report);
+            return Err(report);
+        }
+    };
     let pipelines = pipeline::compile(&policy, &mut report, stages, analyzer);
     let listeners = listeners_tls(&policy, &mut report);
     let nodes = nodes(&policy, &mut report);
@@ -89,7 +99,9 @@ pub fn build(source: &Source, stages: &StatsRegistry, analyzer: &Arc<Analyzer>) 
 fn listeners_tls(policy: &Policy, report: &mut Report) -> Vec<ListenerTls> {
     let of = |listener: &policy::Listener| -> Result<ListenerTls, TlsError> {
         let tls = &listener.tls;
-        let (Some(cert), Some(key)) = (&tls.cert, &tls.key) else { return Ok(ListenerTls::Disable) };
+        let (Some(cert), Some(key)) = (&tls.cert, &tls.key) else {
+            return Ok(ListenerTls::Disable);
+        };
         let min = match tls.min {
             policy::TlsVersion::V1_2 => TlsVersion::V1_2,
             policy::TlsVersion::V1_3 => TlsVersion::V1_3,
@@ -106,7 +118,11 @@ fn listeners_tls(policy: &Policy, report: &mut Report) -> Vec<ListenerTls> {
         match of(listener) {
             Ok(tls) => made.push(tls),
             Err(error) => {
-                report.error(TLS_UNUSABLE, None, format!("TLS of listener `{}`: {error}", listener.name));
+                report.error(
+                    TLS_UNUSABLE,
+                    None,
+                    format!("TLS of listener `{}`: {error}", listener.name),
+                );
             }
         }
     }
@@ -122,18 +138,32 @@ fn nodes(policy: &Policy, report: &mut Report) -> Vec<NodeTarget> {
             NodeTlsMode::VerifyFull => ClientTls::verify_full(node.tls.ca.as_deref()).map(Some),
         };
         let address = match &node.address {
-            NodeAddress::Tcp { host, port } => Address::Tcp { host: Arc::clone(host), port: *port },
-            NodeAddress::Unix(folder, port) => Address::Unix { folder: folder.clone(), port: *port },
+            NodeAddress::Tcp { host, port } => Address::Tcp {
+                host: Arc::clone(host),
+                port: *port,
+            },
+            NodeAddress::Unix(folder, port) => Address::Unix {
+                folder: folder.clone(),
+                port: *port,
+            },
         };
         let mut hasher = DefaultHasher::new();
         (&address, &node.tls.mode, &node.tls.ca).hash(&mut hasher);
         match tls {
             Ok(tls) => made.push(NodeTarget {
-                target: Arc::new(Target { address, tls: tls.map(Arc::new), connect_timeout: node.connect_timeout }),
+                target: Arc::new(Target {
+                    address,
+                    tls: tls.map(Arc::new),
+                    connect_timeout: node.connect_timeout,
+                }),
                 identity: hasher.finish(),
             }),
             Err(error) => {
-                report.error(TLS_UNUSABLE, None, format!("TLS of node `{}`: {error}", node.name));
+                report.error(
+                    TLS_UNUSABLE,
+                    None,
+                    format!("TLS of node `{}`: {error}", node.name),
+                );
             }
         }
     }
@@ -150,8 +180,18 @@ pub struct Reloader {
 
 impl Reloader {
     /// For a process that serves already.
-    pub(super) fn new(shared: Arc<Shared>, source: Source, analyzer: Arc<Analyzer>, listeners: Listeners) -> Self {
-        Self { shared, source, analyzer, listeners: Mutex::new(listeners) }
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        source: Source,
+        analyzer: Arc<Analyzer>,
+        listeners: Listeners,
+    ) -> Self {
+        Self {
+            shared,
+            source,
+            analyzer,
+            listeners: Mutex::new(listeners),
+        }
     }
 
     /// Builds the next world whole, away from traffic, then swaps it in. Not cancel safe.
@@ -174,26 +214,43 @@ impl Reloader {
     }
 
     async fn try_reload(&self, listeners: &mut Listeners) -> Reload {
-        let (shared, source, analyzer) = (Arc::clone(&self.shared), self.source.clone(), Arc::clone(&self.analyzer));
+        let (shared, source, analyzer) = (
+            Arc::clone(&self.shared),
+            self.source.clone(),
+            Arc::clone(&self.analyzer),
+        );
         let built = tokio::task::spawn_blocking(move || {
             build(&source, &shared.stages, &analyzer).map_err(|report| report.lines())
         });
         let next = match built.await {
             Ok(Ok(next)) => next,
             Ok(Err(reasons)) => return Reload::Kept { reasons },
-            Err(panic) => return Reload::Kept { reasons: vec![format!("building the policy failed: {panic}")] },
+            Err(panic) => {
+                return Reload::Kept {
+                    reasons: vec![format!("building the policy failed: {panic}")],
+                };
+            }
         };
         if let Err(error) = super::run::prepare_passwords(&next, &self.shared.login_keys).await {
-            return Reload::Kept { reasons: vec![error.to_string()] };
+            return Reload::Kept {
+                reasons: vec![error.to_string()],
+            };
         }
         let bound = match listeners.bind_new(&next.policy) {
             Ok(bound) => bound,
-            Err(error) => return Reload::Kept { reasons: vec![error.to_string()] },
+            Err(error) => {
+                return Reload::Kept {
+                    reasons: vec![error.to_string()],
+                };
+            }
         };
         let to = next.policy.revision.clone();
         let old = self.shared.live.swap(Arc::new(next)); // the only write in the program
         listeners.adopt(bound, &self.shared.live.load().policy);
-        Reload::Swapped { from: old.policy.revision.clone(), to }
+        Reload::Swapped {
+            from: old.policy.revision.clone(),
+            to,
+        }
     }
 
     /// Stops accepting.

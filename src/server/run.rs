@@ -71,10 +71,14 @@ impl From<io::Error> for Start {
 /// When it cannot start.
 pub async fn run(options: Options) -> Result<(), Start> {
     let mut signals = Signals::new()?;
-    let source = Source { path: options.policy.clone(), environment: options.environment.clone() };
+    let source = Source {
+        path: options.policy.clone(),
+        environment: options.environment.clone(),
+    };
     let analyzer = Arc::new(Analyzer::new(STATEMENTS_MAX));
     let stages = StatsRegistry::default();
-    let world = build(&source, &stages, &analyzer).map_err(|report| Start::Policy(Box::new(report)))?;
+    let world =
+        build(&source, &stages, &analyzer).map_err(|report| Start::Policy(Box::new(report)))?;
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(|error| Start::System(error.to_string()))?;
     let login_keys = LoginKeys::new(random);
@@ -92,9 +96,16 @@ pub async fn run(options: Options) -> Result<(), Start> {
     });
     let console = Arc::new(AdminConsole::new(Arc::clone(&shared), services));
     let mut listeners = Listeners::new(Arc::clone(&shared), Arc::clone(&console) as _);
-    let bound = listeners.bind_new(&shared.live.load().policy).map_err(|error| Start::System(error.to_string()))?;
+    let bound = listeners
+        .bind_new(&shared.live.load().policy)
+        .map_err(|error| Start::System(error.to_string()))?;
     listeners.adopt(bound, &shared.live.load().policy);
-    let reloader = Arc::new(Reloader::new(Arc::clone(&shared), source, analyzer, listeners));
+    let reloader = Arc::new(Reloader::new(
+        Arc::clone(&shared),
+        source,
+        analyzer,
+        listeners,
+    ));
     console.set_reloader(&reloader);
     tracing::info!(pid = std::process::id(), "ready");
     serve(&mut signals, &reloader, &shared).await;
@@ -109,7 +120,9 @@ pub(super) async fn prepare_passwords(world: &World, keys: &LoginKeys) -> Result
             && let Some(text) = secret.expose_text()
         {
             let password = Zeroizing::new(text.to_owned());
-            keys.verifier(&user.name, &password).await.map_err(|error| Start::System(error.to_string()))?;
+            keys.verifier(&user.name, &password)
+                .await
+                .map_err(|error| Start::System(error.to_string()))?;
         }
     }
     Ok(())
@@ -162,7 +175,12 @@ async fn serve(signals: &mut Signals, reloader: &Arc<Reloader>, shared: &Arc<Sha
 }
 
 /// Lets transactions end, within `drain`; a second signal ends the wait.
-async fn stop(signals: &mut Signals, reloader: &Arc<Reloader>, shared: &Arc<Shared>, drain: Duration) {
+async fn stop(
+    signals: &mut Signals,
+    reloader: &Arc<Reloader>,
+    shared: &Arc<Shared>,
+    drain: Duration,
+) {
     tracing::info!(clients = shared.clients.count(), ?drain, "stopping");
     reloader.close_listeners().await;
     shared.clients.drain();
@@ -172,6 +190,8 @@ async fn stop(signals: &mut Signals, reloader: &Arc<Reloader>, shared: &Arc<Shar
         () = signals.stop() => tracing::warn!(clients = shared.clients.count(), "stopping now"),
     }
     shared.clients.kill();
-    let _ = tokio::time::timeout(KILL_WAIT, shared.clients.all_closed()).await.is_ok();
+    let _ = tokio::time::timeout(KILL_WAIT, shared.clients.all_closed())
+        .await
+        .is_ok();
     tracing::info!("stopped");
 }

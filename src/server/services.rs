@@ -54,7 +54,10 @@ impl ProcessServices {
     #[must_use]
     pub fn metrics(&self) -> Vec<(String, String, MetricValue)> {
         let metrics = self.metrics.lock().unwrap_or_else(PoisonError::into_inner);
-        metrics.iter().map(|((stage, name), value)| (stage.clone(), name.clone(), *value)).collect()
+        metrics
+            .iter()
+            .map(|((stage, name), value)| (stage.clone(), name.clone(), *value))
+            .collect()
     }
 }
 
@@ -66,7 +69,9 @@ impl Default for ProcessServices {
 
 impl Services for ProcessServices {
     fn unix_micros(&self) -> u64 {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
         u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
     }
 

@@ -21,7 +21,10 @@ impl Files for Disk {
         let mut bytes = Vec::new();
         file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
         if FILE_BYTES_MAX < bytes.len() as u64 {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("is longer than {FILE_BYTES_MAX} bytes")));
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("is longer than {FILE_BYTES_MAX} bytes"),
+            ));
         }
         Ok(bytes)
     }

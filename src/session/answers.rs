@@ -41,7 +41,9 @@ enum Fate {
 impl Session {
     /// Handles what the server has sent so far.
     pub(super) async fn take_answers(&mut self) -> Result<(), End> {
-        let Some(server) = &mut self.server else { return Ok(()) };
+        let Some(server) = &mut self.server else {
+            return Ok(());
+        };
         if server.incoming().is_empty() {
             return Ok(());
         }
@@ -59,8 +61,15 @@ impl Session {
 
     /// Whether everything is answered, and nothing of a message is half passed on.
     pub(super) fn is_at_rest(&mut self) -> bool {
-        let quiet = self.server.as_mut().is_some_and(|server| server.incoming().is_empty());
-        quiet && self.tx == b'I' && self.inflight.is_empty() && !self.batch_open && self.passing_down == 0
+        let quiet = self
+            .server
+            .as_mut()
+            .is_some_and(|server| server.incoming().is_empty());
+        quiet
+            && self.tx == b'I'
+            && self.inflight.is_empty()
+            && !self.batch_open
+            && self.passing_down == 0
     }
 
     /// Walks over the messages in `incoming` and consumes them; bytes that pass are copied in runs.
@@ -76,7 +85,8 @@ impl Session {
                     break;
                 }
             }
-            let Some(header) = frame::header(&incoming[at..]).map_err(|error| End::ServerProtocol(error.to_string()))?
+            let Some(header) = frame::header(&incoming[at..])
+                .map_err(|error| End::ServerProtocol(error.to_string()))?
             else {
                 break;
             };
@@ -88,7 +98,10 @@ impl Session {
                 continue;
             }
             if !streamed && READ_BYTES_MAX < header.body_bytes {
-                return Err(End::ServerProtocol(format!("message `{}` is too long", header.tag.escape_ascii())));
+                return Err(End::ServerProtocol(format!(
+                    "message `{}` is too long",
+                    header.tag.escape_ascii()
+                )));
             }
             if incoming.len() - at < header.message_bytes() {
                 break;
@@ -137,7 +150,11 @@ impl Session {
                 {
                     self.note_encoding(&[(name, value)]);
                 }
-                Ok(if self.is_hidden() { Fate::Hide } else { Fate::Pass })
+                Ok(if self.is_hidden() {
+                    Fate::Hide
+                } else {
+                    Fate::Pass
+                })
             }
             b'K' => Ok(Fate::Hide),
             _ if self.is_hidden() => Ok(Fate::Hide),
@@ -166,7 +183,10 @@ impl Session {
                 Ok(Fate::Pass)
             }
             b't' | b'N' | b'A' | b'V' | b'H' | b'D' | b'd' | b'c' => Ok(Fate::Pass),
-            tag => Err(End::ServerProtocol(format!("message type `{}`", tag.escape_ascii()))),
+            tag => Err(End::ServerProtocol(format!(
+                "message type `{}`",
+                tag.escape_ascii()
+            ))),
         }
     }
 
@@ -186,8 +206,15 @@ impl Session {
 
     /// CommandComplete, EmptyQueryResponse, PortalSuspended: one statement has ended.
     fn completed(&mut self, tag: u8, body: &[u8]) {
-        let changed = if tag == b'C' && self.tally.rows == 0 { backend::command_rows(body) } else { 0 };
-        let tally = Tally { rows: self.tally.rows + changed, ..self.tally.take() };
+        let changed = if tag == b'C' && self.tally.rows == 0 {
+            backend::command_rows(body)
+        } else {
+            0
+        };
+        let tally = Tally {
+            rows: self.tally.rows + changed,
+            ..self.tally.take()
+        };
         match self.inflight.front() {
             Some(Expect::Execute(running)) => {
                 let ended = running.next();
@@ -208,7 +235,9 @@ impl Session {
     /// ReadyForQuery.
     fn ready(&mut self, body: &[u8]) -> Result<Fate, End> {
         let &[status @ (b'I' | b'T' | b'E')] = body else {
-            return Err(End::ServerProtocol("ReadyForQuery without a status".to_owned()));
+            return Err(End::ServerProtocol(
+                "ReadyForQuery without a status".to_owned(),
+            ));
         };
         self.copy_in = false;
         while matches!(self.inflight.front(), Some(Expect::CopyEnd)) {
@@ -228,9 +257,13 @@ impl Session {
                 }
                 Fate::Pass
             }
-            Some(Expect::Query(_) | Expect::Sync | Expect::Refused { query: true, .. }) => Fate::Pass,
+            Some(Expect::Query(_) | Expect::Sync | Expect::Refused { query: true, .. }) => {
+                Fate::Pass
+            }
             other => {
-                return Err(End::ServerProtocol(format!("ReadyForQuery before its time ({other:?})")));
+                return Err(End::ServerProtocol(format!(
+                    "ReadyForQuery before its time ({other:?})"
+                )));
             }
         };
         self.tx = status;
@@ -251,7 +284,9 @@ impl Session {
         self.told_fatal |= body.windows(FATAL.len()).any(|field| field == FATAL);
         match self.inflight.front() {
             None => Ok(Fate::Pass), // the node says goodbye on its own; its end of the connection follows
-            Some(Expect::Own(_)) => Err(End::ServerProtocol(format!("the client's settings were refused: {message}"))),
+            Some(Expect::Own(_)) => Err(End::ServerProtocol(format!(
+                "the client's settings were refused: {message}"
+            ))),
             Some(Expect::Refused { query, error }) => {
                 let (query, error) = (*query, std::mem::take(error));
                 if !query {
@@ -290,7 +325,9 @@ impl Session {
                         self.part_ended(running.next(), tally, Some((code, message)));
                     }
                 }
-                Some(Expect::Local { undo: Some(undo), .. }) => {
+                Some(Expect::Local {
+                    undo: Some(undo), ..
+                }) => {
                     self.statements.named.entry(undo.name).or_insert(undo.entry);
                 }
                 _ => (),
@@ -304,7 +341,11 @@ impl Session {
             server.forget_unnamed();
         }
         if let Some(name) = name
-            && self.statements.named.get(&name).is_some_and(|entry| entry.sent.key == key)
+            && self
+                .statements
+                .named
+                .get(&name)
+                .is_some_and(|entry| entry.sent.key == key)
         {
             self.statements.named.remove(&name);
         }
@@ -318,7 +359,9 @@ impl Session {
             stats.statements.fetch_add(1, Relaxed);
             stats.statement_us.fetch_add(micros(elapsed), Relaxed);
             stats.sent.fetch_add(tally.bytes, Relaxed);
-            stats.received.fetch_add(std::mem::take(&mut self.received), Relaxed);
+            stats
+                .received
+                .fetch_add(std::mem::take(&mut self.received), Relaxed);
         }
         let Some(part) = ended.part else { return };
         if error.is_none() {
@@ -333,7 +376,10 @@ impl Session {
     fn outcome(&self, elapsed: Duration, tally: Tally, error: Option<(SqlState, &str)>) -> Outcome {
         Outcome {
             success: error.is_none(),
-            node: self.server.as_ref().map(|server| Arc::clone(&server.pool().key.node)),
+            node: self
+                .server
+                .as_ref()
+                .map(|server| Arc::clone(&server.pool().key.node)),
             elapsed,
             rows: tally.rows,
             bytes_out: tally.bytes,
@@ -383,10 +429,16 @@ fn is_streamed(tag: u8) -> bool {
 }
 
 /// Notes a ParameterStatus body.
-pub(super) fn note_parameter(server: &mut ServerConnection, body: &[u8]) -> Option<(String, String)> {
+pub(super) fn note_parameter(
+    server: &mut ServerConnection,
+    body: &[u8],
+) -> Option<(String, String)> {
     let (name, rest) = frame::cstr(body)?;
     let (value, _) = frame::cstr(rest)?;
-    let (name, value) = (String::from_utf8_lossy(name).into_owned(), String::from_utf8_lossy(value).into_owned());
+    let (name, value) = (
+        String::from_utf8_lossy(name).into_owned(),
+        String::from_utf8_lossy(value).into_owned(),
+    );
     server.set_parameter(&name, &value);
     Some((name, value))
 }

@@ -24,7 +24,12 @@ impl Client {
     /// A client on `stream`; nothing has been read ahead.
     #[must_use]
     pub fn new(stream: Stream) -> Self {
-        Self { stream, inbuf: BytesMut::new(), out: Vec::new(), out_at: 0 }
+        Self {
+            stream,
+            inbuf: BytesMut::new(),
+            out: Vec::new(),
+            out_at: 0,
+        }
     }
 
     /// Bytes that wait to be written.

@@ -102,7 +102,12 @@ impl Control {
     }
 
     fn wake(&self) {
-        if let Some(waker) = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(waker) = self
+            .waker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
             waker.wake();
         }
     }
@@ -148,7 +153,10 @@ impl Clients {
         }
         *count += 1;
         self.open.fetch_add(1, Relaxed);
-        Some(OpenConnection { clients: Arc::clone(self), listener: Arc::clone(listener) })
+        Some(OpenConnection {
+            clients: Arc::clone(self),
+            listener: Arc::clone(listener),
+        })
     }
 
     /// Waits until the process begins to stop. For connections that are not sessions yet, and for the console. Cancel safe.
@@ -180,7 +188,8 @@ impl Clients {
     }
 
     pub(super) fn insert(&self, control: &Arc<Control>) {
-        self.sessions.insert(control.context.client_id, Arc::clone(control));
+        self.sessions
+            .insert(control.context.client_id, Arc::clone(control));
         if self.draining.load(Acquire) {
             control.drain(); // it logged in while the process began to stop
         }
@@ -205,7 +214,11 @@ impl Clients {
     /// Every session that is logged in, oldest first.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Control>> {
-        let mut all: Vec<_> = self.sessions.iter().map(|control| Arc::clone(&control)).collect();
+        let mut all: Vec<_> = self
+            .sessions
+            .iter()
+            .map(|control| Arc::clone(&control))
+            .collect();
         all.sort_by_key(|control| control.connected);
         all
     }

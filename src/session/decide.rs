@@ -12,6 +12,7 @@ use super::statement::Observed;
 use crate::hook::AuthMethod;
 use crate::hook::Outcome;
 use crate::hook::Protocol;
+use crate::hook::Refusal;
 use crate::hook::StatementContext;
 use crate::pipeline::Detail;
 use crate::pipeline::Statement;
@@ -22,6 +23,7 @@ use crate::policy::SessionState;
 use crate::sqlstate::SqlState;
 use crate::statement;
 use crate::statement::Facts;
+use crate::statement::Kind;
 use crate::statement::Needs;
 use crate::statement::SessionEffect;
 use crate::statement::Sql;
@@ -40,7 +42,10 @@ pub(super) struct Among {
 }
 
 impl Among {
-    pub(super) const ALONE: Self = Self { count: 1, first: true };
+    pub(super) const ALONE: Self = Self {
+        count: 1,
+        first: true,
+    };
 }
 
 impl Session {
@@ -51,33 +56,38 @@ impl Session {
         if !Arc::ptr_eq(&live, &self.binding.world) {
             let world = Arc::clone(&live);
             drop(live);
-            if !matches!(self.context.auth_method, AuthMethod::Stage | AuthMethod::Node) {
-                let user = world.policy.users.get(&self.context.identity.user).ok_or(End::NoPlace("user"))?;
+            if !matches!(
+                self.context.auth_method,
+                AuthMethod::Stage | AuthMethod::Node
+            ) {
+                let user = world
+                    .policy
+                    .users
+                    .get(&self.context.identity.user)
+                    .ok_or(End::NoPlace("user"))?;
                 introduce(user, &mut self.context);
             }
-            self.binding = self.binding.moved_to(world, &self.context).map_err(End::NoPlace)?;
+            self.binding = self
+                .binding
+                .moved_to(world, &self.context)
+                .map_err(End::NoPlace)?;
             self.idle_timeout = self.binding.idle_timeout();
         }
         Ok(())
     }
 
     /// Asks the stages about one statement.
-    pub(super) fn decide(&mut self, sql: &[u8], protocol: Protocol, among: Among) -> Result<Decided, Refused> {
+    pub(super) fn decide(
+        &mut self,
+        sql: &[u8],
+        protocol: Protocol,
+        among: Among,
+    ) -> Result<Decided, Refused> {
         let pipeline = Arc::clone(&self.binding.pipeline);
-        let Ok(text) = std::str::from_utf8(sql) else {
-            if !pipeline.is_plain() {
-                let message = "statement is not UTF-8, and the policy refuses what it cannot read";
-                return Err(self.refused(&StatementError::new(SqlState::SYNTAX_ERROR, message)));
-            }
-            return self.plain_decision("");
-        };
         if pipeline.is_plain() {
-            return self.plain_decision(text);
+            return self.plain_decision(std::str::from_utf8(sql).unwrap_or_default());
         }
-        if let Some(why) = self.unreadable {
-            let message = format!("the policy refuses what it cannot read, and {why}");
-            return Err(self.refused(&StatementError::new(SqlState::FEATURE_NOT_SUPPORTED, message)));
-        }
+        let text = self.readable(sql)?;
         let request_id = self.request_id();
         let in_transaction = self.tx != b'I' || self.batch_open || !among.first;
         let trace = decide(
@@ -95,13 +105,13 @@ impl Session {
             &self.shared.services,
             Detail::Verdict,
         );
-        let text: Arc<str> = trace.text.clone().unwrap_or_else(|| text.into());
+        let text = trace.text.as_deref().unwrap_or(text);
         let observed = pipeline.observes().then(|| {
-            let facts = trace.facts.clone();
+            let unread = || Arc::new(statement::analyze(text, Needs::default()));
             Arc::new(Observed {
                 request_id,
-                text: Arc::clone(&text),
-                facts: facts.unwrap_or_else(|| Arc::new(statement::analyze(&text, Needs::default()))),
+                text: text.into(),
+                facts: trace.facts.clone().unwrap_or_else(unread),
                 protocol,
                 in_transaction,
                 tx_writes: self.tx_writes,
@@ -110,16 +120,7 @@ impl Session {
         });
         let go = match trace.verdict {
             Verdict::Refuse(refusal) => {
-                tracing::info!(
-                    session = %self.context.client_id,
-                    decision_id = %request_id,
-                    revision = %self.binding.world.policy.revision.short(),
-                    user = %self.context.identity.user,
-                    stage = trace.by.name(),
-                    code = %refusal.code,
-                    message = %refusal.message,
-                    "refused"
-                );
+                self.log_refusal(request_id, trace.by.name(), &refusal);
                 self.refusal_ended(observed.as_deref(), &refusal);
                 let mut bytes = Vec::new();
                 super::refuse::refusal(&refusal, &mut bytes);
@@ -129,13 +130,51 @@ impl Session {
             Verdict::Forward(permit) => Go::Node(permit),
         };
         let after = match &trace.facts {
+            // The facts of a PREPARE are those of what is prepared; what it does to the session is in its own text.
+            Some(facts) if facts.kinds.contains(Kind::Prepare) => {
+                self.after(text, &statement::analyze(text, Needs::default()))?
+            }
             Some(facts) => {
                 self.tx_writes |= !facts.read_only;
-                self.after(&text, facts)?
+                self.after(text, facts)?
             }
             None => After::Nothing,
         };
-        Ok(Decided { go, after, observed, pipeline })
+        Ok(Decided {
+            go,
+            after,
+            observed,
+            pipeline,
+        })
+    }
+
+    /// The text as the stages can read it.
+    fn readable<'a>(&self, sql: &'a [u8]) -> Result<&'a str, Refused> {
+        let error = match (std::str::from_utf8(sql), self.unreadable) {
+            (Ok(text), None) => return Ok(text),
+            (Err(_), _) => StatementError::new(
+                SqlState::SYNTAX_ERROR,
+                "statement is not UTF-8, and the policy refuses what it cannot read",
+            ),
+            (Ok(_), Some(why)) => StatementError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("the policy refuses what it cannot read, and {why}"),
+            ),
+        };
+        Err(self.refused(&error))
+    }
+
+    fn log_refusal(&self, request_id: Uuid, stage: &str, refusal: &Refusal) {
+        tracing::info!(
+            session = %self.context.client_id,
+            decision_id = %request_id,
+            revision = %self.binding.world.policy.revision.short(),
+            user = %self.context.identity.user,
+            stage,
+            code = %refusal.code,
+            message = %refusal.message,
+            "refused"
+        );
     }
 
     /// The decision of a pipeline without stages. The text is read only as far as the pool must know what outlives the
@@ -166,7 +205,12 @@ impl Session {
                 self.after(text, &statement::analyze(text, Needs::default()))?
             }
         };
-        Ok(Decided { go: Go::Node(permit), after, observed: None, pipeline })
+        Ok(Decided {
+            go: Go::Node(permit),
+            after,
+            observed: None,
+            pipeline,
+        })
     }
 
     /// What the session must follow once the statement has succeeded.
@@ -174,21 +218,35 @@ impl Session {
         let after = match (&facts.sql, facts.effect) {
             (Sql::Deallocate { name: None }, _) => After::DeallocateAll,
             (Sql::Deallocate { name: Some(name) }, _) => {
-                let key = self.statements.named.get(name.as_bytes()).map(|entry| entry.sent.key);
-                After::Deallocate { name: Arc::clone(name), key }
+                let key = self
+                    .statements
+                    .named
+                    .get(name.as_bytes())
+                    .map(|entry| entry.sent.key);
+                After::Deallocate {
+                    name: Arc::clone(name),
+                    key,
+                }
             }
-            (Sql::Prepare { name, body }, _) => {
-                After::Prepare { name: Arc::clone(name), body: text[body.clone()].into() }
-            }
+            (Sql::Prepare { name, body }, _) => After::Prepare {
+                name: Arc::clone(name),
+                body: text[body.clone()].into(),
+            },
             (_, SessionEffect::DiscardAll) => After::DiscardAll,
             (_, SessionEffect::Session) => After::Dirty,
             (_, SessionEffect::None | SessionEffect::Transaction) => After::Nothing,
         };
         let outlives = matches!(after, After::Dirty | After::Prepare { .. });
         let pool = self.binding.pool_policy();
-        if outlives && pool.mode == PoolMode::Transaction && pool.session_state == SessionState::Refuse {
+        if outlives
+            && pool.mode == PoolMode::Transaction
+            && pool.session_state == SessionState::Refuse
+        {
             let message = "this statement changes the session beyond its transaction, which this pool does not allow";
-            return Err(self.refused(&StatementError::new(SqlState::FEATURE_NOT_SUPPORTED, message)));
+            return Err(self.refused(&StatementError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                message,
+            )));
         }
         self.statements.sql.expect(&after);
         Ok(after)
@@ -198,8 +256,12 @@ impl Session {
     pub(super) fn note_encoding(&mut self, parameters: &[(String, String)]) {
         for (name, value) in parameters {
             match (name.as_str(), value.as_str()) {
-                ("client_encoding", "SJIS" | "SHIFT_JIS_2004" | "BIG5" | "GBK" | "GB18030" | "UHC" | "JOHAB") => {
-                    self.unreadable = Some("this client encoding hides ASCII characters inside others");
+                (
+                    "client_encoding",
+                    "SJIS" | "SHIFT_JIS_2004" | "BIG5" | "GBK" | "GB18030" | "UHC" | "JOHAB",
+                ) => {
+                    self.unreadable =
+                        Some("this client encoding hides ASCII characters inside others");
                 }
                 ("standard_conforming_strings", "off") => {
                     self.unreadable = Some("standard_conforming_strings is off");
@@ -222,19 +284,31 @@ impl Session {
         let mut random = [0; 10];
         random[..8].copy_from_slice(&services.random().to_ne_bytes());
         random[8..].copy_from_slice(&services.random().to_ne_bytes()[..2]);
-        uuid::Builder::from_unix_timestamp_millis(services.unix_micros() / 1000, &random).into_uuid()
+        uuid::Builder::from_unix_timestamp_millis(services.unix_micros() / 1000, &random)
+            .into_uuid()
     }
 
-    fn refusal_ended(&self, observed: Option<&Observed>, refusal: &crate::hook::Refusal) {
+    fn refusal_ended(&self, observed: Option<&Observed>, refusal: &Refusal) {
         let Some(observed) = observed else { return };
-        let outcome =
-            Outcome { code: Some(refusal.code), error: Some(Arc::clone(&refusal.message)), ..Outcome::default() };
+        let outcome = Outcome {
+            code: Some(refusal.code),
+            error: Some(Arc::clone(&refusal.message)),
+            ..Outcome::default()
+        };
         self.tell_observers(&self.binding.pipeline, observed, &outcome);
     }
 
     /// Tells the observers that rows of ours were the answer.
-    pub(super) fn reply_ended(&self, decided: &Decided, rows: usize, bytes: usize, elapsed: Duration) {
-        let Some(observed) = &decided.observed else { return };
+    pub(super) fn reply_ended(
+        &self,
+        decided: &Decided,
+        rows: usize,
+        bytes: usize,
+        elapsed: Duration,
+    ) {
+        let Some(observed) = &decided.observed else {
+            return;
+        };
         let outcome = Outcome {
             success: true,
             cached: true,
@@ -246,7 +320,12 @@ impl Session {
         self.tell_observers(&decided.pipeline, observed, &outcome);
     }
 
-    pub(super) fn tell_observers(&self, pipeline: &crate::pipeline::Pipeline, observed: &Observed, outcome: &Outcome) {
+    pub(super) fn tell_observers(
+        &self,
+        pipeline: &crate::pipeline::Pipeline,
+        observed: &Observed,
+        outcome: &Outcome,
+    ) {
         let statement = StatementContext {
             facts: &observed.facts,
             text: &observed.text,
@@ -255,6 +334,12 @@ impl Session {
             tx_writes: observed.tx_writes,
             statement_count: observed.statement_count,
         };
-        pipeline.ended(observed.request_id, &self.context, &statement, outcome, &self.shared.services);
+        pipeline.ended(
+            observed.request_id,
+            &self.context,
+            &statement,
+            outcome,
+            &self.shared.services,
+        );
     }
 }

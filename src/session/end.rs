@@ -70,9 +70,10 @@ impl ClientFacing for End {
             Self::Lease(error) => error.sqlstate(),
             Self::NoPlace(_) | Self::Killed | Self::Stopping => SqlState::ADMIN_SHUTDOWN,
             Self::Idle => SqlState::IDLE_SESSION_TIMEOUT,
-            Self::Terminated | Self::ClientGone(_) | Self::ServerGone(_) | Self::ServerProtocol(_) => {
-                SqlState::CONNECTION_FAILURE
-            }
+            Self::Terminated
+            | Self::ClientGone(_)
+            | Self::ServerGone(_)
+            | Self::ServerProtocol(_) => SqlState::CONNECTION_FAILURE,
         }
     }
 
@@ -81,11 +82,15 @@ impl ClientFacing for End {
             Self::Protocol(what) => format!("protocol violation: {what}").into(),
             Self::Lease(error) => error.client_message(),
             Self::ServerGone(_) => "the server connection of this session broke".into(),
-            Self::ServerProtocol(_) => "the server connection of this session sent what cannot be understood".into(),
+            Self::ServerProtocol(_) => {
+                "the server connection of this session sent what cannot be understood".into()
+            }
             Self::Stopping => "terminating connection because the proxy is stopping".into(),
             Self::Idle => "terminating connection because it was idle for too long".into(),
             Self::Killed => "terminating connection by an operator's command".into(),
-            Self::NoPlace(what) => format!("the policy in force has no {what} for this session").into(),
+            Self::NoPlace(what) => {
+                format!("the policy in force has no {what} for this session").into()
+            }
             Self::Terminated | Self::ClientGone(_) => "the session has ended".into(),
         }
     }

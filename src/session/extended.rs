@@ -82,19 +82,32 @@ impl Session {
             return None;
         }
         if self.statements.named.contains_key(name) {
-            let message = format!("prepared statement \"{}\" already exists", String::from_utf8_lossy(name));
-            return Some(StatementError::new(SqlState::DUPLICATE_PREPARED_STATEMENT, message));
+            let message = format!(
+                "prepared statement \"{}\" already exists",
+                String::from_utf8_lossy(name)
+            );
+            return Some(StatementError::new(
+                SqlState::DUPLICATE_PREPARED_STATEMENT,
+                message,
+            ));
         }
         (STATEMENTS_MAX <= self.statements.named.len()).then(|| {
-            StatementError::new(SqlState::CONFIGURATION_LIMIT_EXCEEDED, "too many prepared statements in this session")
+            StatementError::new(
+                SqlState::CONFIGURATION_LIMIT_EXCEEDED,
+                "too many prepared statements in this session",
+            )
         })
     }
 
     /// DEALLOCATE of a statement that the client prepared by Parse names it by our name for it, and needs it to be on the
     /// server connection in hand.
     pub(super) fn prepare_for_deallocate(&mut self, after: &After) {
-        let After::Deallocate { name, key: Some(_) } = after else { return };
-        let Some(entry) = self.statements.named.get(name.as_bytes()) else { return };
+        let After::Deallocate { name, key: Some(_) } = after else {
+            return;
+        };
+        let Some(entry) = self.statements.named.get(name.as_bytes()) else {
+            return;
+        };
         if let Go::Node(permit) = entry.decided.go.clone() {
             let sent = Arc::clone(&entry.sent);
             self.ensure_prepared(&permit, &sent, name.as_bytes());
@@ -103,7 +116,9 @@ impl Session {
 
     /// Sends a Parse, or answers it ourselves when the server connection knows the statement already.
     fn send_parse(&mut self, permit: &Permit, sent: &Sent, name: &[u8], hidden: bool) {
-        let Some(server) = &mut self.server else { return };
+        let Some(server) = &mut self.server else {
+            return;
+        };
         if name.is_empty() {
             server.send_parse_unnamed(permit, sent.key, &sent.sql, &sent.types);
         } else if server.knows(sent.key) {
@@ -113,17 +128,30 @@ impl Session {
                 self.reply(&bytes);
             }
             return;
-        } else if server.send_parse(permit, sent.key, &sent.sql, &sent.types).is_some() {
+        } else if server
+            .send_parse(permit, sent.key, &sent.sql, &sent.types)
+            .is_some()
+        {
             self.inflight.push(Expect::Close { hidden: true });
         }
         let name = (!hidden).then(|| name.into());
-        self.inflight.push(Expect::Parse { key: sent.key, hidden, name });
+        self.inflight.push(Expect::Parse {
+            key: sent.key,
+            hidden,
+            name,
+        });
     }
 
     /// Prepares the statement on the server connection in hand, hidden from the client, unless it is there.
     fn ensure_prepared(&mut self, permit: &Permit, sent: &Sent, name: &[u8]) {
-        let Some(server) = &mut self.server else { return };
-        let there = if name.is_empty() { server.unnamed() == Some(sent.key) } else { server.knows(sent.key) };
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        let there = if name.is_empty() {
+            server.unnamed() == Some(sent.key)
+        } else {
+            server.knows(sent.key)
+        };
         if !there {
             self.send_parse(permit, sent, name, true);
         }
@@ -135,7 +163,10 @@ impl Session {
         let leased = self.lease_or_fail(permit, Session::fail_batch).await;
         self.in_batch_message = false;
         let leased = leased?;
-        if leased && !self.batch_open && let Some(server) = &mut self.server {
+        if leased
+            && !self.batch_open
+            && let Some(server) = &mut self.server
+        {
             server.start_batch();
         }
         Ok(leased)
@@ -155,7 +186,8 @@ impl Session {
             }
         };
         let names_bytes = names.names_bytes;
-        let (portal, statement): (Box<[u8]>, Box<[u8]>) = (names.portal.into(), names.statement.into());
+        let (portal, statement): (Box<[u8]>, Box<[u8]>) =
+            (names.portal.into(), names.statement.into());
         self.settle_before_statement().await?;
         if !self.batch_open {
             self.refresh_world()?;
@@ -175,7 +207,14 @@ impl Session {
                 }
                 self.send_bind(&permit, &portal, &statement, rest);
                 self.passing = Passing::Forward(rest);
-                self.statements.portals.insert(portal, Portal { decided, binary: false, replied: false });
+                self.statements.portals.insert(
+                    portal,
+                    Portal {
+                        decided,
+                        binary: false,
+                        replied: false,
+                    },
+                );
             }
             Go::Reply(_) => {
                 if self.client.inbuf.len() < header.message_bytes() {
@@ -188,7 +227,14 @@ impl Session {
                 let mut bytes = Vec::new();
                 encode::bind_complete(&mut bytes);
                 self.reply(&bytes);
-                self.statements.portals.insert(portal, Portal { decided, binary, replied: false });
+                self.statements.portals.insert(
+                    portal,
+                    Portal {
+                        decided,
+                        binary,
+                        replied: false,
+                    },
+                );
             }
         }
         self.batch_open = true;
@@ -201,7 +247,11 @@ impl Session {
     /// The decision for a Bind: the one of its Parse when that was in this batch, a new one otherwise. `None` when the
     /// client has been told that it failed.
     fn decide_bind(&mut self, statement: &[u8]) -> Option<Decided> {
-        let fresh = self.statements.fresh.take().is_some_and(|fresh| *fresh == *statement);
+        let fresh = self
+            .statements
+            .fresh
+            .take()
+            .is_some_and(|fresh| *fresh == *statement);
         let Some(entry) = self.statements.named.get(statement) else {
             self.fail_batch(&unknown_statement(statement));
             return None;
@@ -224,11 +274,18 @@ impl Session {
     }
 
     fn send_bind(&mut self, permit: &Permit, portal: &[u8], statement: &[u8], rest: usize) {
-        let Some(entry) = self.statements.named.get(statement) else { return };
+        let Some(entry) = self.statements.named.get(statement) else {
+            return;
+        };
         let sent = Arc::clone(&entry.sent);
         self.ensure_prepared(permit, &sent, statement);
         if let Some(server) = &mut self.server {
-            server.send_bind(permit, portal, (!statement.is_empty()).then_some(sent.key), rest);
+            server.send_bind(
+                permit,
+                portal,
+                (!statement.is_empty()).then_some(sent.key),
+                rest,
+            );
             self.inflight.push(Expect::Bind);
         }
     }
@@ -239,9 +296,21 @@ impl Session {
             Target::Statement(name) => self.describe_statement(name).await,
             Target::Portal(name) => {
                 match self.statements.portals.get(name) {
-                    Some(Portal { decided: Decided { go: Go::Reply(rows), .. }, binary, .. }) => {
+                    Some(Portal {
+                        decided:
+                            Decided {
+                                go: Go::Reply(rows),
+                                ..
+                            },
+                        binary,
+                        ..
+                    }) => {
                         let mut bytes = Vec::new();
-                        encode::row_description(&mut bytes, rows.columns.iter().map(String::as_str), *binary);
+                        encode::row_description(
+                            &mut bytes,
+                            rows.columns.iter().map(String::as_str),
+                            *binary,
+                        );
                         self.reply(&bytes);
                     }
                     None if self.tx == b'I' => self.fail_batch(&unknown_portal(name)),
@@ -293,7 +362,14 @@ impl Session {
             return Ok(());
         };
         if let Go::Reply(rows) = &portal.decided.go {
-            let rows = if portal.replied { Rows { rows: Vec::new(), ..rows.clone() } } else { rows.clone() };
+            let rows = if portal.replied {
+                Rows {
+                    rows: Vec::new(),
+                    ..rows.clone()
+                }
+            } else {
+                rows.clone()
+            };
             portal.replied = true;
             let mut bytes = Vec::new();
             encode_rows(&rows, &mut bytes);
@@ -332,12 +408,22 @@ impl Session {
                 if self.inflight.is_empty() {
                     self.client.out.extend_from_slice(&bytes);
                 } else {
-                    let undo = entry.map(|entry| Undo { name: name.into(), entry });
-                    self.inflight.push(Expect::Local { bytes: bytes.into(), undo });
+                    let undo = entry.map(|entry| Undo {
+                        name: name.into(),
+                        entry,
+                    });
+                    self.inflight.push(Expect::Local {
+                        bytes: bytes.into(),
+                        undo,
+                    });
                 }
             }
             Target::Portal(name) => {
-                let ours = self.statements.portals.remove(name).is_some_and(|p| matches!(p.decided.go, Go::Reply(_)));
+                let ours = self
+                    .statements
+                    .portals
+                    .remove(name)
+                    .is_some_and(|p| matches!(p.decided.go, Go::Reply(_)));
                 if self.server.is_some() && !ours {
                     self.send_expecting(message, Expect::Close { hidden: false });
                 } else {
@@ -372,12 +458,18 @@ impl Session {
 fn unknown_statement(name: &[u8]) -> StatementError {
     let message = match name {
         b"" => "unnamed prepared statement does not exist".to_owned(),
-        _ => format!("prepared statement \"{}\" does not exist", String::from_utf8_lossy(name)),
+        _ => format!(
+            "prepared statement \"{}\" does not exist",
+            String::from_utf8_lossy(name)
+        ),
     };
     StatementError::new(SqlState::INVALID_STATEMENT_NAME, message)
 }
 
 fn unknown_portal(name: &[u8]) -> StatementError {
-    let message = format!("portal \"{}\" does not exist", String::from_utf8_lossy(name));
+    let message = format!(
+        "portal \"{}\" does not exist",
+        String::from_utf8_lossy(name)
+    );
     StatementError::new(SqlState::INVALID_CURSOR_NAME, message)
 }

@@ -15,7 +15,11 @@ pub(super) enum Expect {
     /// The answer to a FunctionCall; ends at ReadyForQuery.
     FunctionCall(Running),
     /// ParseComplete. When the Parse fails, the key is unknown to the server and `name` is unknown to the client.
-    Parse { key: StatementKey, hidden: bool, name: Option<Box<[u8]>> },
+    Parse {
+        key: StatementKey,
+        hidden: bool,
+        name: Option<Box<[u8]>>,
+    },
     /// BindComplete.
     Bind,
     /// RowDescription or NoData, for a statement after ParameterDescription.
@@ -31,7 +35,10 @@ pub(super) enum Expect {
     /// A Query of our own, hidden from the client; with these settings applied once it has ended.
     Own(Option<Settings>),
     /// A reply of ours. When the batch fails before its turn, it is not sent, and `undo` restores what it stood for.
-    Local { bytes: Box<[u8]>, undo: Option<Undo> },
+    Local {
+        bytes: Box<[u8]>,
+        undo: Option<Undo>,
+    },
     /// The error of a message that was made to fail; the client gets `error` instead. With `query`, until ReadyForQuery.
     Refused { error: Box<[u8]>, query: bool },
 }
@@ -82,12 +89,18 @@ impl Inflight {
 
     /// Whether the end of the COPY data that is asked for now has passed already.
     pub(super) fn copy_ended(&self) -> bool {
-        self.queue.iter().any(|expect| matches!(expect, Expect::CopyEnd))
+        self.queue
+            .iter()
+            .any(|expect| matches!(expect, Expect::CopyEnd))
     }
 
     /// COPY FROM has begun: the server ignores every Sync that came before the end of the data.
     pub(super) fn drop_ignored_syncs(&mut self) {
-        let end = self.queue.iter().position(|expect| matches!(expect, Expect::CopyEnd)).unwrap_or(self.queue.len());
+        let end = self
+            .queue
+            .iter()
+            .position(|expect| matches!(expect, Expect::CopyEnd))
+            .unwrap_or(self.queue.len());
         let mut index = 0;
         let mut dropped = 0;
         self.queue.retain(|expect| {
@@ -104,7 +117,11 @@ impl Expect {
     fn is_boundary(&self) -> bool {
         matches!(
             self,
-            Self::Query(_) | Self::FunctionCall(_) | Self::Sync | Self::Own(_) | Self::Refused { query: true, .. }
+            Self::Query(_)
+                | Self::FunctionCall(_)
+                | Self::Sync
+                | Self::Own(_)
+                | Self::Refused { query: true, .. }
         )
     }
 }

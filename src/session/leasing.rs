@@ -66,7 +66,9 @@ impl Session {
             match self.lease_at(place, patience).await? {
                 Ok(()) => return Ok(true),
                 // The node is marked as away now. If the route leads elsewhere, it is tried there; else it is waited for.
-                Err(LeaseError::Connect { source, .. }) if patience == Patience::Once && source.is_temporary() => {
+                Err(LeaseError::Connect { source, .. })
+                    if patience == Patience::Once && source.is_temporary() =>
+                {
                     if self.place_for(permit).is_ok_and(|next| next == Some(place)) {
                         patience = Patience::Wait;
                     }
@@ -80,14 +82,21 @@ impl Session {
     }
 
     /// Takes the connection to `place` that this session keeps, or leases one.
-    async fn lease_at(&mut self, place: Place, patience: Patience) -> Result<Result<(), LeaseError>, End> {
+    async fn lease_at(
+        &mut self,
+        place: Place,
+        patience: Patience,
+    ) -> Result<Result<(), LeaseError>, End> {
         let plan = Arc::clone(&self.binding.route(&self.shared, place, &self.context).plan);
         if let Some(at) = self.parked.iter().position(|lease| lease.fits(&plan)) {
             let lease = self.parked.swap_remove(at);
             self.take_lease(lease, place);
             return Ok(Ok(()));
         }
-        Ok(self.lease(place, patience).await?.map(|lease| self.take_lease(lease, place)))
+        Ok(self
+            .lease(place, patience)
+            .await?
+            .map(|lease| self.take_lease(lease, place)))
     }
 
     /// Where the statement must go, or `None` when the connection in hand is the right one.
@@ -97,10 +106,12 @@ impl Session {
         if let Some(held) = held {
             if stuck {
                 return match permit.route() {
-                    RouteTarget::Branch(branch) if held.branch != Some(branch) => Err(StatementError::new(
-                        SqlState::FEATURE_NOT_SUPPORTED,
-                        "the policy sends this statement to another branch than the transaction it stands in",
-                    )),
+                    RouteTarget::Branch(branch) if held.branch != Some(branch) => {
+                        Err(StatementError::new(
+                            SqlState::FEATURE_NOT_SUPPORTED,
+                            "the policy sends this statement to another branch than the transaction it stands in",
+                        ))
+                    }
                     _ => Ok(None),
                 };
             }
@@ -114,7 +125,10 @@ impl Session {
         };
         let place = match (route, self.binding.only_place()) {
             (RouteTarget::Default | RouteTarget::Primary, Some(place)) => place,
-            _ => match self.binding.pick(&self.shared, route, otherwise, TURN.fetch_add(1, Relaxed)) {
+            _ => match self
+                .binding
+                .pick(&self.shared, route, otherwise, TURN.fetch_add(1, Relaxed))
+            {
                 Pick::Node(place) => place,
                 Pick::None => {
                     return Err(StatementError::new(
@@ -170,7 +184,9 @@ impl Session {
 
     /// Brings the connection to this client's settings; the answer is hidden.
     pub(super) fn apply_settings(&mut self) {
-        let Some(server) = &mut self.server else { return };
+        let Some(server) = &mut self.server else {
+            return;
+        };
         if server.applied().same(&self.settings) {
             return;
         }
@@ -207,13 +223,19 @@ impl Session {
             if client.inbuf.len() < super::relay::BUFFER_BYTES_MAX {
                 match client.poll_read(context) {
                     Poll::Ready(Ok(0)) => return Poll::Ready(Err(End::ClientGone(None))),
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(End::ClientGone(Some(error)))),
+                    Poll::Ready(Err(error)) => {
+                        return Poll::Ready(Err(End::ClientGone(Some(error))));
+                    }
                     Poll::Ready(Ok(_)) => context.waker().wake_by_ref(),
                     Poll::Pending => (),
                 }
             }
             control.register(context);
-            if control.is_killed() { Poll::Ready(Err(End::Killed)) } else { Poll::Pending }
+            if control.is_killed() {
+                Poll::Ready(Err(End::Killed))
+            } else {
+                Poll::Pending
+            }
         })
         .await;
         self.control.set_activity(Activity::Idle);
@@ -237,7 +259,10 @@ impl Session {
     pub(super) fn limit_time(&mut self, permit: &Permit, from: Instant) {
         if let Some(timeout) = permit.timeout() {
             let deadline = from + timeout;
-            self.deadline = Some(self.deadline.map_or(deadline, |before| before.min(deadline)));
+            self.deadline = Some(
+                self.deadline
+                    .map_or(deadline, |before| before.min(deadline)),
+            );
         }
     }
 
@@ -267,9 +292,12 @@ impl Session {
 
     /// The session is over: clean connections go back, the others are closed.
     pub(super) async fn leave(&mut self) {
-        let clean = self.inflight.is_empty() && self.tx == b'I' && !self.batch_open && !self.copy_in;
-        if !clean && !self.inflight.is_empty() && self.server.is_some() {
-            self.slot.cancel().await; // what runs for nobody is stopped
+        let clean =
+            self.inflight.is_empty() && self.tx == b'I' && !self.batch_open && !self.copy_in;
+        if !self.inflight.is_empty()
+            && let Some(server) = &mut self.server
+        {
+            super::reset::stop(server, &self.slot).await; // what runs for nobody is stopped
         }
         let server = self.server.take().filter(|_| clean);
         for lease in self.parked.drain(..).chain(server).collect::<Vec<_>>() {
@@ -280,7 +308,8 @@ impl Session {
             if self.relayed {
                 continue; // nobody else may use what this client logged in to
             }
-            let cleaned = tokio::time::timeout(RESET_WAIT, super::reset::reset(lease, &reset)).await;
+            let cleaned =
+                tokio::time::timeout(RESET_WAIT, super::reset::reset(lease, &reset)).await;
             if let Ok(Some(lease)) = cleaned {
                 lease.give_back();
             }

@@ -1,12 +1,12 @@
 //! From an accepted connection to a running session, told top to bottom: handshake, on_connect, authenticate, a place in
 //! the policy, the node's parameters, and the first ReadyForQuery. The methods are `authenticate`'s.
 
+mod error;
+mod proof;
+mod welcome;
+
 use super::authenticate::Account;
-use super::authenticate::AuthenticateError;
-use super::authenticate::Authenticated;
-use super::authenticate::Method;
 use super::authenticate::Offer;
-use super::authenticate::StageLogin;
 use super::authenticate::authenticate;
 use super::client::Client;
 use super::control::Control;
@@ -22,32 +22,28 @@ use super::world::Shared;
 use super::world::World;
 use crate::client_facing::ClientFacing;
 use crate::hook::AuthMethod;
-use crate::hook::AuthRequest;
 use crate::hook::ClientAddress;
 use crate::hook::Hook;
 use crate::hook::Identity;
 use crate::hook::SessionContext;
 use crate::net::Stream;
-use crate::pipeline::Login as StageAnswer;
 use crate::pipeline::Pipeline;
-use crate::policy::Admin;
 use crate::policy::Credential;
 use crate::policy::PoolMode;
 use crate::policy::User;
-use crate::pool::CancelSlot;
-use crate::pool::ConnectError;
 use crate::pool::Lease;
-use crate::pool::LeaseError;
 use crate::pool::Login;
-use crate::pool::Parameters as NodeParameters;
 use crate::pool::Patience;
 use crate::pool::Settings;
 use crate::pool::connect_relayed;
 use crate::routing::Place;
-use crate::sqlstate::SqlState;
-use crate::wire::encode;
 use crate::wire::startup::Parameters;
-use std::borrow::Cow;
+use error::LoginError;
+use proof::ask_stages;
+use proof::auth_method;
+use proof::is_local;
+use proof::may_use_console;
+use proof::method_of;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -55,6 +51,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::time::Instant;
 use uuid::Uuid;
+use welcome::foretell;
+use welcome::wanted_settings;
+use welcome::welcome;
 
 /// The database whose sessions are the operator's console.
 pub const CONSOLE_DATABASE: &str = "pgwarden";
@@ -62,7 +61,11 @@ pub const CONSOLE_DATABASE: &str = "pgwarden";
 /// Serves a logged-in operator.
 pub trait Console: Send + Sync {
     /// Runs until the operator leaves.
-    fn run(&self, client: Client, context: SessionContext) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    fn run(
+        &self,
+        client: Client,
+        context: SessionContext,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 /// A connection as the listener hands it over.
@@ -77,69 +80,6 @@ pub struct Accepted {
     pub at: Instant,
     /// Keeps it counted.
     pub open: OpenConnection,
-}
-
-/// Why a client that finished its handshake got no session.
-#[derive(Debug, thiserror::Error)]
-enum LoginError {
-    #[error("refused at on_connect: {message}", message = .0.message)]
-    OnConnect(crate::hook::Refusal),
-    #[error(transparent)]
-    Authenticate(#[from] AuthenticateError),
-    #[error("trust is for local clients, and this one is not")]
-    TrustIsLocal,
-    #[error("the policy has no {0} for this session")]
-    NoPlace(&'static str),
-    #[error("no right to the console")]
-    Console,
-    #[error("the node checks logins by itself, and the console has no node")]
-    ConsoleWithoutUsers,
-    #[error(transparent)]
-    Lease(#[from] LeaseError),
-    #[error("the node refused the client's settings")]
-    Settings(Vec<u8>),
-    #[error("the node's exchange with the client failed: {0}")]
-    Relay(#[source] ConnectError),
-    #[error("no randomness")]
-    Random,
-    #[error("the login was not done in time")]
-    TooLate,
-    #[error("the proxy is stopping")]
-    Stopping,
-}
-
-impl ClientFacing for LoginError {
-    fn sqlstate(&self) -> SqlState {
-        match self {
-            Self::OnConnect(refusal) => refusal.code,
-            Self::Authenticate(error) => error.sqlstate(),
-            Self::TrustIsLocal => SqlState::INVALID_AUTHORIZATION,
-            Self::NoPlace(_) => SqlState::INVALID_CATALOG_NAME,
-            Self::Console | Self::ConsoleWithoutUsers => SqlState::INSUFFICIENT_PRIVILEGE,
-            Self::Lease(error) => error.sqlstate(),
-            Self::Relay(error) => error.sqlstate(),
-            Self::TooLate => SqlState::QUERY_CANCELED,
-            Self::Stopping => SqlState::ADMIN_SHUTDOWN,
-            Self::Settings(_) | Self::Random => SqlState::INTERNAL_ERROR,
-        }
-    }
-
-    fn client_message(&self) -> Cow<'static, str> {
-        match self {
-            Self::OnConnect(refusal) => refusal.message.to_string().into(),
-            Self::Authenticate(error) => error.client_message(),
-            Self::TrustIsLocal => "this user may connect only from the proxy's own machine".into(),
-            Self::NoPlace(_) => "the policy has no pool for this user and database".into(),
-            Self::Console => "permission denied for the console".into(),
-            Self::ConsoleWithoutUsers => "the console needs users in the policy".into(),
-            Self::Lease(error) => error.client_message(),
-            Self::Relay(error) => error.client_message(),
-            Self::Settings(_) => "the server refused the session's settings".into(),
-            Self::Random => "the proxy has no randomness".into(),
-            Self::TooLate => "canceling authentication due to timeout".into(),
-            Self::Stopping => "the proxy is stopping".into(),
-        }
-    }
 }
 
 /// What a login leads to.
@@ -157,7 +97,12 @@ struct Admitted {
 /// Serves one connection from accept to close. Not cancel safe.
 pub async fn serve(shared: Arc<Shared>, accepted: Accepted, console: Arc<dyn Console>) {
     let world = shared.live.load_full();
-    let Some(listener) = world.policy.listeners.iter().position(|known| known.name == accepted.listener) else {
+    let Some(listener) = world
+        .policy
+        .listeners
+        .iter()
+        .position(|known| known.name == accepted.listener)
+    else {
         return; // the listener went away between accept and now
     };
     let deadline = accepted.at + world.policy.listeners[listener].login_timeout;
@@ -169,7 +114,13 @@ pub async fn serve(shared: Arc<Shared>, accepted: Accepted, console: Arc<dyn Con
         Ok(Greeting::Closed) => (),
         Ok(Greeting::Cancel(key)) => shared.cancel.cancel(key.process_id, key.secret()).await,
         Ok(Greeting::Startup(startup)) => {
-            let login = LoginAttempt { shared, world, listener, peer: accepted.peer, deadline };
+            let login = LoginAttempt {
+                shared,
+                world,
+                listener,
+                peer: accepted.peer,
+                deadline,
+            };
             login.run(*startup, console).await;
         }
         Err(failure) => {
@@ -201,9 +152,15 @@ struct LoginAttempt {
 
 impl LoginAttempt {
     async fn run(self, startup: Startup, console: Arc<dyn Console>) {
-        let Startup { mut stream, parameters, minor, tls } = startup;
+        let Startup {
+            mut stream,
+            parameters,
+            minor,
+            tls,
+        } = startup;
         let mut context = self.context(&parameters, tls.is_some());
-        let pipeline = Arc::clone(&self.world.pipelines[self.world.policy.listeners[self.listener].pipeline]);
+        let pipeline =
+            Arc::clone(&self.world.pipelines[self.world.policy.listeners[self.listener].pipeline]);
         let checked = tokio::select! {
             checked = self.check(&pipeline, &mut context, &parameters, &mut stream) => checked,
             () = self.shared.clients.stopping() => Err(LoginError::Stopping),
@@ -213,8 +170,13 @@ impl LoginAttempt {
             Err(error) => return self.reject(&context, Client::new(stream), &error).await,
         };
         if context.database.as_ref() == CONSOLE_DATABASE {
-            if own_login.is_none() || !may_use_console(&self.world.policy.admin, &context.identity) {
-                let error = if own_login.is_none() { LoginError::ConsoleWithoutUsers } else { LoginError::Console };
+            if own_login.is_none() || !may_use_console(&self.world.policy.admin, &context.identity)
+            {
+                let error = if own_login.is_none() {
+                    LoginError::ConsoleWithoutUsers
+                } else {
+                    LoginError::Console
+                };
                 return self.reject(&context, Client::new(stream), &error).await;
             }
             return console.run(Client::new(stream), context).await;
@@ -224,14 +186,19 @@ impl LoginAttempt {
             () = self.shared.clients.stopping() => Err(LoginError::Stopping),
         };
         match admitted {
-            Ok(admitted) => self.start(admitted, context, Client::new(stream), minor).await,
+            Ok(admitted) => {
+                self.start(admitted, context, Client::new(stream), minor)
+                    .await
+            }
             Err(error) => self.reject(&context, Client::new(stream), &error).await,
         }
     }
 
     async fn reject(&self, context: &SessionContext, mut client: Client, error: &LoginError) {
         match error {
-            LoginError::Authenticate(error) if error.is_quiet() => tracing::debug!(%error, "login ended early"),
+            LoginError::Authenticate(error) if error.is_quiet() => {
+                tracing::debug!(%error, "login ended early")
+            }
             _ => tracing::info!(
                 user = %context.identity.user, database = %context.database, client = ?context.client, %error,
                 "login refused"
@@ -255,7 +222,10 @@ impl LoginAttempt {
         let user = self.world.policy.users.get(parameters.user.as_str());
         let mut context = SessionContext {
             client_id: self.new_id(),
-            identity: Identity { user: parameters.user.as_str().into(), ..Identity::default() },
+            identity: Identity {
+                user: parameters.user.as_str().into(),
+                ..Identity::default()
+            },
             database: parameters.database.as_str().into(),
             branch: None,
             app: parameters.application_name.as_str().into(),
@@ -276,7 +246,8 @@ impl LoginAttempt {
         let mut random = [0; 10];
         random[..8].copy_from_slice(&services.random().to_ne_bytes());
         random[8..].copy_from_slice(&services.random().to_ne_bytes()[..2]);
-        uuid::Builder::from_unix_timestamp_millis(services.unix_micros() / 1000, &random).into_uuid()
+        uuid::Builder::from_unix_timestamp_millis(services.unix_micros() / 1000, &random)
+            .into_uuid()
     }
 
     /// `on_connect`, then `authenticate`. The login the client may use on nodes; `None` when the nodes check clients
@@ -288,22 +259,28 @@ impl LoginAttempt {
         parameters: &Parameters,
         stream: &mut Stream,
     ) -> Result<Option<Login>, LoginError> {
-        pipeline.connect(context, &self.shared.services).map_err(LoginError::OnConnect)?;
+        pipeline
+            .connect(context, &self.shared.services)
+            .map_err(LoginError::OnConnect)?;
         let policy = &self.world.policy;
         if policy.users.is_empty() && !pipeline.has(Hook::Authenticate) {
             return Ok(None);
         }
         let user = policy.users.get(&context.identity.user);
         let expired = user.and_then(|user| user.expires).is_some_and(|expires| {
-            let now = i64::try_from(self.shared.services.unix_micros() / 1_000_000).unwrap_or(i64::MAX);
+            let now =
+                i64::try_from(self.shared.services.unix_micros() / 1_000_000).unwrap_or(i64::MAX);
             expires <= now
         });
         let builtin = &policy.pipelines[policy.listeners[self.listener].pipeline].builtin;
-        let credential = user.map(|user| &user.credential).filter(|credential| builtin.contains(&method_of(credential)));
+        let credential = user
+            .map(|user| &user.credential)
+            .filter(|credential| builtin.contains(&method_of(credential)));
         let mut by_stage = None;
         let authenticated = {
             let mut ask = |password: &str| {
-                let (answer, identity) = ask_stages(pipeline, context, parameters, password, &self.shared);
+                let (answer, identity) =
+                    ask_stages(pipeline, context, parameters, password, &self.shared);
                 by_stage = identity;
                 answer
             };
@@ -311,7 +288,11 @@ impl LoginAttempt {
             let offer = Offer {
                 user: &parameters.user,
                 credential,
-                account: if expired { Account::Expired } else { Account::Open },
+                account: if expired {
+                    Account::Expired
+                } else {
+                    Account::Open
+                },
                 stages: if stages { Some(&mut ask) } else { None },
                 keys: &self.shared.login_keys,
                 deadline: self.deadline,
@@ -328,7 +309,11 @@ impl LoginAttempt {
         }
         context.auth_method = auth_method(&authenticated);
         let user = Arc::clone(&context.identity.user);
-        Ok(Some(Login { user, secret: authenticated.secret, settings: Vec::new() }))
+        Ok(Some(Login {
+            user,
+            secret: authenticated.secret,
+            settings: Vec::new(),
+        }))
     }
 
     /// A place in the policy, and what the node says of itself. In session mode the session takes a server connection now if
@@ -341,8 +326,11 @@ impl LoginAttempt {
         stream: &mut Stream,
     ) -> Result<Admitted, LoginError> {
         let relayed = own_login.is_none();
-        let mut binding = Binding::new(Arc::clone(&self.world), context, own_login).map_err(LoginError::NoPlace)?;
-        let place = binding.first_place(&self.shared).ok_or(LoginError::NoPlace("node"))?;
+        let mut binding = Binding::new(Arc::clone(&self.world), context, own_login)
+            .map_err(LoginError::NoPlace)?;
+        let place = binding
+            .first_place(&self.shared)
+            .ok_or(LoginError::NoPlace("node"))?;
         let route = binding.route(&self.shared, place, context);
         let (pool, plan) = (Arc::clone(&route.pool), Arc::clone(&route.plan));
         let settings = wanted_settings(parameters);
@@ -353,20 +341,47 @@ impl LoginAttempt {
             let mut lease = reservation.fill(connected.map_err(LoginError::Relay)?, &plan);
             lease.set_applied(settings.clone());
             let parameters = lease.parameters().to_vec();
-            return Ok(Admitted { binding, lease: Some(lease), place, relayed, settings, parameters });
+            return Ok(Admitted {
+                binding,
+                lease: Some(lease),
+                place,
+                relayed,
+                settings,
+                parameters,
+            });
         }
         let takes_one_now = plan.mode == PoolMode::Session && pool.has_room(&plan);
-        if !takes_one_now && let Some(parameters) = pool.welcome().and_then(|known| foretell(&known, &settings)) {
-            return Ok(Admitted { binding, lease: None, place, relayed, settings, parameters });
+        if !takes_one_now
+            && let Some(parameters) = pool.welcome().and_then(|known| foretell(&known, &settings))
+        {
+            return Ok(Admitted {
+                binding,
+                lease: None,
+                place,
+                relayed,
+                settings,
+                parameters,
+            });
         }
         let leasing = async {
             let mut lease = pool.lease(&plan, Patience::Wait).await?;
-            reset::apply(&mut lease, &settings).await.map_err(LoginError::Settings)?;
+            reset::apply(&mut lease, &settings)
+                .await
+                .map_err(LoginError::Settings)?;
             Ok::<_, LoginError>(lease)
         };
-        let lease = tokio::time::timeout_at(self.deadline, leasing).await.map_err(|_| LoginError::TooLate)??;
+        let lease = tokio::time::timeout_at(self.deadline, leasing)
+            .await
+            .map_err(|_| LoginError::TooLate)??;
         let parameters = lease.parameters().to_vec();
-        Ok(Admitted { binding, lease: Some(lease), place, relayed, settings, parameters })
+        Ok(Admitted {
+            binding,
+            lease: Some(lease),
+            place,
+            relayed,
+            settings,
+            parameters,
+        })
     }
 
     /// Welcomes the client and runs its session to the end.
@@ -378,7 +393,11 @@ impl LoginAttempt {
         minor: u16,
     ) {
         let keeps = admitted.relayed || admitted.binding.mode() == PoolMode::Session;
-        let pid = admitted.lease.as_ref().filter(|_| keeps).map(|lease| lease.key().process_id);
+        let pid = admitted
+            .lease
+            .as_ref()
+            .filter(|_| keeps)
+            .map(|lease| lease.key().process_id);
         let Ok(slot) = self.shared.cancel.issue(minor, pid) else {
             return self.reject(&context, client, &LoginError::Random).await;
         };
@@ -407,7 +426,10 @@ impl LoginAttempt {
         session.end(&end).await;
         self.shared.clients.remove(&control);
         self.shared.cancel.revoke(&slot);
-        session.binding.pipeline.disconnect(&session.context, &self.shared.services);
+        session
+            .binding
+            .pipeline
+            .disconnect(&session.context, &self.shared.services);
         tracing::info!(session = %session.context.client_id, reason = %end, "session ended");
     }
 }
@@ -419,103 +441,18 @@ impl Session {
         if end.is_told() && !self.told_fatal {
             super::refuse::fatal(end, &mut self.client.out);
         }
-        let _ = tokio::time::timeout(FAREWELL_WAIT, self.client.flush()).await.is_ok();
+        let _ = tokio::time::timeout(FAREWELL_WAIT, self.client.flush())
+            .await
+            .is_ok();
     }
 }
 
 /// A client that does not read its last error is not waited for longer than this.
 const FAREWELL_WAIT: std::time::Duration = std::time::Duration::from_secs(2);
 
-fn is_local(client: ClientAddress) -> bool {
-    match client {
-        ClientAddress::Unix => true,
-        ClientAddress::Ip(address, _) => address.to_canonical().is_loopback(),
-    }
-}
-
 /// What the policy says of a user, before and after it has proven that it is that user.
 pub fn introduce(user: &User, context: &mut SessionContext) {
     context.identity.roles.clone_from(&user.roles);
     context.identity.tenant = user.attributes.get("tenant").map(Arc::clone);
     context.attributes.clone_from(&user.attributes);
-}
-
-/// A right to the console is given by name or by role, and by nothing else.
-fn may_use_console(admin: &Admin, identity: &Identity) -> bool {
-    admin.users.contains(&identity.user) || identity.roles.iter().any(|role| admin.roles.contains(role))
-}
-
-fn auth_method(authenticated: &Authenticated) -> AuthMethod {
-    match authenticated.method {
-        Method::Trust => AuthMethod::Trust,
-        Method::Scram | Method::ScramPlus | Method::Password => AuthMethod::Scram,
-        Method::Md5 => AuthMethod::Md5,
-        Method::Stage => AuthMethod::Stage,
-    }
-}
-
-fn ask_stages(
-    pipeline: &Pipeline,
-    context: &SessionContext,
-    parameters: &Parameters,
-    password: &str,
-    shared: &Shared,
-) -> (StageLogin, Option<Box<Identity>>) {
-    let mut headers = vec![
-        ("application_name".to_owned(), parameters.application_name.clone()),
-        ("tls".to_owned(), context.tls.to_string()),
-    ];
-    headers.extend(parameters.settings.iter().cloned());
-    let request = AuthRequest { headers: &headers, username: &parameters.user, password: Some(password) };
-    match pipeline.authenticate(context, &request, &shared.services) {
-        StageAnswer::Success(identity) => (StageLogin::Accepted, Some(identity)),
-        StageAnswer::Denied(reason) => (StageLogin::Denied { reason: reason.to_string() }, None),
-        StageAnswer::Defer => (StageLogin::Deferred, None),
-    }
-}
-
-fn wanted_settings(parameters: &Parameters) -> Settings {
-    let app = Some(("application_name", parameters.application_name.as_str())).filter(|(_, app)| !app.is_empty());
-    let others = parameters.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    Settings::new(others.chain(app))
-}
-
-/// What the node would report to a client with these settings, where that is known without asking it.
-fn foretell(known: &NodeParameters, settings: &Settings) -> Option<Vec<(String, String)>> {
-    let mut parameters = known.to_vec();
-    for (name, value) in settings.iter() {
-        let value = match name {
-            "application_name" => value,
-            "client_encoding" if is_utf8(value) => "UTF8",
-            _ => return None,
-        };
-        match parameters.iter_mut().find(|(known, _)| known == name) {
-            Some((_, reported)) => value.clone_into(reported),
-            None => return None,
-        }
-    }
-    Some(parameters)
-}
-
-fn is_utf8(encoding: &str) -> bool {
-    ["utf8", "utf-8", "unicode", "'utf-8'", "'utf8'"].iter().any(|name| encoding.eq_ignore_ascii_case(name))
-}
-
-fn method_of(credential: &Credential) -> AuthMethod {
-    match credential {
-        Credential::Trust => AuthMethod::Trust,
-        Credential::Verifier(_) | Credential::Password(_) => AuthMethod::Scram,
-        Credential::Md5(_) => AuthMethod::Md5,
-    }
-}
-
-/// AuthenticationOk, the node's parameters, the cancel key, ReadyForQuery.
-fn welcome(client: &mut Client, parameters: &[(String, String)], slot: &CancelSlot) {
-    let out = &mut client.out;
-    encode::authentication_ok(out);
-    for (name, value) in parameters {
-        encode::parameter_status(out, name, value);
-    }
-    encode::backend_key_data(out, slot.pid(), slot.secret());
-    encode::ready_for_query(out, b'I');
 }

@@ -30,7 +30,10 @@ pub(super) struct StatementError {
 
 impl StatementError {
     pub(super) fn new(code: SqlState, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into() }
+        Self {
+            code,
+            message: message.into(),
+        }
     }
 }
 
@@ -60,7 +63,10 @@ impl Session {
             return Ok(true);
         }
         if self.copy_in && !matches!(header.tag, b'd' | b'c' | b'f' | b'H' | b'S' | b'X') {
-            return Err(End::Protocol(format!("message `{}` while COPY data is expected", header.tag.escape_ascii())));
+            return Err(End::Protocol(format!(
+                "message `{}` while COPY data is expected",
+                header.tag.escape_ascii()
+            )));
         }
         match header.tag {
             b'Q' | b'P' => self.take_statement(header).await,
@@ -68,19 +74,27 @@ impl Session {
             b'F' => self.take_function_call(header).await,
             b'd' => Ok(self.take_copy_data(header)),
             b'D' | b'E' | b'C' | b'c' | b'f' | b'H' | b'S' => {
-                let Some(message) = self.whole(header, CONTROL_BYTES_MAX)? else { return Ok(false) };
+                let Some(message) = self.whole(header, CONTROL_BYTES_MAX)? else {
+                    return Ok(false);
+                };
                 self.take_control(header.tag, &message).await?;
                 Ok(true)
             }
             b'X' => Err(End::Terminated),
-            tag => Err(End::Protocol(format!("unknown message type `{}`", tag.escape_ascii()))),
+            tag => Err(End::Protocol(format!(
+                "unknown message type `{}`",
+                tag.escape_ascii()
+            ))),
         }
     }
 
     /// The whole message, taken off the buffer, or `None` until it is all there.
     fn whole(&mut self, header: Header, bytes_max: usize) -> Result<Option<BytesMut>, End> {
         if bytes_max < header.body_bytes {
-            return Err(End::Protocol(format!("message `{}` is too long", header.tag.escape_ascii())));
+            return Err(End::Protocol(format!(
+                "message `{}` is too long",
+                header.tag.escape_ascii()
+            )));
         }
         if self.client.inbuf.len() < header.message_bytes() {
             self.inbuf_bytes_max = header.message_bytes();
@@ -95,7 +109,9 @@ impl Session {
         if bytes_max < header.body_bytes {
             return self.take_long_statement(header, bytes_max).await;
         }
-        let Some(message) = self.whole(header, bytes_max)? else { return Ok(false) };
+        let Some(message) = self.whole(header, bytes_max)? else {
+            return Ok(false);
+        };
         self.received += message.len() as u64;
         if header.tag == b'Q' {
             self.query(&message).await?;
@@ -107,26 +123,40 @@ impl Session {
 
     async fn take_long_statement(&mut self, header: Header, bytes_max: usize) -> Result<bool, End> {
         let pool = self.binding.pool_policy();
-        let may_change_session = pool.mode == PoolMode::Session || pool.session_state != SessionState::Refuse;
+        let may_change_session =
+            pool.mode == PoolMode::Session || pool.session_state != SessionState::Refuse;
         if self.binding.pipeline.is_plain() && header.tag == b'Q' && may_change_session {
             let front = self.client.inbuf.len().min(header.message_bytes());
             let message = self.client.inbuf.split_to(front);
             let rest = header.message_bytes() - front;
             let sent = self.long_query(&message).await?;
-            self.passing = if sent { Passing::Forward(rest) } else { Passing::Discard(rest) };
+            self.passing = if sent {
+                Passing::Forward(rest)
+            } else {
+                Passing::Discard(rest)
+            };
             return Ok(true);
         }
         self.client.inbuf.advance(HEADER_BYTES);
         self.passing = Passing::Discard(header.body_bytes);
-        let message = format!("statement of {} bytes is longer than the {bytes_max} the policy allows", header.body_bytes);
+        let message = format!(
+            "statement of {} bytes is longer than the {bytes_max} the policy allows",
+            header.body_bytes
+        );
         let error = StatementError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message);
-        if header.tag == b'Q' { self.fail_query(&error) } else { self.fail_batch(&error) }
+        if header.tag == b'Q' {
+            self.fail_query(&error)
+        } else {
+            self.fail_batch(&error)
+        }
         Ok(true)
     }
 
     /// Passes on what has come of a long message. False when nothing has.
     fn pass(&mut self) -> bool {
-        let (Passing::Forward(left) | Passing::Discard(left)) = self.passing else { return false };
+        let (Passing::Forward(left) | Passing::Discard(left)) = self.passing else {
+            return false;
+        };
         let now = left.min(self.client.inbuf.len());
         if let (Passing::Forward(_), Some(server)) = (self.passing, &mut self.server) {
             server.send_rest(&self.client.inbuf[..now]);
@@ -179,7 +209,10 @@ impl Session {
         if self.inflight.is_empty() {
             self.client.out.extend_from_slice(bytes);
         } else {
-            self.inflight.push(Expect::Local { bytes: bytes.into(), undo: None });
+            self.inflight.push(Expect::Local {
+                bytes: bytes.into(),
+                undo: None,
+            });
         }
     }
 
@@ -196,7 +229,10 @@ impl Session {
         match &mut self.server {
             Some(server) if needs_node => {
                 server.send_failing_query();
-                self.inflight.push(Expect::Refused { error: error.into(), query: true });
+                self.inflight.push(Expect::Refused {
+                    error: error.into(),
+                    query: true,
+                });
             }
             _ => {
                 encode::ready_for_query(&mut error, self.tx);
@@ -219,7 +255,10 @@ impl Session {
         match &mut self.server {
             Some(server) if needs_node => {
                 server.send_failing_parse();
-                self.inflight.push(Expect::Refused { error: error.into(), query: false });
+                self.inflight.push(Expect::Refused {
+                    error: error.into(),
+                    query: false,
+                });
             }
             _ => self.client.out.extend_from_slice(&error),
         }

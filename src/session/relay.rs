@@ -183,8 +183,13 @@ impl Session {
     }
 
     fn may_take(&self) -> bool {
-        let server_has_room = self.server.as_ref().is_none_or(|server| server.pending_bytes() < BUFFER_BYTES_MAX);
-        server_has_room && self.inflight.len() < INFLIGHT_MAX && self.client.pending_bytes() < BUFFER_BYTES_MAX
+        let server_has_room = self
+            .server
+            .as_ref()
+            .is_none_or(|server| server.pending_bytes() < BUFFER_BYTES_MAX);
+        server_has_room
+            && self.inflight.len() < INFLIGHT_MAX
+            && self.client.pending_bytes() < BUFFER_BYTES_MAX
     }
 
     /// Ends the session where it is asked to and nothing of it is under way.
@@ -192,7 +197,10 @@ impl Session {
         if self.control.is_killed() {
             return Err(End::Killed);
         }
-        let at_rest = self.inflight.is_empty() && !self.batch_open && self.tx == b'I' && self.passing == Passing::Nothing;
+        let at_rest = self.inflight.is_empty()
+            && !self.batch_open
+            && self.tx == b'I'
+            && self.passing == Passing::Nothing;
         if at_rest && self.control.is_draining() && self.client.pending_bytes() == 0 {
             return Err(End::Stopping);
         }
@@ -218,7 +226,11 @@ impl Session {
         self.take_answers().await
     }
 
-    fn poll_turn(&mut self, context: &mut Context<'_>, read_client: bool) -> Poll<Result<Turn, End>> {
+    fn poll_turn(
+        &mut self,
+        context: &mut Context<'_>,
+        read_client: bool,
+    ) -> Poll<Result<Turn, End>> {
         let was_blocked = !self.may_take();
         if let Err(end) = self.poll_writes(context) {
             return Poll::Ready(Err(end));
@@ -234,7 +246,10 @@ impl Session {
                 Poll::Pending => (),
             }
         }
-        if read_client && self.may_take() && self.client.inbuf.len() < self.inbuf_bytes_max.max(BUFFER_BYTES_MAX) {
+        if read_client
+            && self.may_take()
+            && self.client.inbuf.len() < self.inbuf_bytes_max.max(BUFFER_BYTES_MAX)
+        {
             match self.client.poll_read(context) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(End::ClientGone(None))),
                 Poll::Ready(Ok(_)) => moved = true,
@@ -270,8 +285,14 @@ impl Session {
 
     /// When something must happen although nobody moves.
     fn next_deadline(&self) -> Option<Instant> {
-        let quiet = self.inflight.is_empty() && self.tx == b'I' && !self.batch_open && self.passing == Passing::Nothing;
-        let idle = self.idle_timeout.filter(|_| quiet).map(|timeout| self.idle_since + timeout);
+        let quiet = self.inflight.is_empty()
+            && self.tx == b'I'
+            && !self.batch_open
+            && self.passing == Passing::Nothing;
+        let idle = self
+            .idle_timeout
+            .filter(|_| quiet)
+            .map(|timeout| self.idle_since + timeout);
         match (self.deadline, idle) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -281,8 +302,12 @@ impl Session {
     /// The timer is set when first needed and moved only forward; it may fire early and is then set again.
     fn poll_timer(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
-            let Some(next) = self.next_deadline() else { return Poll::Pending };
-            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next)));
+            let Some(next) = self.next_deadline() else {
+                return Poll::Pending;
+            };
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next)));
             if next < timer.deadline() {
                 timer.as_mut().reset(next);
             }

@@ -1,10 +1,12 @@
 //! Makes a server connection that a session has used as good as new. Does only what was dirtied.
 
+use crate::pool::CancelSlot;
 use crate::pool::Lease;
 use crate::pool::Settings;
 use crate::wire::frame;
 use std::future::poll_fn;
 use std::task::Poll;
+use std::time::Duration;
 
 /// Resets the connection where something outlives its transactions; `None` when that failed and it was closed.
 pub(super) async fn reset(mut lease: Lease, sql: &str) -> Option<Lease> {
@@ -19,7 +21,9 @@ pub(super) async fn reset(mut lease: Lease, sql: &str) -> Option<Lease> {
 
 /// Brings a connection to `settings` and waits for it. False when the node refused, with its error in `error`.
 pub(super) async fn apply(lease: &mut Lease, settings: &Settings) -> Result<(), Vec<u8>> {
-    let Some(sql) = lease.applied().change_to(settings) else { return Ok(()) };
+    let Some(sql) = lease.applied().change_to(settings) else {
+        return Ok(());
+    };
     let mut error = Vec::new();
     lease.send_own(&sql);
     if answer(lease, &mut error).await && error.is_empty() {
@@ -35,6 +39,22 @@ async fn run(lease: &mut Lease, sql: &str) -> bool {
     answer(lease, &mut error).await && error.is_empty()
 }
 
+/// A statement that is cancelled before the node has begun it runs all the same, so the cancel is sent again until the
+/// node has answered, this often and with this pause.
+const CANCELS_MAX: usize = 5;
+const CANCEL_PAUSE: Duration = Duration::from_millis(200);
+
+/// Stops what runs on a connection whose client has gone.
+pub(super) async fn stop(lease: &mut Lease, slot: &CancelSlot) {
+    for _ in 0..CANCELS_MAX {
+        slot.cancel().await;
+        let answered = tokio::time::timeout(CANCEL_PAUSE, answer(lease, &mut Vec::new())).await;
+        if answered.is_ok() {
+            return; // or the connection has ended
+        }
+    }
+}
+
 /// Reads up to ReadyForQuery; true when it came and the connection is idle. Keeps the first error message.
 async fn answer(lease: &mut Lease, error: &mut Vec<u8>) -> bool {
     loop {
@@ -46,7 +66,10 @@ async fn answer(lease: &mut Lease, error: &mut Vec<u8>) -> bool {
             let message = incoming.split_to(header.message_bytes());
             match header.tag {
                 b'E' if error.is_empty() => error.extend_from_slice(&message),
-                b'S' => drop(super::answers::note_parameter(lease, &message[frame::HEADER_BYTES..])),
+                b'S' => drop(super::answers::note_parameter(
+                    lease,
+                    &message[frame::HEADER_BYTES..],
+                )),
                 b'Z' => return message.last() == Some(&b'I'),
                 _ => (),
             }

@@ -64,7 +64,9 @@ impl Session {
             }
         };
         decided.after = After::Dirty;
-        let Go::Node(permit) = decided.go.clone() else { return Ok(false) };
+        let Go::Node(permit) = decided.go.clone() else {
+            return Ok(false);
+        };
         if !self.lease_or_fail(&permit, Session::fail_query).await? {
             return Ok(false);
         }
@@ -100,13 +102,20 @@ impl Session {
 
     /// Several statements in one message: each is decided for itself, in order; one refusal refuses them all, as one
     /// error would have undone them all.
-    fn decide_several(&mut self, text: &str, ranges: &[std::ops::Range<usize>]) -> Result<Together, Refused> {
+    fn decide_several(
+        &mut self,
+        text: &str,
+        ranges: &[std::ops::Range<usize>],
+    ) -> Result<Together, Refused> {
         let max = self.binding.pipeline.sql().max_statements;
         let count = u32::try_from(ranges.len()).unwrap_or(u32::MAX);
         if max < count {
             let message = format!("{count} statements in one message, and the policy allows {max}");
             let mut error = Vec::new();
-            super::refuse::error(&StatementError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message), &mut error);
+            super::refuse::error(
+                &StatementError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message),
+                &mut error,
+            );
             return Err(Refused(error));
         }
         let mut permits: Option<Permit> = None;
@@ -115,12 +124,22 @@ impl Session {
         let mut changed = false;
         let mut copied = 0;
         for (index, range) in ranges.iter().enumerate() {
-            let decided = self.decide(text[range.clone()].as_bytes(), Protocol::Simple, Among { count, first: index == 0 })?;
+            let decided = self.decide(
+                text[range.clone()].as_bytes(),
+                Protocol::Simple,
+                Among {
+                    count,
+                    first: index == 0,
+                },
+            )?;
             parts.push(Part::of(&decided));
             let Go::Node(permit) = decided.go else {
                 let message = "a stage answers one of several statements in one message, which cannot be done";
                 let mut error = Vec::new();
-                super::refuse::error(&StatementError::new(SqlState::FEATURE_NOT_SUPPORTED, message), &mut error);
+                super::refuse::error(
+                    &StatementError::new(SqlState::FEATURE_NOT_SUPPORTED, message),
+                    &mut error,
+                );
                 return Err(Refused(error));
             };
             rewritten.push_str(&text[copied..range.start]);
@@ -133,10 +152,18 @@ impl Session {
             });
         }
         rewritten.push_str(&text[copied..]);
-        let Some(permit) = permits else { return Err(Refused(Vec::new())) };
+        let Some(permit) = permits else {
+            return Err(Refused(Vec::new()));
+        };
         let whole = changed.then(|| Arc::<str>::from(rewritten));
         let permit = permit.clone().join(permit, whole);
-        Ok(Together::Node(permit, Running { started: Instant::now(), parts }))
+        Ok(Together::Node(
+            permit,
+            Running {
+                started: Instant::now(),
+                parts,
+            },
+        ))
     }
 
     fn send_query(&mut self, message: &[u8], permit: &Permit, running: Running) {
@@ -146,7 +173,9 @@ impl Session {
             self.prepare_for_deallocate(&part.after);
         }
         self.statements.named.remove(&b""[..]); // a Query ends the unnamed statement
-        let Some(server) = &mut self.server else { return };
+        let Some(server) = &mut self.server else {
+            return;
+        };
         server.start_batch();
         match running.parts.first().map(|part| &part.after) {
             // The name is the client's; on the server connection the statement has ours.
@@ -170,7 +199,10 @@ impl Session {
 
     /// FunctionCall: names a function by its oid, which no stage can read; it is decided as an unparsed call.
     pub(super) async fn take_function_call(&mut self, header: Header) -> Result<bool, End> {
-        if !self.binding.pipeline.is_plain() && self.client.inbuf.len() < HEADER_BYTES + 4 && 4 <= header.body_bytes {
+        if !self.binding.pipeline.is_plain()
+            && self.client.inbuf.len() < HEADER_BYTES + 4
+            && 4 <= header.body_bytes
+        {
             self.inbuf_bytes_max = HEADER_BYTES + 4;
             return Ok(false);
         }
@@ -183,7 +215,9 @@ impl Session {
         if rest == 0 {
             self.passing = Passing::Nothing;
         }
-        let oid = message.get(HEADER_BYTES..HEADER_BYTES + 4).and_then(|oid| <[u8; 4]>::try_from(oid).ok());
+        let oid = message
+            .get(HEADER_BYTES..HEADER_BYTES + 4)
+            .and_then(|oid| <[u8; 4]>::try_from(oid).ok());
         let text = format!("FunctionCall {}", oid.map_or(0, u32::from_be_bytes));
         let decided = match self.decide(text.as_bytes(), Protocol::FunctionCall, Among::ALONE) {
             Ok(decided) => decided,
@@ -193,7 +227,10 @@ impl Session {
             }
         };
         let Go::Node(permit) = &decided.go else {
-            self.fail_query(&StatementError::new(SqlState::FEATURE_NOT_SUPPORTED, "a FunctionCall cannot be answered with rows"));
+            self.fail_query(&StatementError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "a FunctionCall cannot be answered with rows",
+            ));
             return Ok(true);
         };
         if self.lease_or_fail(permit, Session::fail_query).await?
@@ -201,7 +238,8 @@ impl Session {
         {
             server.start_batch();
             server.send_front(permit, &message);
-            self.inflight.push(Expect::FunctionCall(Running::of(&decided)));
+            self.inflight
+                .push(Expect::FunctionCall(Running::of(&decided)));
             if rest != 0 {
                 self.passing = Passing::Forward(rest);
             }
@@ -213,7 +251,10 @@ impl Session {
 /// DataRows and CommandComplete of rows of ours.
 pub(super) fn encode_rows(rows: &Rows, out: &mut Vec<u8>) {
     for row in &rows.rows {
-        encode::data_row(out, row.iter().map(|value| value.as_deref().map(str::as_bytes)));
+        encode::data_row(
+            out,
+            row.iter().map(|value| value.as_deref().map(str::as_bytes)),
+        );
     }
     encode::command_complete(out, &format!("SELECT {}", rows.rows.len()));
 }

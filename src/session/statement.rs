@@ -31,7 +31,10 @@ pub(super) enum After {
     /// DEALLOCATE ALL.
     DeallocateAll,
     /// DEALLOCATE of a statement prepared by the protocol or by PREPARE.
-    Deallocate { name: Arc<str>, key: Option<StatementKey> },
+    Deallocate {
+        name: Arc<str>,
+        key: Option<StatementKey>,
+    },
     /// PREPARE.
     Prepare { name: Arc<str>, body: Arc<str> },
 }
@@ -89,12 +92,18 @@ pub(super) struct Ended {
 
 impl Running {
     pub(super) fn of(decided: &Decided) -> Self {
-        Self { started: Instant::now(), parts: SmallVec::from_iter([Part::of(decided)]) }
+        Self {
+            started: Instant::now(),
+            parts: SmallVec::from_iter([Part::of(decided)]),
+        }
     }
 
     /// A statement that was decided before and changes nothing: more rows of a cursor.
     pub(super) fn unobserved() -> Self {
-        Self { started: Instant::now(), parts: SmallVec::new() }
+        Self {
+            started: Instant::now(),
+            parts: SmallVec::new(),
+        }
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -103,15 +112,28 @@ impl Running {
 
     /// The first of its statements that has not ended has ended now.
     pub(super) fn next(&mut self) -> Ended {
-        let part = if self.parts.is_empty() { None } else { Some(self.parts.remove(0)) };
-        Ended { started: self.started, part }
+        let part = if self.parts.is_empty() {
+            None
+        } else {
+            Some(self.parts.remove(0))
+        };
+        Ended {
+            started: self.started,
+            part,
+        }
     }
 }
 
 impl Part {
     pub(super) fn of(decided: &Decided) -> Self {
-        let observed = decided.observed.as_ref().map(|observed| (Arc::clone(&decided.pipeline), Arc::clone(observed)));
-        Self { after: decided.after.clone(), observed }
+        let observed = decided
+            .observed
+            .as_ref()
+            .map(|observed| (Arc::clone(&decided.pipeline), Arc::clone(observed)));
+        Self {
+            after: decided.after.clone(),
+            observed,
+        }
     }
 }
 
@@ -165,13 +187,19 @@ impl Sent {
             Some(key) => format!("DEALLOCATE {}", key.name()).into_bytes().into(),
             None => Self::text(sql, decided),
         };
-        Self { key: StatementKey::new(&sql, &types), sql, types }
+        Self {
+            key: StatementKey::new(&sql, &types),
+            sql,
+            types,
+        }
     }
 
     /// The stages' text, or the client's.
     fn text(sql: &Arc<[u8]>, decided: &Decided) -> Arc<[u8]> {
         match &decided.go {
-            Go::Node(permit) => permit.text().map_or_else(|| Arc::clone(sql), |text| text.as_bytes().into()),
+            Go::Node(permit) => permit
+                .text()
+                .map_or_else(|| Arc::clone(sql), |text| text.as_bytes().into()),
             Go::Reply(_) => Arc::clone(sql),
         }
     }
@@ -213,7 +241,8 @@ impl SqlPrepared {
     pub(super) fn expect(&mut self, after: &After) {
         match after {
             After::Prepare { name, body } if self.body(name).is_none() => {
-                self.expected.insert(Arc::clone(name), Some(Arc::clone(body)));
+                self.expected
+                    .insert(Arc::clone(name), Some(Arc::clone(body)));
             }
             After::Deallocate { name, .. } => {
                 self.expected.insert(Arc::clone(name), None);

@@ -101,23 +101,40 @@ impl Binding {
     ///
     /// # Errors
     /// What the world does not have for this session.
-    pub fn new(world: Arc<World>, context: &SessionContext, own_login: Option<Login>) -> Result<Self, &'static str> {
+    pub fn new(
+        world: Arc<World>,
+        context: &SessionContext,
+        own_login: Option<Login>,
+    ) -> Result<Self, &'static str> {
         let policy = &world.policy;
         let listener = policy
             .listeners
             .iter()
             .position(|listener| listener.name == context.listener)
             .ok_or("listener")?;
-        let pool = policy.pool_of(&context.identity.user, &context.database).ok_or("pool")?;
+        let pool = policy
+            .pool_of(&context.identity.user, &context.database)
+            .ok_or("pool")?;
         let pipeline = Arc::clone(&world.pipelines[policy.listeners[listener].pipeline]);
-        Ok(Self { pipeline, pool, listener, own_login, routes: Vec::new(), world })
+        Ok(Self {
+            pipeline,
+            pool,
+            listener,
+            own_login,
+            routes: Vec::new(),
+            world,
+        })
     }
 
     /// The same session in another world.
     ///
     /// # Errors
     /// What that world does not have for this session.
-    pub(super) fn moved_to(&self, world: Arc<World>, context: &SessionContext) -> Result<Self, &'static str> {
+    pub(super) fn moved_to(
+        &self,
+        world: Arc<World>,
+        context: &SessionContext,
+    ) -> Result<Self, &'static str> {
         Self::new(world, context, self.own_login.clone())
     }
 
@@ -154,15 +171,21 @@ impl Binding {
                 .collect()
         };
         let nodes = candidates(&policy.pools[self.pool].nodes);
-        let branches: Vec<Vec<Candidate>> = policy.branches.iter().map(|branch| candidates(&branch.nodes)).collect();
+        let branches: Vec<Vec<Candidate>> = policy
+            .branches
+            .iter()
+            .map(|branch| candidates(&branch.nodes))
+            .collect();
         routing::pick(&nodes, &|branch| &branches[branch], target, otherwise, turn)
     }
 
     /// The only node there can be for the default route, where no choosing is needed.
     pub(super) fn only_place(&self) -> Option<Place> {
         let policy = &self.world.policy;
-        let mut primaries =
-            policy.pools[self.pool].nodes.iter().filter(|&&node| policy.nodes[node].role == Role::Primary);
+        let mut primaries = policy.pools[self.pool]
+            .nodes
+            .iter()
+            .filter(|&&node| policy.nodes[node].role == Role::Primary);
         match (primaries.next(), primaries.next()) {
             (Some(&node), None) => Some(Place { node, branch: None }),
             _ => None,
@@ -178,7 +201,12 @@ impl Binding {
     }
 
     /// The way to a place, remembered.
-    pub(super) fn route(&mut self, shared: &Shared, place: Place, context: &SessionContext) -> &Route {
+    pub(super) fn route(
+        &mut self,
+        shared: &Shared,
+        place: Place,
+        context: &SessionContext,
+    ) -> &Route {
         let known = self.routes.iter().position(|route| route.place == place);
         let at = known.unwrap_or_else(|| {
             let plan = Arc::new(self.plan(place, context));
@@ -205,18 +233,31 @@ impl Binding {
             .unwrap_or_else(|| Arc::clone(&context.database));
         let login = match (&pool.login, &self.own_login) {
             (Some(login), _) => {
-                let text = login.password.as_ref().and_then(policy::Secret::expose_text);
+                let text = login
+                    .password
+                    .as_ref()
+                    .and_then(policy::Secret::expose_text);
                 let secret = text.map(|text| Secret::Password(Zeroizing::new(text.to_owned())));
-                Login { user: Arc::clone(&login.user), secret, settings: Vec::new() }
+                Login {
+                    user: Arc::clone(&login.user),
+                    secret,
+                    settings: Vec::new(),
+                }
             }
             (None, Some(own)) => own.clone(),
-            (None, None) => {
-                Login { user: Arc::clone(&context.identity.user), secret: None, settings: Vec::new() }
-            }
+            (None, None) => Login {
+                user: Arc::clone(&context.identity.user),
+                secret: None,
+                settings: Vec::new(),
+            },
         };
         let mut hasher = DefaultHasher::new();
         (&database, node.identity, &login.user).hash(&mut hasher);
-        if let Some(password) = pool.login.as_ref().and_then(|login| login.password.as_ref()) {
+        if let Some(password) = pool
+            .login
+            .as_ref()
+            .and_then(|login| login.password.as_ref())
+        {
             password.expose().hash(&mut hasher);
         }
         Plan {

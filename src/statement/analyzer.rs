@@ -15,17 +15,26 @@ use super::tree;
 use quick_cache::Equivalent;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use std::hash::BuildHasher as _;
 use std::hash::Hash;
 use std::hash::RandomState;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// What an entry is taken to cost beside its text.
 const ENTRY_BYTES: u64 = 512;
 /// What an entry may cost on average, for the cache as a whole.
 const AVERAGE_BYTES: u64 = 2048;
 
-/// Analyses statements, each text once.
+/// Texts whose first sight is remembered. A text is kept when it comes a second time: one that differs from the last in its
+/// literals would only drive out what is asked again.
+const SIGHTS: usize = 4096;
+
+/// Analyses statements, each text that comes again once.
 pub struct Analyzer {
+    sights: Box<[AtomicU64]>,
+    sight_key: RandomState,
     facts: Cache<Key, Arc<Facts>, Weight, RandomState>,
     parsed: Cache<Arc<str>, Parsed, Weight, RandomState>,
 }
@@ -75,6 +84,8 @@ impl Analyzer {
         let weight_max = AVERAGE_BYTES
             * u64::try_from(statements_max.max(1)).unwrap_or(u64::MAX / AVERAGE_BYTES);
         Self {
+            sights: (0..SIGHTS).map(|_| AtomicU64::new(0)).collect(),
+            sight_key: RandomState::new(),
             facts: Cache::with(
                 statements_max,
                 weight_max,
@@ -104,6 +115,9 @@ impl Analyzer {
             return known;
         }
         let facts = Arc::new(self.read(text, needs));
+        if !self.seen_before(text) {
+            return facts;
+        }
         self.facts.insert(
             Key {
                 text: text.into(),
@@ -112,6 +126,13 @@ impl Analyzer {
             Arc::clone(&facts),
         );
         facts
+    }
+
+    /// Whether this text was the last of its place to be seen. Two texts that meet there cost a cache entry, no more.
+    fn seen_before(&self, text: &str) -> bool {
+        let hash = self.sight_key.hash_one(text) | 1;
+        let place = usize::try_from(hash >> 52).unwrap_or(0) % SIGHTS;
+        self.sights[place].swap(hash, Relaxed) == hash
     }
 
     fn read(&self, text: &str, needs: Needs) -> Facts {

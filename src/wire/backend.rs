@@ -4,10 +4,14 @@
 #[must_use]
 pub fn command_rows(body: &[u8]) -> u64 {
     let tag = body.strip_suffix(&[0]).unwrap_or(body);
-    let digits = tag.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-    tag[tag.len() - digits..]
+    let digits = tag
         .iter()
-        .fold(0_u64, |sum, digit| sum.wrapping_mul(10).wrapping_add(u64::from(digit - b'0')))
+        .rev()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    tag[tag.len() - digits..].iter().fold(0_u64, |sum, digit| {
+        sum.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'))
+    })
 }
 
 #[cfg(test)]

@@ -49,10 +49,18 @@ pub fn command_complete(out: &mut Vec<u8>, tag: &str) {
 }
 
 /// RowDescription (B) of `text` columns, in text or binary format (the bytes of `text` are the same in both).
-pub fn row_description<'a>(out: &mut Vec<u8>, columns: impl ExactSizeIterator<Item = &'a str>, binary: bool) {
+pub fn row_description<'a>(
+    out: &mut Vec<u8>,
+    columns: impl ExactSizeIterator<Item = &'a str>,
+    binary: bool,
+) {
     const TEXT_OID: u32 = 25;
     message(out, b'T', |out| {
-        out.extend_from_slice(&u16::try_from(columns.len()).unwrap_or(u16::MAX).to_be_bytes());
+        out.extend_from_slice(
+            &u16::try_from(columns.len())
+                .unwrap_or(u16::MAX)
+                .to_be_bytes(),
+        );
         for column in columns {
             cstr(out, column.as_bytes());
             out.extend_from_slice(&[0; 6]); // no table, no column number
@@ -67,11 +75,17 @@ pub fn row_description<'a>(out: &mut Vec<u8>, columns: impl ExactSizeIterator<It
 /// DataRow (B).
 pub fn data_row<'a>(out: &mut Vec<u8>, values: impl ExactSizeIterator<Item = Option<&'a [u8]>>) {
     message(out, b'D', |out| {
-        out.extend_from_slice(&u16::try_from(values.len()).unwrap_or(u16::MAX).to_be_bytes());
+        out.extend_from_slice(
+            &u16::try_from(values.len())
+                .unwrap_or(u16::MAX)
+                .to_be_bytes(),
+        );
         for value in values {
             match value {
                 Some(bytes) => {
-                    out.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
+                    out.extend_from_slice(
+                        &u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes(),
+                    );
                     out.extend_from_slice(bytes);
                 }
                 None => out.extend_from_slice(&(-1_i32).to_be_bytes()),
@@ -139,7 +153,13 @@ mod tests {
         assert_eq!(out, b"Q\0\0\0\x0dselect 1\0");
         parameter_status(&mut out, "a", "b");
         let rest = &out[14..];
-        assert_eq!(frame::header(rest), Ok(Some(frame::Header { tag: b'S', body_bytes: 4 })));
+        assert_eq!(
+            frame::header(rest),
+            Ok(Some(frame::Header {
+                tag: b'S',
+                body_bytes: 4
+            }))
+        );
     }
 
     #[test]

@@ -23,13 +23,25 @@ impl<'a> ErrorFields<'a> {
     /// A statement's error; the session goes on.
     #[must_use]
     pub const fn error(code: SqlState, message: &'a str) -> Self {
-        Self { severity: "ERROR", code, message, detail: None, hint: None }
+        Self {
+            severity: "ERROR",
+            code,
+            message,
+            detail: None,
+            hint: None,
+        }
     }
 
     /// An error that ends the session.
     #[must_use]
     pub const fn fatal(code: SqlState, message: &'a str) -> Self {
-        Self { severity: "FATAL", code, message, detail: None, hint: None }
+        Self {
+            severity: "FATAL",
+            code,
+            message,
+            detail: None,
+            hint: None,
+        }
     }
 
     /// Appends an ErrorResponse (B).
@@ -73,9 +85,16 @@ pub fn parse_error(body: &[u8]) -> (SqlState, String) {
         if kind == 0 {
             break;
         }
-        let Some((value, next)) = frame::cstr(after) else { break };
+        let Some((value, next)) = frame::cstr(after) else {
+            break;
+        };
         match kind {
-            b'C' => code = std::str::from_utf8(value).ok().and_then(SqlState::parse).unwrap_or(code),
+            b'C' => {
+                code = std::str::from_utf8(value)
+                    .ok()
+                    .and_then(SqlState::parse)
+                    .unwrap_or(code)
+            }
             b'M' => text = String::from_utf8_lossy(value).into_owned(),
             _ => (),
         }
@@ -91,9 +110,16 @@ mod tests {
     #[test]
     fn what_is_written_can_be_read() {
         let mut out = Vec::new();
-        ErrorFields { hint: Some("ask"), ..ErrorFields::error(SqlState::INSUFFICIENT_PRIVILEGE, "no") }.encode(&mut out);
+        ErrorFields {
+            hint: Some("ask"),
+            ..ErrorFields::error(SqlState::INSUFFICIENT_PRIVILEGE, "no")
+        }
+        .encode(&mut out);
         assert_eq!(out[0], b'E');
-        assert_eq!(parse_error(&out[5..]), (SqlState::INSUFFICIENT_PRIVILEGE, "no".to_owned()));
+        assert_eq!(
+            parse_error(&out[5..]),
+            (SqlState::INSUFFICIENT_PRIVILEGE, "no".to_owned())
+        );
     }
 
     #[test]

@@ -61,11 +61,18 @@ pub fn header(buffer: &[u8]) -> Result<Option<Header>, FrameError> {
         return Ok(None);
     };
     let length = u32::from_be_bytes([a, b, c, d]);
-    let Some(body_bytes) = usize::try_from(length).ok().and_then(|length| length.checked_sub(LENGTH_BYTES)) else {
+    let Some(body_bytes) = usize::try_from(length)
+        .ok()
+        .and_then(|length| length.checked_sub(LENGTH_BYTES))
+    else {
         return Err(FrameError::Short { tag, length });
     };
     if BODY_BYTES_MAX < body_bytes {
-        return Err(FrameError::Long { tag, length, max: BODY_BYTES_MAX });
+        return Err(FrameError::Long {
+            tag,
+            length,
+            max: BODY_BYTES_MAX,
+        });
     }
     Ok(Some(Header { tag, body_bytes }))
 }
@@ -92,10 +99,31 @@ mod tests {
     fn a_header_is_there_or_not_yet_or_never() {
         assert_eq!(header(b""), Ok(None));
         assert_eq!(header(b"Q\0\0\0"), Ok(None));
-        assert_eq!(header(b"Z\0\0\0\x05I"), Ok(Some(Header { tag: b'Z', body_bytes: 1 })));
-        assert_eq!(header(b"S\0\0\0\x04"), Ok(Some(Header { tag: b'S', body_bytes: 0 })));
-        assert_eq!(header(b"S\0\0\0\x03"), Err(FrameError::Short { tag: b'S', length: 3 }));
-        assert!(matches!(header(b"G\xff\xff\xff\xff"), Err(FrameError::Long { tag: b'G', .. })));
+        assert_eq!(
+            header(b"Z\0\0\0\x05I"),
+            Ok(Some(Header {
+                tag: b'Z',
+                body_bytes: 1
+            }))
+        );
+        assert_eq!(
+            header(b"S\0\0\0\x04"),
+            Ok(Some(Header {
+                tag: b'S',
+                body_bytes: 0
+            }))
+        );
+        assert_eq!(
+            header(b"S\0\0\0\x03"),
+            Err(FrameError::Short {
+                tag: b'S',
+                length: 3
+            })
+        );
+        assert!(matches!(
+            header(b"G\xff\xff\xff\xff"),
+            Err(FrameError::Long { tag: b'G', .. })
+        ));
     }
 
     #[test]

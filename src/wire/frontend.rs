@@ -27,7 +27,9 @@ pub fn parse(body: &[u8]) -> Result<Parse<'_>, Malformed> {
     const WRONG: Malformed = Malformed("Parse");
     let (name, rest) = frame::cstr(body).ok_or(WRONG)?;
     let (sql, types) = frame::cstr(rest).ok_or(WRONG)?;
-    let &[high, low, ref oids @ ..] = types else { return Err(WRONG) };
+    let &[high, low, ref oids @ ..] = types else {
+        return Err(WRONG);
+    };
     if oids.len() != 4 * usize::from(u16::from_be_bytes([high, low])) {
         return Err(WRONG);
     }
@@ -50,7 +52,11 @@ pub struct Bind<'a> {
 pub fn bind(front: &[u8]) -> Option<Bind<'_>> {
     let (portal, rest) = frame::cstr(front)?;
     let (statement, _) = frame::cstr(rest)?;
-    Some(Bind { portal, statement, names_bytes: portal.len() + statement.len() + 2 })
+    Some(Bind {
+        portal,
+        statement,
+        names_bytes: portal.len() + statement.len() + 2,
+    })
 }
 
 /// What Describe and Close speak of.
@@ -108,9 +114,18 @@ mod tests {
     fn bodies_are_read_exactly_or_refused() {
         assert_eq!(
             parse(b"s\0select 1\0\0\x01\0\0\0\x17"),
-            Ok(Parse { name: b"s", sql: b"select 1", types: b"\0\x01\0\0\0\x17" })
+            Ok(Parse {
+                name: b"s",
+                sql: b"select 1",
+                types: b"\0\x01\0\0\0\x17"
+            })
         );
-        for wrong in [&b"s\0select 1\0\0\x01"[..], b"s\0select 1", b"", b"s\0select\0\0\0x"] {
+        for wrong in [
+            &b"s\0select 1\0\0\x01"[..],
+            b"s\0select 1",
+            b"",
+            b"s\0select\0\0\0x",
+        ] {
             assert!(parse(wrong).is_err());
         }
         assert_eq!(bind(b"p\0s\0\0\0").map(|bind| bind.names_bytes), Some(4));

@@ -1,7 +1,10 @@
 //! Whatever the text, reading it does not panic, and what is reported lies inside the text.
 
 use super::*;
-use proptest::prelude::*;
+use proptest::prelude::ProptestConfig;
+use proptest::prelude::any;
+use proptest::prelude::prop;
+use proptest::proptest;
 
 const PIECES: [&str; 46] = [
     "[",

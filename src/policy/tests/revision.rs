@@ -21,7 +21,6 @@ fn words_do_not_matter_and_meaning_does() {
         base.replace("\"127.0.0.1\"\n", "{ var = \"host\" }\n") + "[vars]\nhost = \"127.0.0.1\"\n",
         base.clone()
             + "[[test]]\nname = \"t\"\ngiven = { user = \"a\" }\nexpect = { verdict = \"allow\" }\n",
-        base.replace("[user.a]", "[sql]\non_unparsed = \"deny\"\n[user.a]"),
     ];
     for text in same {
         assert_eq!(revision(&text), revision(&base), "{text}");

@@ -25,19 +25,26 @@ pub(super) fn offset(text: &str, position: Position) -> usize {
         .map_or(text.len(), |(byte, _)| start + byte)
 }
 
-/// The identifier that stands there, or one character.
+/// The identifier that stands there with the modules before it, as in `kv::set`, or one character.
 pub(super) fn word(text: &str, position: Position) -> Range<usize> {
     let start = offset(text, position);
     let rest = &text[start..];
-    let word = rest
-        .find(|char: char| !char.is_alphanumeric() && char != '_')
-        .unwrap_or(rest.len());
+    let mut word = identifier(rest);
+    while word != 0 && rest[word..].starts_with("::") && identifier(&rest[word + 2..]) != 0 {
+        word += 2 + identifier(&rest[word + 2..]);
+    }
     let len = if word == 0 {
         rest.chars().next().map_or(0, char::len_utf8)
     } else {
         word
     };
     start..start + len
+}
+
+/// Bytes of the identifier that `text` begins with.
+fn identifier(text: &str) -> usize {
+    text.find(|char: char| !char.is_alphanumeric() && char != '_')
+        .unwrap_or(text.len())
 }
 
 /// A parse error as a diagnostic.
@@ -58,6 +65,10 @@ mod tests {
         let text = "let a = \"\u{e4}\u{f6}\"; foo;\nbar";
         assert_eq!(&text[word(text, Position::new(1, 15))], "foo");
         assert_eq!(&text[word(text, Position::new(2, 1))], "bar");
+        assert_eq!(
+            &"kv::set(1)"[word("kv::set(1)", Position::new(1, 1))],
+            "kv::set"
+        );
         assert_eq!(word(text, Position::NONE), text.len()..text.len());
         assert_eq!(word(text, Position::new(9, 1)), text.len()..text.len());
     }

@@ -37,12 +37,20 @@ pub(super) struct AdminConsole {
 enum Answer {
     Rows(Rows),
     Done(&'static str),
-    Failed { code: SqlState, message: String, detail: Option<String> },
+    Failed {
+        code: SqlState,
+        message: String,
+        detail: Option<String>,
+    },
 }
 
 impl AdminConsole {
     pub(super) fn new(shared: Arc<Shared>, services: Arc<ProcessServices>) -> Self {
-        Self { shared, services, reloader: OnceLock::new() }
+        Self {
+            shared,
+            services,
+            reloader: OnceLock::new(),
+        }
     }
 
     /// The listeners own the console and the reloader owns the listeners, so this way back is weak.
@@ -75,13 +83,19 @@ impl AdminConsole {
         loop {
             match frame::header(&client.inbuf) {
                 Ok(Some(header)) if COMMAND_BYTES_MAX < header.body_bytes => {
-                    return fatal(client, SqlState::PROGRAM_LIMIT_EXCEEDED, "command is too long").await;
+                    return fatal(
+                        client,
+                        SqlState::PROGRAM_LIMIT_EXCEEDED,
+                        "command is too long",
+                    )
+                    .await;
                 }
                 Ok(Some(header)) if header.message_bytes() <= client.inbuf.len() => {
                     let message = client.inbuf.split_to(header.message_bytes());
                     match header.tag {
                         b'Q' => {
-                            let text = frontend::query(&message[HEADER_BYTES..]).unwrap_or_default();
+                            let text =
+                                frontend::query(&message[HEADER_BYTES..]).unwrap_or_default();
                             return Some(String::from_utf8_lossy(text).into_owned());
                         }
                         b'X' => return None,
@@ -91,7 +105,9 @@ impl AdminConsole {
                         }
                     }
                 }
-                Err(error) => return fatal(client, SqlState::PROTOCOL_VIOLATION, &error.to_string()).await,
+                Err(error) => {
+                    return fatal(client, SqlState::PROTOCOL_VIOLATION, &error.to_string()).await;
+                }
                 Ok(_) => match client.read().await {
                     Ok(0) | Err(_) => return None,
                     Ok(_) => (),
@@ -110,13 +126,24 @@ impl AdminConsole {
                 Answer::Rows(rows) => {
                     encode::row_description(out, rows.columns.iter().map(String::as_str), false);
                     for row in &rows.rows {
-                        encode::data_row(out, row.iter().map(|value| value.as_deref().map(str::as_bytes)));
+                        encode::data_row(
+                            out,
+                            row.iter().map(|value| value.as_deref().map(str::as_bytes)),
+                        );
                     }
                     encode::command_complete(out, "SHOW");
                 }
                 Answer::Done(tag) => encode::command_complete(out, tag),
-                Answer::Failed { code, message, detail } => {
-                    ErrorFields { detail: detail.as_deref(), ..ErrorFields::error(code, &message) }.encode(out);
+                Answer::Failed {
+                    code,
+                    message,
+                    detail,
+                } => {
+                    ErrorFields {
+                        detail: detail.as_deref(),
+                        ..ErrorFields::error(code, &message)
+                    }
+                    .encode(out);
                 }
             }
         }
@@ -142,7 +169,10 @@ impl AdminConsole {
             _ => Answer::Failed {
                 code: SqlState::SYNTAX_ERROR,
                 message: "unknown command".to_owned(),
-                detail: Some("Commands are SHOW, RELOAD and EMIT; SHOW HELP lists what can be shown.".to_owned()),
+                detail: Some(
+                    "Commands are SHOW, RELOAD and EMIT; SHOW HELP lists what can be shown."
+                        .to_owned(),
+                ),
             },
         }
     }
@@ -160,7 +190,10 @@ impl AdminConsole {
             Reload::Swapped { .. } => Answer::Done("RELOAD"),
             Reload::Kept { reasons } => Answer::Failed {
                 code: SqlState::CONFIG_FILE_ERROR,
-                message: format!("the policy has {} mistakes, the running policy stays", reasons.len()),
+                message: format!(
+                    "the policy has {} mistakes, the running policy stays",
+                    reasons.len()
+                ),
                 detail: Some(reasons.join("\n")),
             },
         }
@@ -178,7 +211,11 @@ impl AdminConsole {
             };
         }
         let world = self.shared.live.load();
-        let listener = world.policy.listeners.iter().find(|listener| listener.name == context.listener);
+        let listener = world
+            .policy
+            .listeners
+            .iter()
+            .find(|listener| listener.name == context.listener);
         let Some(pipeline) = listener.map(|listener| &world.pipelines[listener.pipeline]) else {
             return Answer::Failed {
                 code: SqlState::CANNOT_CONNECT_NOW,
@@ -186,7 +223,14 @@ impl AdminConsole {
                 detail: None,
             };
         };
-        match pipeline.custom(context, CustomCall { name, payload: payload.trim() }, &self.shared.services) {
+        match pipeline.custom(
+            context,
+            CustomCall {
+                name,
+                payload: payload.trim(),
+            },
+            &self.shared.services,
+        ) {
             Ok(asked) => Answer::Rows(Rows {
                 columns: vec!["stages".to_owned()],
                 rows: vec![vec![Some(asked.to_string())]],
@@ -201,7 +245,11 @@ impl AdminConsole {
 }
 
 impl Console for AdminConsole {
-    fn run(&self, client: Client, context: SessionContext) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    fn run(
+        &self,
+        client: Client,
+        context: SessionContext,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(self.serve(client, context))
     }
 }

@@ -11,8 +11,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
 /// Everything there is to show.
-pub(super) const NAMES: [&str; 10] =
-    ["POLICY", "POOLS", "CLIENTS", "SERVERS", "STATS", "STAGES", "PLUGINS", "METRICS", "VERSION", "HELP"];
+pub(super) const NAMES: [&str; 10] = [
+    "POLICY", "POOLS", "CLIENTS", "SERVERS", "STATS", "STAGES", "PLUGINS", "METRICS", "VERSION",
+    "HELP",
+];
 
 /// The rows of one name; `None` when there is none of it.
 pub(super) fn show(name: &str, shared: &Shared, services: &ProcessServices) -> Option<Rows> {
@@ -25,8 +27,16 @@ pub(super) fn show(name: &str, shared: &Shared, services: &ProcessServices) -> O
         "STAGES" => stages(shared),
         "PLUGINS" => plugins(shared),
         "METRICS" => metrics(services),
-        "VERSION" => rows(&["version"], [vec![concat!("pgwarden ", env!("CARGO_PKG_VERSION")).to_owned()]]),
-        "HELP" => rows(&["command"], NAMES.iter().map(|name| vec![format!("SHOW {name}")])),
+        "VERSION" => rows(
+            &["version"],
+            [vec![
+                concat!("pgwarden ", env!("CARGO_PKG_VERSION")).to_owned(),
+            ]],
+        ),
+        "HELP" => rows(
+            &["command"],
+            NAMES.iter().map(|name| vec![format!("SHOW {name}")]),
+        ),
         _ => return None,
     })
 }
@@ -34,7 +44,10 @@ pub(super) fn show(name: &str, shared: &Shared, services: &ProcessServices) -> O
 fn rows(columns: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Rows {
     Rows {
         columns: columns.iter().map(|column| (*column).to_owned()).collect(),
-        rows: rows.into_iter().map(|row| row.into_iter().map(Some).collect()).collect(),
+        rows: rows
+            .into_iter()
+            .map(|row| row.into_iter().map(Some).collect())
+            .collect(),
     }
 }
 
@@ -56,12 +69,26 @@ fn policy(shared: &Shared) -> Rows {
 
 fn key_of(pool: &Pool) -> Vec<String> {
     let key = &pool.key;
-    vec![key.pool.to_string(), key.node.to_string(), key.database.to_string(), key.user.to_string()]
+    vec![
+        key.pool.to_string(),
+        key.node.to_string(),
+        key.database.to_string(),
+        key.user.to_string(),
+    ]
 }
 
 fn pools(shared: &Shared) -> Rows {
     rows(
-        &["pool", "node", "database", "user", "sv_active", "sv_idle", "cl_waiting", "node_failures"],
+        &[
+            "pool",
+            "node",
+            "database",
+            "user",
+            "sv_active",
+            "sv_idle",
+            "cl_waiting",
+            "node_failures",
+        ],
         shared.pools.all().iter().map(|pool| {
             let counts = pool.counts();
             let mut row = key_of(pool);
@@ -74,7 +101,18 @@ fn pools(shared: &Shared) -> Rows {
 
 fn clients(shared: &Shared) -> Rows {
     rows(
-        &["pid", "user", "database", "application_name", "client", "listener", "tls", "auth", "state", "connected"],
+        &[
+            "pid",
+            "user",
+            "database",
+            "application_name",
+            "client",
+            "listener",
+            "tls",
+            "auth",
+            "state",
+            "connected",
+        ],
         shared.clients.all().iter().map(|control| {
             let context = &control.context;
             vec![
@@ -83,7 +121,9 @@ fn clients(shared: &Shared) -> Rows {
                 context.database.to_string(),
                 context.app.to_string(),
                 match context.client {
-                    ClientAddress::Ip(address, port) => std::net::SocketAddr::new(address, port).to_string(),
+                    ClientAddress::Ip(address, port) => {
+                        std::net::SocketAddr::new(address, port).to_string()
+                    }
                     ClientAddress::Unix => "unix".to_owned(),
                 },
                 context.listener.to_string(),
@@ -110,8 +150,13 @@ fn servers(shared: &Shared) -> Rows {
                 row.extend([state.to_owned(), age]);
                 row
             };
-            let active = (0..pool.counts().active).map(|_| row("active", "-".to_owned())).collect::<Vec<_>>();
-            let idle = pool.idle_ages().into_iter().map(|age| row("idle", age.as_secs().to_string()));
+            let active = (0..pool.counts().active)
+                .map(|_| row("active", "-".to_owned()))
+                .collect::<Vec<_>>();
+            let idle = pool
+                .idle_ages()
+                .into_iter()
+                .map(|age| row("idle", age.as_secs().to_string()));
             active.into_iter().chain(idle).collect::<Vec<_>>()
         }),
     )
@@ -119,7 +164,18 @@ fn servers(shared: &Shared) -> Rows {
 
 fn stats(shared: &Shared) -> Rows {
     rows(
-        &["pool", "node", "database", "user", "transactions", "statements", "received", "sent", "statement_us", "wait_us"],
+        &[
+            "pool",
+            "node",
+            "database",
+            "user",
+            "transactions",
+            "statements",
+            "received",
+            "sent",
+            "statement_us",
+            "wait_us",
+        ],
         shared.pools.all().iter().map(|pool| {
             let stats = &pool.stats;
             let mut row = key_of(pool);
@@ -142,14 +198,34 @@ fn stats(shared: &Shared) -> Rows {
 fn stages(shared: &Shared) -> Rows {
     let world = shared.live.load();
     rows(
-        &["stage", "hooks", "action", "calls", "refusals", "observed", "faults", "fuel", "nanoseconds", "place"],
+        &[
+            "stage",
+            "hooks",
+            "action",
+            "calls",
+            "refusals",
+            "observed",
+            "faults",
+            "fuel",
+            "nanoseconds",
+            "place",
+        ],
         world.policy.stages.iter().map(|stage| {
             let stats = shared.stages.stage(&stage.name);
-            let faults: Vec<String> =
-                stats.faults.snapshot().iter().map(|(kind, count)| format!("{kind}={count}")).collect();
+            let faults: Vec<String> = stats
+                .faults
+                .snapshot()
+                .iter()
+                .map(|(kind, count)| format!("{kind}={count}"))
+                .collect();
             vec![
                 stage.name.to_string(),
-                stage.hooks.iter().map(|hook| hook.name()).collect::<Vec<_>>().join(","),
+                stage
+                    .hooks
+                    .iter()
+                    .map(|hook| hook.name())
+                    .collect::<Vec<_>>()
+                    .join(","),
                 stage.action.name().to_owned(),
                 stats.calls.load(Relaxed).to_string(),
                 stats.refusals.load(Relaxed).to_string(),
@@ -167,41 +243,64 @@ fn plugins(shared: &Shared) -> Rows {
     let world = shared.live.load();
     rows(
         &["plugin", "sha256", "bytes", "stages"],
-        world.policy.plugins.iter().enumerate().map(|(index, plugin)| {
-            let used = world.policy.stages.iter().filter(|stage| matches!(stage.action, Action::Plugin(id) if id == index));
-            vec![
-                plugin.name.to_string(),
-                plugin.sha256.to_string(),
-                plugin.bytes.len().to_string(),
-                used.map(|stage| stage.name.to_string()).collect::<Vec<_>>().join(","),
-            ]
-        }),
+        world
+            .policy
+            .plugins
+            .iter()
+            .enumerate()
+            .map(|(index, plugin)| {
+                let used = world
+                    .policy
+                    .stages
+                    .iter()
+                    .filter(|stage| matches!(stage.action, Action::Plugin(id) if id == index));
+                vec![
+                    plugin.name.to_string(),
+                    plugin.sha256.to_string(),
+                    plugin.bytes.len().to_string(),
+                    used.map(|stage| stage.name.to_string())
+                        .collect::<Vec<_>>()
+                        .join(","),
+                ]
+            }),
     )
 }
 
 fn metrics(services: &ProcessServices) -> Rows {
     rows(
         &["stage", "name", "value", "count"],
-        services
-            .metrics()
-            .into_iter()
-            .map(|(stage, name, metric)| vec![stage, name, metric.value.to_string(), metric.count.to_string()]),
+        services.metrics().into_iter().map(|(stage, name, metric)| {
+            vec![
+                stage,
+                name,
+                metric.value.to_string(),
+                metric.count.to_string(),
+            ]
+        }),
     )
 }
 
 /// A time as RFC 3339 in UTC, to the second.
 fn utc(time: SystemTime) -> String {
-    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let seconds = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Howard Hinnant's civil_from_days, for dates after 1970.
     let shifted = days + 719_468;
     let era = shifted / 146_097;
     let day_of_era = shifted % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_index = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
+    let month = if month_index < 10 {
+        month_index + 3
+    } else {
+        month_index - 9
+    };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
