@@ -19,7 +19,7 @@ use crate::sandbox::Services;
 use crate::server::Source;
 use crate::server::build;
 use crate::statement::Analyzer;
-use std::fmt::Write as _;
+use std::fmt;
 use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -117,10 +117,9 @@ fn explain_all(mut scenario: Scenario<'_>, policy: &Policy, messages: &[String])
     );
     let mut refused = false;
     if let Err(refusal) = scenario.connect() {
-        let _ = writeln!(
-            out,
-            "on_connect refuses: {} {}",
-            refusal.code, refusal.message
+        line(
+            &mut out,
+            format_args!("on_connect refuses: {} {}", refusal.code, refusal.message),
         );
         refused = true;
     } else {
@@ -145,17 +144,19 @@ fn explain(policy: &Policy, sql: &str, played: &Played) -> String {
         if let Some(facts) = &trace.facts {
             let kinds: Vec<&str> = facts.kinds.iter().map(|kind| kind.name()).collect();
             let tables: Vec<String> = facts.relations.tables.iter().map(table_name).collect();
-            let _ = writeln!(
-                out,
-                "  kinds {}  read_only {}  tables {}  fingerprint {:016x}",
-                kinds.join(","),
-                facts.read_only,
-                if tables.is_empty() {
-                    "-".to_owned()
-                } else {
-                    tables.join(",")
-                },
-                facts.fingerprint
+            line(
+                &mut out,
+                format_args!(
+                    "  kinds {}  read_only {}  tables {}  fingerprint {:016x}",
+                    kinds.join(","),
+                    facts.read_only,
+                    if tables.is_empty() {
+                        "-".to_owned()
+                    } else {
+                        tables.join(",")
+                    },
+                    facts.fingerprint
+                ),
             );
         }
         for step in &trace.steps {
@@ -168,28 +169,32 @@ fn explain(policy: &Policy, sql: &str, played: &Played) -> String {
         played.traces.last().map(|trace| &trace.verdict),
     ) {
         (Some(refusal), _) => {
-            let _ = writeln!(
-                out,
-                "  => refused by {by}: {} {}",
-                refusal.code, refusal.message
+            line(
+                &mut out,
+                format_args!("  => refused by {by}: {} {}", refusal.code, refusal.message),
             );
         }
         (None, Some(Verdict::Reply(rows))) => {
-            let _ = writeln!(out, "  => answered by {by} with {} rows", rows.rows.len());
+            line(
+                &mut out,
+                format_args!("  => answered by {by} with {} rows", rows.rows.len()),
+            );
         }
         _ => {
-            let _ = writeln!(
-                out,
-                "  => allowed by {by}, goes to {}",
-                place_name(policy, played)
+            line(
+                &mut out,
+                format_args!(
+                    "  => allowed by {by}, goes to {}",
+                    place_name(policy, played)
+                ),
             );
             if played.text != sql {
-                let _ = writeln!(out, "     as {}", played.text);
+                line(&mut out, format_args!("     as {}", played.text));
             }
         }
     }
     if played.fuel() != 0 {
-        let _ = writeln!(out, "     fuel {}", played.fuel());
+        line(&mut out, format_args!("     fuel {}", played.fuel()));
     }
     out
 }
@@ -212,13 +217,20 @@ fn write_step(out: &mut String, step: &Step) {
     } else {
         format!("  fuel {}", step.fuel)
     };
-    let _ = writeln!(
+    line(
         out,
-        "  {:<10} {:<20} {}  {result}{guards}{fuel}",
-        step.hook.name(),
-        step.stage,
-        step.place
+        format_args!(
+            "  {:<10} {:<20} {}  {result}{guards}{fuel}",
+            step.hook.name(),
+            step.stage,
+            step.place
+        ),
     );
+}
+
+fn line(out: &mut String, text: fmt::Arguments<'_>) {
+    out.push_str(&text.to_string());
+    out.push('\n');
 }
 
 fn table_name(name: &crate::statement::Name) -> String {

@@ -48,7 +48,7 @@ pub enum Command {
 pub struct PolicyArguments {
     /// The policy's root file.
     pub policy: PathBuf,
-    /// Values of this environment override [vars].
+    /// Values of this environment override those of `vars`.
     #[arg(long, value_name = "NAME")]
     pub env: Option<String>,
 }
@@ -64,7 +64,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, clap:
 /// Prints what clap says, to the stream and with the exit code it belongs to.
 #[must_use]
 pub fn usage(error: &clap::Error) -> ExitCode {
-    let _ = error.print().is_ok();
+    drop(error.print());
     if error.use_stderr() {
         ExitCode::from(USAGE)
     } else {

@@ -6,12 +6,12 @@ use std::io::Write as _;
 
 /// Writes to standard output.
 pub(super) fn print(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes()).is_ok();
+    drop(std::io::stdout().lock().write_all(text.as_bytes()));
 }
 
 /// Writes to standard error.
 pub(super) fn complain(text: &str) {
-    let _ = std::io::stderr().lock().write_all(text.as_bytes()).is_ok();
+    drop(std::io::stderr().lock().write_all(text.as_bytes()));
 }
 
 /// Colours for a person, none for a file.

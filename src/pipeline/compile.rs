@@ -1,6 +1,9 @@
 //! Policy in, pipelines out: guests are loaded, names become ids, and what a guest gets wrong becomes a diagnostic
 //! at its place in the policy. Does no I/O; the policy carries its plugins' bytes.
 
+#[cfg(test)]
+mod tests;
+
 use super::Pipeline;
 use super::stage::Action;
 use super::stage::Stage;
@@ -9,7 +12,10 @@ use super::stage::union;
 use crate::hook::Hook;
 use crate::hook::Input;
 use crate::policy;
+use crate::policy::Diagnostic;
+use crate::policy::Draft;
 use crate::policy::Mode;
+use crate::policy::Plugin;
 use crate::policy::Policy;
 use crate::policy::Report;
 use crate::sandbox::Failed;
@@ -81,8 +87,8 @@ pub fn compile_with_faults(
             policy: Arc::clone(&policy.name),
             revision: policy.revision.short().into(),
             hooks,
-            otherwise: pipeline.otherwise.clone(),
-            sql: policy.sql.clone(),
+            otherwise: pipeline.otherwise,
+            sql: policy.sql,
             needs,
             analyzer: Arc::clone(analyzer),
             nodes: Arc::clone(&nodes),
@@ -120,7 +126,7 @@ fn compile_stage(
             fields: fields.clone().into(),
         },
         policy::Action::Script(_) | policy::Action::Plugin(_) => {
-            Action::Guest(load_guest(policy, stage, report)?)
+            Action::Guest(load_guest(&policy.plugins, stage, report)?)
         }
     };
     Some(Arc::new(Stage {
@@ -152,73 +158,69 @@ impl Guest for Failing {
     }
 }
 
+/// Reports what is wrong with the guests of a policy that is refused already.
+pub fn review_guests(draft: &Draft, report: &mut Report) {
+    for stage in &draft.stages {
+        load_guest(&draft.plugins, stage, report);
+    }
+}
+
 fn load_guest(
-    policy: &Policy,
+    plugins: &[Plugin],
     stage: &policy::Stage,
     report: &mut Report,
 ) -> Option<Box<dyn Guest>> {
-    let mut spec = spec_of(stage);
-    let loaded = match &stage.action {
-        policy::Action::Script(script) => load_script(&script.text, spec),
-        policy::Action::Plugin(plugin) => {
-            let plugin = &policy.plugins[*plugin];
-            spec.config = plugin.config.clone();
-            load_wasm(&plugin.bytes, spec)
-        }
-        _ => return None,
-    };
-    match loaded {
-        Ok(guest) => Some(guest),
-        Err(errors) => {
-            for error in errors {
-                report_guest(stage, &error, report);
-            }
-            None
-        }
-    }
-}
-
-/// Reports what is wrong with the scripts of stages that belong to a policy with other mistakes.
-pub fn review_scripts(stages: &[policy::Stage], report: &mut Report) {
-    for stage in stages {
-        if let policy::Action::Script(script) = &stage.action
-            && let Err(errors) = load_script(&script.text, spec_of(stage))
-        {
-            errors
-                .iter()
-                .for_each(|error| report_guest(stage, error, report));
-        }
-    }
-}
-
-fn spec_of(stage: &policy::Stage) -> GuestSpec {
-    GuestSpec {
+    let spec = |config| GuestSpec {
         stage: Arc::clone(&stage.name),
         hooks: stage.hooks.clone(),
         grants: stage.grants.clone(),
-        limits: stage.limits.clone(),
+        limits: stage.limits,
         state: stage.state,
-        config: None,
-    }
+        config,
+    };
+    let loaded = match &stage.action {
+        policy::Action::Script(script) => load_script(&script.text, spec(None)),
+        policy::Action::Plugin(plugin) => {
+            let plugin = &plugins[*plugin];
+            load_wasm(&plugin.bytes, spec(plugin.config.clone()))
+        }
+        _ => return None,
+    };
+    loaded
+        .map_err(|errors| {
+            for error in errors {
+                report.add(diagnostic(plugins, stage, error));
+            }
+        })
+        .ok()
 }
 
 /// A script's mistake stands where the script says it; a plugin's at the stage that uses it.
-fn report_guest(stage: &policy::Stage, error: &LoadError, report: &mut Report) {
-    let name = format!("stage `{}`", stage.name);
-    let message = if error.message.contains(&name) {
-        error.message.clone()
-    } else {
-        format!("{name}: {}", error.message)
-    };
-    match (&stage.action, &error.span) {
-        (policy::Action::Script(script), Some(span)) => {
-            report.guest_error(
-                error.code,
-                script.place_of(span.clone()),
-                message,
-                error.help.clone(),
-            );
+fn diagnostic(plugins: &[Plugin], stage: &policy::Stage, error: LoadError) -> Diagnostic {
+    let missing = error.not_granted_by().map(|key| match &stage.granted {
+        Some(granted) => granted.by(key),
+        None => "the stage names no `permissions`",
+    });
+    let (at, message) = match &stage.action {
+        policy::Action::Script(script) => {
+            let at = error
+                .span
+                .map_or(script.place.at, |span| script.place_of(span));
+            (at, error.message)
         }
-        _ => report.guest_error(error.code, &stage.place, message, error.help.clone()),
+        policy::Action::Plugin(plugin) => {
+            let name = &plugins[*plugin].name;
+            (
+                stage.place.at,
+                format!("plugin `{name}`: {}", error.message),
+            )
+        }
+        _ => (stage.place.at, error.message),
+    };
+    let found = Diagnostic::error(error.code, at, message);
+    match (error.help, missing) {
+        (Some(help), Some(missing)) => found.label(format!("{help}; {missing}")),
+        (Some(help), None) => found.label(help),
+        (None, _) => found,
     }
 }

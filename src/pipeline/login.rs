@@ -40,13 +40,11 @@ impl Pipeline {
         for stage in self.stages(Hook::OnConnect) {
             let input = session_input(Hook::OnConnect, session, None);
             match stage.ask(&input, services, &mut 0) {
-                Asked::Fault(fault) => {
-                    if stage.fault_refuses(Hook::OnConnect, &fault) {
-                        return Err(Refusal::with_code(
-                            fault.sqlstate(),
-                            "a stage of the policy failed",
-                        ));
-                    }
+                Asked::Fault(fault) if stage.fault_refuses(Hook::OnConnect, &fault) => {
+                    return Err(Refusal::with_code(
+                        fault.sqlstate(),
+                        "a stage of the policy failed",
+                    ));
                 }
                 _ if stage.mode == Mode::Observe => (),
                 Asked::Answer(Answer::Block(mut refusal)) => {

@@ -14,7 +14,7 @@ mod verdict;
 
 pub use compile::compile;
 pub use compile::compile_with_faults;
-pub use compile::review_scripts;
+pub use compile::review_guests;
 pub use login::Login;
 pub use run::NoPrepared;
 pub use run::Prepared;

@@ -187,14 +187,15 @@ pub(super) fn union(a: Needs, b: Needs) -> Needs {
 }
 
 fn log_line(fields: &[Field], input: &Input<'_>) -> String {
-    use std::fmt::Write as _;
     let mut line = String::new();
     for field in fields {
         if !line.is_empty() {
             line.push(' ');
         }
         let value = field.value(input);
-        let _ = write!(line, "{}={}", field.name(), value.as_deref().unwrap_or("-"));
+        line.push_str(field.name());
+        line.push('=');
+        line.push_str(value.as_deref().unwrap_or("-"));
     }
     line
 }

@@ -83,12 +83,12 @@ pub enum RouteTarget {
 const ACTIONS: [&str; 7] = [
     "deny", "allow", "route", "rewrite", "log", "script", "plugin",
 ];
-/// Reads the one action of a stage and checks it against the stage's hooks.
+/// Reads the one action of a stage and checks it against the stage's hooks, and against what it is granted where that is known.
 pub(super) fn read(
     scope: Scope<'_, '_>,
     table: &Table<'_, '_>,
     hooks: &[Hook],
-    grants: &Grants,
+    grants: Option<&Grants>,
 ) -> Option<Action> {
     let written: Vec<&str> = ACTIONS
         .into_iter()

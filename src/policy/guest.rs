@@ -214,9 +214,54 @@ fn sha256(table: &Table<'_, '_>) -> Option<Spot<String>> {
     None
 }
 
-/// The permission sets, in the order of their names.
-pub(super) fn permissions(scope: Scope<'_, '_>) -> Vec<Grants> {
+/// One permission set.
+pub(super) struct Permissions {
+    pub(super) grants: Grants,
+    pub(super) granted: Arc<Granted>,
+}
+
+/// What a permission set says it grants and where it says so, in words for diagnostics.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Granted {
+    see: Box<str>,
+    call: Box<str>,
+}
+
+impl Granted {
+    fn of(name: &str, table: &Table<'_, '_>) -> Self {
+        let words = |key: &'static str| {
+            let place = |at| {
+                let place = table.reading.place(at);
+                format!("{}:{}", place.file.display(), place.line)
+            };
+            let Some(entry) = table.entry(key) else {
+                return format!(
+                    "`[permissions.{name}]` at {} has no `{key}`",
+                    place(table.at)
+                );
+            };
+            let written = table.reading.written(entry.key_at.to(entry.word.at));
+            let written = written.unwrap_or_default();
+            let written: Vec<&str> = written.split_whitespace().collect();
+            format!("granted at {}: {}", place(entry.key_at), written.join(" "))
+        };
+        Self {
+            see: words("see").into(),
+            call: words("call").into(),
+        }
+    }
+
+    /// `granted at policy.toml:66: call = ["log"]`, of the key `see` or `call`.
+    #[must_use]
+    pub fn by(&self, key: &str) -> &str {
+        if key == "see" { &self.see } else { &self.call }
+    }
+}
+
+/// The permission sets with nothing wrong in them, in the order of their names.
+pub(super) fn permissions(scope: Scope<'_, '_>) -> Vec<Permissions> {
     scope.each(&PERMISSIONS, |scope, name, table| {
+        let errors = scope.reading.errors();
         let see = table.texts("see");
         let see = see.iter().filter_map(|spot| {
             scope
@@ -256,7 +301,11 @@ pub(super) fn permissions(scope: Scope<'_, '_>) -> Vec<Grants> {
                 .reading
                 .error(code::NO_EFFECT, table.key_at("kv"), message);
         }
-        Some(grants)
+        let is_right = table.is_sound && scope.reading.errors() == errors;
+        is_right.then(|| Permissions {
+            granted: Arc::new(Granted::of(name, table)),
+            grants,
+        })
     })
 }
 

@@ -8,6 +8,7 @@ mod action;
 mod canonical;
 mod code;
 mod document;
+mod draft;
 mod guest;
 mod keys;
 mod listener;
@@ -37,6 +38,8 @@ pub use action::Field;
 pub use action::RouteTarget;
 pub use action::Script;
 pub use code::TLS_UNUSABLE;
+pub use draft::Draft;
+pub use guest::Granted;
 pub use guest::Plugin;
 pub use listener::Bind;
 pub use listener::Listener;
@@ -141,20 +144,18 @@ pub struct Policy {
 
 /// Reads a policy and everything it includes. Every mistake in every file is in the report.
 ///
-/// With an error there is no policy, but the stages that are whole, so that what is wrong with their scripts can be told in
-/// the same report.
-///
 /// # Errors
-/// The stages that are whole, where the report has errors.
+/// Where the report has errors: the parts that can still be judged, so that what is wrong with guests and certificates can be
+/// told in the same report.
 pub fn load(
     root: &Path,
     environment: Option<&str>,
     files: &dyn Files,
-) -> (Result<Policy, Vec<Stage>>, Report) {
+) -> (Result<Policy, Draft>, Report) {
     let reading = Reading::new(files);
     let words = sources::read(&reading, root);
     if words.broken {
-        return (Err(Vec::new()), reading.finish().0);
+        return (Err(Draft::default()), reading.finish().0);
     }
     reading.set_vars(sources::variables(&reading, &words, environment));
     let policy = resolve(
@@ -166,7 +167,8 @@ pub fn load(
     );
     let (report, files) = reading.finish();
     if report.has_errors() {
-        return (Err(policy.stages), report);
+        let plugin_names: Vec<&str> = words.names(&keys::PLUGIN).collect();
+        return (Err(Draft::of(policy, &plugin_names)), report);
     }
     let mut policy = policy;
     policy.revision = Revision::of(&policy.canonical());

@@ -60,6 +60,11 @@ impl<'a> Reading<'a> {
         self.report.borrow_mut().error(code, at, message);
     }
 
+    /// How many errors were found so far.
+    pub(super) fn errors(&self) -> usize {
+        self.report.borrow().errors()
+    }
+
     pub(super) fn place(&self, at: At) -> Place {
         self.report.borrow().place(at)
     }
@@ -229,6 +234,8 @@ pub(super) struct Table<'r, 'a> {
     noun: &'static Noun,
     title: String,
     entries: &'r [Entry],
+    /// Its keys exist and none is missing; their values are another matter.
+    pub(super) is_sound: bool,
     asked: RefCell<Vec<&'static str>>,
 }
 
@@ -245,12 +252,14 @@ impl<'r, 'a> Table<'r, 'a> {
             reading.wrong_type(word, &format!("a table for {}", title.into()));
             return None;
         };
-        let table = Self {
+        let errors = reading.errors();
+        let mut table = Self {
             reading,
             at,
             noun,
             title: title.into(),
             entries,
+            is_sound: true,
             asked: RefCell::default(),
         };
         for entry in entries {
@@ -265,6 +274,7 @@ impl<'r, 'a> Table<'r, 'a> {
                 );
             }
         }
+        table.is_sound = reading.errors() == errors;
         Some(table)
     }
 

@@ -47,6 +47,14 @@ impl At {
         self.start as usize..self.end as usize
     }
 
+    /// From the start of this range to the end of one behind it.
+    pub(super) fn to(self, last: Self) -> Self {
+        Self {
+            end: last.end.max(self.start),
+            ..self
+        }
+    }
+
     /// A part of this range: `part` counts from its start and is cut at its end.
     #[must_use]
     pub fn within(self, part: Range<usize>) -> Self {
@@ -205,27 +213,18 @@ impl Report {
         self.add(Diagnostic::error(code, at, message));
     }
 
-    /// Adds what is wrong with a guest, at the stage or within its script.
-    pub fn guest_error(
-        &mut self,
-        code: &'static str,
-        at: impl Into<At>,
-        message: String,
-        help: Option<String>,
-    ) {
-        let found = Diagnostic::error(code, at.into(), message);
-        self.add(match help {
-            Some(help) => found.help(help),
-            None => found,
-        });
-    }
-
     /// Whether the policy must be refused.
     #[must_use]
     pub fn has_errors(&self) -> bool {
+        self.errors() != 0
+    }
+
+    /// How many errors there are so far: what is read between two equal answers is right.
+    pub(super) fn errors(&self) -> usize {
         self.diagnostics
             .iter()
-            .any(|found| found.severity == Severity::Error)
+            .filter(|found| found.severity == Severity::Error)
+            .count()
     }
 
     /// Everything found, by file and place; the same thing found twice is told once.

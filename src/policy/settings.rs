@@ -97,7 +97,6 @@ impl SqlRules {
         section.debug("max_statements", max_statements);
         section.debug("max_bytes", max_bytes);
         section.debug("written", written);
-        section.debug("written", written);
     }
 }
 

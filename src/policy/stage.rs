@@ -7,6 +7,8 @@ use super::canonical::Canonical;
 use super::code;
 use super::guest;
 use super::guest::Ceilings;
+use super::guest::Granted;
+use super::guest::Permissions;
 use super::guest::Plugin;
 use super::keys::MATCHERS;
 use super::keys::PERMISSIONS;
@@ -20,7 +22,6 @@ use super::report::Diagnostic;
 use super::report::Place;
 use super::scope::Scope;
 use crate::hook::Hook;
-use crate::hook::Input;
 use crate::sandbox::Grants;
 use crate::sandbox::Limits;
 use crate::sandbox::State;
@@ -51,6 +52,10 @@ pub struct Stage {
     pub mode: Mode,
     /// Where it is written.
     pub place: Place,
+    /// What its permission set says it grants; `None`: it names none.
+    pub granted: Option<Arc<Granted>>,
+    /// Nothing is wrong with what its guest is judged by: its hooks, its permissions and its own keys.
+    pub(super) judgeable: bool,
 }
 
 /// What a failure of a stage means.
@@ -88,7 +93,7 @@ const MODES: [(&str, Mode); 3] = [
 #[derive(Clone, Copy)]
 pub(super) struct Around<'s> {
     pub(super) ceilings: Ceilings,
-    pub(super) permissions: &'s [Grants],
+    pub(super) permissions: &'s [Permissions],
     pub(super) plugins: &'s [Plugin],
 }
 
@@ -104,11 +109,17 @@ fn stage(
     table: &Table<'_, '_>,
     around: Around<'_>,
 ) -> Option<Stage> {
+    let errors = scope.reading.errors();
     let hooks = hooks(scope, table);
+    let hooks_are_right = !hooks.is_empty() && scope.reading.errors() == errors;
     let when = guard(scope, table, "when", Join::All, &hooks);
     let unless = guard(scope, table, "unless", Join::Any, &hooks);
-    let grants = grants(scope, table, around.permissions);
-    let action = action::read(scope, table, &hooks, &grants);
+    let permissions = permissions(scope, table, around.permissions);
+    let grants = match permissions {
+        Some(found) => Some(found.grants.clone()),
+        None => (!table.has("permissions")).then(Grants::standard),
+    };
+    let action = action::read(scope, table, &hooks, grants.as_ref());
     let mode = table.choice("mode", &MODES).unwrap_or(Mode::Enforce);
     let is_guest = table.has("script") || table.has("plugin");
     let is_log = table.has("log");
@@ -150,7 +161,9 @@ fn stage(
         when,
         unless,
         action: action?,
-        grants,
+        judgeable: table.is_sound && hooks_are_right && grants.is_some(),
+        grants: grants.unwrap_or_else(Grants::standard),
+        granted: permissions.map(|found| Arc::clone(&found.granted)),
         limits,
         state: plugin.map_or(State::Fresh, |plugin| plugin.state),
         on_failure,
@@ -196,13 +209,15 @@ fn guard(
     predicate
 }
 
-fn grants(scope: Scope<'_, '_>, table: &Table<'_, '_>, permissions: &[Grants]) -> Grants {
-    let named = scope.one(table, "permissions", &PERMISSIONS);
-    let name = named.and_then(|id| scope.words.names(&PERMISSIONS).nth(id));
-    let found = permissions
-        .iter()
-        .find(|grants| Some(&*grants.name) == name);
-    found.cloned().unwrap_or_else(Grants::standard)
+/// The permission set it names, if there is nothing wrong with it: what it grants is not known otherwise.
+fn permissions<'p>(
+    scope: Scope<'_, '_>,
+    table: &Table<'_, '_>,
+    all: &'p [Permissions],
+) -> Option<&'p Permissions> {
+    let id = scope.one(table, "permissions", &PERMISSIONS)?;
+    let name = scope.words.names(&PERMISSIONS).nth(id)?;
+    all.iter().find(|found| &*found.grants.name == name)
 }
 
 /// `open` is refused where a stage guards who may log in and what may run; there even the default of `[sandbox]` is closed.
@@ -238,13 +253,6 @@ impl Stage {
         (when, when.opposite())
     }
 
-    /// Whether it is asked.
-    #[must_use]
-    pub fn applies(&self, input: &Input<'_>) -> bool {
-        let (when, unless) = self.polarities();
-        self.when.matches(input, when) && !self.unless.matches(input, unless)
-    }
-
     pub(super) fn write(&self, canonical: &mut Canonical, names: Names<'_>, plugins: &[Plugin]) {
         let Self {
             name,
@@ -258,6 +266,8 @@ impl Stage {
             on_failure,
             mode,
             place: _,
+            granted: _,
+            judgeable: _,
         } = self;
         let mut section = canonical.section("stage", name);
         let mut hooks: Vec<&str> = hooks.iter().map(|hook| hook.name()).collect();

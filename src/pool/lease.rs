@@ -56,6 +56,10 @@ pub enum Patience {
 
 #[derive(Debug, Default)]
 struct State {
+    #[expect(
+        clippy::vec_box,
+        reason = "a connection moves between leases and this list; its pointer is what moves"
+    )]
     idle: Vec<Box<ServerConnection>>,
     waiters: VecDeque<oneshot::Sender<Grant>>,
     /// Connections that exist or are being made.

@@ -2,7 +2,6 @@
 //! the next one's with one hidden Query, or with none when they agree.
 
 use std::collections::hash_map::DefaultHasher;
-use std::fmt::Write as _;
 use std::hash::Hash;
 use std::hash::Hasher;
 
@@ -79,18 +78,18 @@ impl Settings {
         let mut text = String::new();
         for (name, _) in &self.values {
             if wanted.get(name).is_none() {
-                let _ = write!(text, "RESET {};", quote_name(name));
+                text.push_str(&format!("RESET {};", quote_name(name)));
             }
         }
         let mut select = "SELECT ";
         for (name, value) in &wanted.values {
             if self.get(name) != Some(value) {
-                let _ = write!(
-                    text,
+                let change = format!(
                     "{select}pg_catalog.set_config({},{},false)",
                     quote(name),
                     quote(value)
                 );
+                text.push_str(&change);
                 select = ",";
             }
         }

@@ -84,6 +84,16 @@ pub struct LoadError {
 }
 
 impl LoadError {
+    /// The key of the permission set, `see` or `call`, that does not grant what the guest wants.
+    #[must_use]
+    pub fn not_granted_by(&self) -> Option<&'static str> {
+        match self.code {
+            code::FIELD_NOT_GRANTED => Some("see"),
+            code::CALL_NOT_GRANTED => Some("call"),
+            _ => None,
+        }
+    }
+
     pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self {
             code,

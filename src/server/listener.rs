@@ -224,7 +224,9 @@ impl Acceptor {
                 let mut out = Vec::new();
                 let message = "sorry, too many clients already";
                 ErrorFields::fatal(SqlState::TOO_MANY_CONNECTIONS, message).encode(&mut out);
-                let _ = stream.write_all(&out).await.is_ok();
+                if let Err(error) = stream.write_all(&out).await {
+                    tracing::debug!(%error, "the client had gone before it was told");
+                }
             });
             return;
         };

@@ -16,7 +16,6 @@ use crate::policy;
 use crate::policy::ListenerTlsMode;
 use crate::policy::NodeAddress;
 use crate::policy::NodeTlsMode;
-use crate::policy::Policy;
 use crate::policy::Report;
 use crate::policy::Revision;
 use crate::pool::Target;
@@ -32,10 +31,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
-use tokio::sync::Mutex;
-
-/// The diagnostic of certificates and keys that do not work together.
-const TLS_UNUSABLE: &str = "P0511";
 
 /// What a reload came to.
 #[derive(Debug)]
@@ -75,14 +70,16 @@ pub fn build(
     let (policy, mut report) = policy::load(&source.path, source.environment.as_deref(), &Disk);
     let policy = match policy {
         Ok(policy) => policy,
-        Err(whole) => {
-            pipeline::review_scripts(&whole, &mut report);
+        Err(draft) => {
+            pipeline::review_guests(&draft, &mut report);
+            listeners_tls(&draft.listeners, &mut report);
+            nodes(&draft.nodes, &mut report);
             return Err(report);
         }
     };
     let pipelines = pipeline::compile(&policy, &mut report, stages, analyzer);
-    let listeners = listeners_tls(&policy, &mut report);
-    let nodes = nodes(&policy, &mut report);
+    let listeners = listeners_tls(&policy.listeners, &mut report);
+    let nodes = nodes(&policy.nodes, &mut report);
     match pipelines {
         Some(pipelines) if !report.has_errors() => Ok(World {
             pipelines,
@@ -96,7 +93,7 @@ pub fn build(
     }
 }
 
-fn listeners_tls(policy: &Policy, report: &mut Report) -> Vec<ListenerTls> {
+fn listeners_tls(listeners: &[policy::Listener], report: &mut Report) -> Vec<ListenerTls> {
     let of = |listener: &policy::Listener| -> Result<ListenerTls, TlsError> {
         let tls = &listener.tls;
         let (Some(cert), Some(key)) = (&tls.cert, &tls.key) else {
@@ -114,13 +111,13 @@ fn listeners_tls(policy: &Policy, report: &mut Report) -> Vec<ListenerTls> {
         })
     };
     let mut made = Vec::new();
-    for listener in &policy.listeners {
+    for listener in listeners {
         match of(listener) {
             Ok(tls) => made.push(tls),
             Err(error) => {
                 report.error(
-                    TLS_UNUSABLE,
-                    None,
+                    policy::TLS_UNUSABLE,
+                    policy::At::from(&listener.place),
                     format!("TLS of listener `{}`: {error}", listener.name),
                 );
             }
@@ -129,9 +126,9 @@ fn listeners_tls(policy: &Policy, report: &mut Report) -> Vec<ListenerTls> {
     made
 }
 
-fn nodes(policy: &Policy, report: &mut Report) -> Vec<NodeTarget> {
+fn nodes(nodes: &[policy::Node], report: &mut Report) -> Vec<NodeTarget> {
     let mut made = Vec::new();
-    for node in &policy.nodes {
+    for node in nodes {
         let tls = match node.tls.mode {
             NodeTlsMode::Disable => Ok(None),
             NodeTlsMode::Require => ClientTls::require().map(Some),
@@ -160,8 +157,8 @@ fn nodes(policy: &Policy, report: &mut Report) -> Vec<NodeTarget> {
             }),
             Err(error) => {
                 report.error(
-                    TLS_UNUSABLE,
-                    None,
+                    policy::TLS_UNUSABLE,
+                    policy::At::from(&node.place),
                     format!("TLS of node `{}`: {error}", node.name),
                 );
             }
@@ -170,12 +167,19 @@ fn nodes(policy: &Policy, report: &mut Report) -> Vec<NodeTarget> {
     made
 }
 
+/// Held for a whole reload, across its awaits: that is its purpose, and no session ever waits for it.
+#[expect(
+    clippy::disallowed_types,
+    reason = "reloads are serialized, and a reload awaits"
+)]
+type ReloadLock = tokio::sync::Mutex<Listeners>;
+
 /// Reloads the policy, one at a time.
 pub struct Reloader {
     shared: Arc<Shared>,
     source: Source,
     analyzer: Arc<Analyzer>,
-    listeners: Mutex<Listeners>,
+    listeners: ReloadLock,
 }
 
 impl Reloader {
@@ -190,7 +194,7 @@ impl Reloader {
             shared,
             source,
             analyzer,
-            listeners: Mutex::new(listeners),
+            listeners: ReloadLock::new(listeners),
         }
     }
 
@@ -244,11 +248,11 @@ impl Reloader {
                 };
             }
         };
-        let to = next.policy.revision.clone();
+        let to = next.policy.revision;
         let old = self.shared.live.swap(Arc::new(next)); // the only write in the program
         listeners.adopt(bound, &self.shared.live.load().policy);
         Reload::Swapped {
-            from: old.policy.revision.clone(),
+            from: old.policy.revision,
             to,
         }
     }

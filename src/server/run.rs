@@ -190,8 +190,14 @@ async fn stop(
         () = signals.stop() => tracing::warn!(clients = shared.clients.count(), "stopping now"),
     }
     shared.clients.kill();
-    let _ = tokio::time::timeout(KILL_WAIT, shared.clients.all_closed())
+    if tokio::time::timeout(KILL_WAIT, shared.clients.all_closed())
         .await
-        .is_ok();
+        .is_err()
+    {
+        tracing::warn!(
+            clients = shared.clients.count(),
+            "some clients could not be told"
+        );
+    }
     tracing::info!("stopped");
 }

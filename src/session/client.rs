@@ -56,6 +56,13 @@ impl Client {
         poll_fn(|context| self.poll_write(context)).await
     }
 
+    /// Writes everything to a client that is about to be left; one that has gone already misses nothing.
+    pub async fn flush_last(&mut self) {
+        if let Err(error) = self.flush().await {
+            tracing::debug!(%error, "the client had gone before it was told");
+        }
+    }
+
     /// Waits for more bytes; 0 is the end of the stream. Cancel safe.
     ///
     /// # Errors

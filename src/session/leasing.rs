@@ -169,8 +169,11 @@ impl Session {
     fn park(&mut self) {
         self.place = None;
         if let Some(lease) = self.server.take() {
-            let _ = self.slot.release();
             self.parked.push(lease);
+            // It stays this session's, so a cancel that is under way hits nobody else.
+            match self.slot.release() {
+                Freed::Now | Freed::AfterCancel => (),
+            }
         }
     }
 
@@ -297,7 +300,7 @@ impl Session {
         if !self.inflight.is_empty()
             && let Some(server) = &mut self.server
         {
-            super::reset::stop(server, &self.slot).await; // what runs for nobody is stopped
+            super::reset::stop(server, self.passing_down, &self.slot).await; // what runs for nobody is stopped
         }
         let server = self.server.take().filter(|_| clean);
         for lease in self.parked.drain(..).chain(server).collect::<Vec<_>>() {

@@ -139,7 +139,7 @@ pub async fn serve(shared: Arc<Shared>, accepted: Accepted, console: Arc<dyn Con
 
 async fn tell(client: &mut Client, error: &dyn ClientFacing) {
     super::refuse::fatal(error, &mut client.out);
-    let _ = client.flush().await.is_ok(); // the client may have gone; nothing is left to do then
+    client.flush_last().await;
 }
 
 struct LoginAttempt {
@@ -207,11 +207,11 @@ impl LoginAttempt {
         match error {
             LoginError::OnConnect(refusal) => {
                 super::refuse::fatal_refusal(refusal, &mut client.out);
-                let _ = client.flush().await.is_ok();
+                client.flush_last().await;
             }
             LoginError::Settings(answer) if !answer.is_empty() => {
                 client.out.extend_from_slice(answer);
-                let _ = client.flush().await.is_ok();
+                client.flush_last().await;
             }
             _ => tell(&mut client, error).await,
         }
@@ -441,9 +441,12 @@ impl Session {
         if end.is_told() && !self.told_fatal {
             super::refuse::fatal(end, &mut self.client.out);
         }
-        let _ = tokio::time::timeout(FAREWELL_WAIT, self.client.flush())
+        if tokio::time::timeout(FAREWELL_WAIT, self.client.flush_last())
             .await
-            .is_ok();
+            .is_err()
+        {
+            tracing::debug!("the client did not read its last messages");
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::pool::CancelSlot;
 use crate::pool::Lease;
 use crate::pool::Settings;
 use crate::wire::frame;
+use bytes::Buf as _;
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
@@ -26,7 +27,7 @@ pub(super) async fn apply(lease: &mut Lease, settings: &Settings) -> Result<(), 
     };
     let mut error = Vec::new();
     lease.send_own(&sql);
-    if answer(lease, &mut error).await && error.is_empty() {
+    if answer(lease, &mut 0, &mut error).await && error.is_empty() {
         lease.set_applied(settings.clone());
         return Ok(());
     }
@@ -36,7 +37,7 @@ pub(super) async fn apply(lease: &mut Lease, settings: &Settings) -> Result<(), 
 async fn run(lease: &mut Lease, sql: &str) -> bool {
     let mut error = Vec::new();
     lease.send_own(sql);
-    answer(lease, &mut error).await && error.is_empty()
+    answer(lease, &mut 0, &mut error).await && error.is_empty()
 }
 
 /// A statement that is cancelled before the node has begun it runs all the same, so the cancel is sent again until the
@@ -44,11 +45,13 @@ async fn run(lease: &mut Lease, sql: &str) -> bool {
 const CANCELS_MAX: usize = 5;
 const CANCEL_PAUSE: Duration = Duration::from_millis(200);
 
-/// Stops what runs on a connection whose client has gone.
-pub(super) async fn stop(lease: &mut Lease, slot: &CancelSlot) {
+/// Stops what runs on a connection whose client has gone. `half_passed` bytes of a message of the node are still to come.
+pub(super) async fn stop(lease: &mut Lease, mut half_passed: usize, slot: &CancelSlot) {
     for _ in 0..CANCELS_MAX {
         slot.cancel().await;
-        let answered = tokio::time::timeout(CANCEL_PAUSE, answer(lease, &mut Vec::new())).await;
+        let mut error = Vec::new();
+        let answering = answer(lease, &mut half_passed, &mut error);
+        let answered = tokio::time::timeout(CANCEL_PAUSE, answering).await;
         if answered.is_ok() {
             return; // or the connection has ended
         }
@@ -56,11 +59,18 @@ pub(super) async fn stop(lease: &mut Lease, slot: &CancelSlot) {
 }
 
 /// Reads up to ReadyForQuery; true when it came and the connection is idle. Keeps the first error message.
-async fn answer(lease: &mut Lease, error: &mut Vec<u8>) -> bool {
+async fn answer(lease: &mut Lease, skip: &mut usize, error: &mut Vec<u8>) -> bool {
     loop {
+        let skipped = lease.incoming().len().min(*skip);
+        lease.incoming().advance(skipped);
+        *skip -= skipped;
         while let Ok(Some(header)) = frame::header(lease.incoming()) {
             let incoming = lease.incoming();
             if incoming.len() < header.message_bytes() {
+                if header.tag == b'D' || header.tag == b'd' {
+                    *skip = header.message_bytes() - incoming.len();
+                    incoming.clear();
+                }
                 break;
             }
             let message = incoming.split_to(header.message_bytes());

@@ -172,7 +172,7 @@ pub(super) fn log(
     scope: Scope<'_, '_>,
     table: &Table<'_, '_>,
     hooks: &[Hook],
-    grants: &Grants,
+    grants: Option<&Grants>,
 ) -> Option<Action> {
     let inner = table.table("log", &LOG)?;
     let level = inner.choice("level", &LEVELS).unwrap_or(Level::Info);
@@ -195,7 +195,7 @@ pub(super) fn log(
                 .reading
                 .add(found.label(format!("it has a value only {}", moment.words())));
         }
-        if let Some(see) = see.filter(|see| !grants.may_see(*see)) {
+        if let Some(see) = see.filter(|see| grants.is_some_and(|grants| !grants.may_see(*see))) {
             let found = Diagnostic::error(
                 code::NOT_GRANTED,
                 spot.at,

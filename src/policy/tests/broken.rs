@@ -96,6 +96,10 @@ const RULES: &[(&str, &str)] = &[
         "P0603",
     ),
     (
+        "[stage.a]\nhook = \"custom\"\nwhen = { in_transaction = true }\ndeny = \"x\"\n",
+        "P0603",
+    ),
+    (
         "[stage.a]\nhook = \"pre_query\"\nlog = { fields = [\"sql.text\"] }\n",
         "P0609",
     ),

@@ -27,7 +27,7 @@ fn each_import_that_is_wrong_is_named() {
     assert_eq!(codes(&errors), ["P0412", "P0425", "P0424", "P0425"]);
     assert_eq!(
         errors[0].message,
-        "stage `stage` imports `kv_set`, which the standard permissions do not grant"
+        "imports `kv_set`, which the standard permissions do not grant"
     );
     assert_eq!(
         errors[0].help.as_deref(),

@@ -69,10 +69,7 @@ fn import_error(import: &ImportType<'_>, spec: &GuestSpec) -> Option<LoadError> 
         "" => "the standard permissions do".to_owned(),
         name => format!("permissions `{name}` do"),
     };
-    let message = format!(
-        "stage `{}` imports `{name}`, which {grants} not grant",
-        spec.stage
-    );
+    let message = format!("imports `{name}`, which {grants} not grant");
     Some(
         LoadError::new(code::CALL_NOT_GRANTED, message)
             .help(format!("needs `{}` in `call`", needed.name())),

@@ -274,6 +274,6 @@ fn greet(client: &mut Client) {
 
 async fn fatal(client: &mut Client, code: SqlState, message: &str) -> Option<String> {
     ErrorFields::fatal(code, message).encode(&mut client.out);
-    let _ = client.flush().await.is_ok();
+    client.flush_last().await;
     None
 }
