@@ -153,27 +153,46 @@ impl CancelSlot {
     }
 
     /// Cancels what the session runs now, if anything. Cancel safe.
-    pub async fn cancel(&self) {
-        let server = {
-            let mut held = self.held();
-            let server = held.server.clone();
-            held.delivering += u32::from(server.is_some());
-            server
-        };
-        let Some((target, key)) = server else { return };
-        let _delivery = Delivery(self);
-        if let Err(error) = send_cancel(&target, &key).await {
+    pub async fn cancel(self: &Arc<Self>) {
+        if let Some(delivery) = self.aim() {
+            delivery.deliver().await;
+        }
+    }
+
+    /// Takes aim at what the session runs now: from here on its server connection is given to nobody else until the cancel
+    /// has been delivered, or given up by dropping it.
+    pub fn aim(self: &Arc<Self>) -> Option<Delivery> {
+        let mut held = self.held();
+        let server = held.server.clone()?;
+        held.delivering += 1;
+        Some(Delivery {
+            slot: Arc::clone(self),
+            server,
+        })
+    }
+}
+
+/// One cancel under way; its end is told even when it is dropped undelivered.
+#[must_use]
+#[derive(Debug)]
+pub struct Delivery {
+    slot: Arc<CancelSlot>,
+    server: (Arc<Target>, BackendKey),
+}
+
+impl Delivery {
+    /// Sends the cancel and waits until the node has taken it. Cancel safe.
+    pub async fn deliver(self) {
+        let (target, key) = &self.server;
+        if let Err(error) = send_cancel(target, key).await {
             tracing::warn!(%error, "cancel request was not delivered");
         }
     }
 }
 
-/// One cancel under way; its end is told even when its future is dropped.
-struct Delivery<'a>(&'a CancelSlot);
-
-impl Drop for Delivery<'_> {
+impl Drop for Delivery {
     fn drop(&mut self) {
-        self.0.held().delivering -= 1;
-        self.0.delivered.notify_waiters();
+        self.slot.held().delivering -= 1;
+        self.slot.delivered.notify_waiters();
     }
 }

@@ -132,11 +132,21 @@ impl ServerConnection {
         &self.parameters
     }
 
-    /// Notes a ParameterStatus.
-    pub fn set_parameter(&mut self, name: &str, value: &str) {
+    /// The value the node reported last.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let found = self.parameters.iter().find(|(known, _)| known == name)?;
+        Some(&found.1)
+    }
+
+    /// Notes a ParameterStatus, and gives the value before.
+    pub fn set_parameter(&mut self, name: &str, value: &str) -> Option<String> {
         match self.parameters.iter_mut().find(|(known, _)| known == name) {
-            Some((_, old)) => value.clone_into(old),
-            None => self.parameters.push((name.to_owned(), value.to_owned())),
+            Some((_, old)) => Some(std::mem::replace(old, value.to_owned())),
+            None => {
+                self.parameters.push((name.to_owned(), value.to_owned()));
+                None
+            }
         }
     }
 
@@ -196,11 +206,6 @@ impl ServerConnection {
     pub fn send_front(&mut self, _permit: &Permit, front: &[u8]) {
         self.out.extend_from_slice(front);
         self.prepared.set_unnamed(None);
-    }
-
-    /// DEALLOCATE of a statement, by the name it has on this connection.
-    pub fn send_deallocate(&mut self, _permit: &Permit, key: StatementKey) {
-        self.send_own(&format!("DEALLOCATE {}", key.name()));
     }
 
     /// Parse of a named statement. Returns the name of the statement that had to be closed to make room.
@@ -278,6 +283,7 @@ impl ServerConnection {
     /// A Parse that cannot succeed. The node answers with an error, aborts the transaction and skips to Sync, which is
     /// what a refusal must leave; the session replaces the text of the error.
     pub fn send_failing_parse(&mut self) {
+        self.prepared.set_unnamed(None);
         encode::parse(&mut self.out, b"", REFUSED.as_bytes(), b"\0\0");
     }
 
@@ -314,6 +320,11 @@ impl ServerConnection {
     #[must_use]
     pub fn unnamed(&self) -> Option<StatementKey> {
         self.prepared.unnamed()
+    }
+
+    /// The statement that was to be closed to make room was not.
+    pub fn still_knows(&mut self, key: StatementKey) {
+        self.prepared.put_back(key);
     }
 
     /// The unnamed statement is gone.

@@ -14,6 +14,7 @@ mod stats;
 
 pub use cancel::CancelKeys;
 pub use cancel::CancelSlot;
+pub use cancel::Delivery;
 pub use cancel::Freed;
 pub use connect::BackendKey;
 pub use connect::ConnectError;

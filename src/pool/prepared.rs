@@ -16,11 +16,12 @@ static HASH_KEYS: LazyLock<(RandomState, RandomState)> =
     LazyLock::new(|| (RandomState::new(), RandomState::new()));
 
 impl StatementKey {
-    /// The key of a text and the parameter types as Parse carries them.
+    /// The key of a text and the parameter types as Parse carries them, under settings whose hash is `settings`: what a text
+    /// means depends on encoding, search_path, DateStyle and the like (pitfall P4).
     #[must_use]
-    pub fn new(sql: &[u8], types: &[u8]) -> Self {
+    pub fn new(sql: &[u8], types: &[u8], settings: u64) -> Self {
         let (high, low) = &*HASH_KEYS;
-        let half = |state: &RandomState| u128::from(state.hash_one((sql, types)));
+        let half = |state: &RandomState| u128::from(state.hash_one((sql, types, settings)));
         Self(half(high) << 64 | half(low))
     }
 
@@ -89,6 +90,11 @@ impl Prepared {
         Some(oldest)
     }
 
+    /// A statement that is there after all, the first to go.
+    pub(super) fn put_back(&mut self, key: StatementKey) {
+        self.known.entry(key).or_insert(0);
+    }
+
     pub(super) fn remove(&mut self, key: StatementKey) {
         self.known.remove(&key);
     }
@@ -121,7 +127,7 @@ mod tests {
 
     #[test]
     fn the_oldest_goes_but_never_one_in_use() {
-        let key = |text: &str| StatementKey::new(text.as_bytes(), b"\0\0");
+        let key = |text: &str| StatementKey::new(text.as_bytes(), b"\0\0", 0);
         let mut prepared = Prepared::new();
         assert_eq!(prepared.insert(key("a"), 2, 0), None);
         assert_eq!(prepared.insert(key("b"), 2, 0), None);
@@ -135,14 +141,14 @@ mod tests {
     #[test]
     fn text_and_types_make_the_key() {
         assert_ne!(
-            StatementKey::new(b"a", b"\0\0"),
-            StatementKey::new(b"a", b"\0\x01\0\0\0\x17")
+            StatementKey::new(b"a", b"\0\0", 0),
+            StatementKey::new(b"a", b"\0\x01\0\0\0\x17", 0)
         );
         assert_eq!(
-            StatementKey::new(b"a", b"\0\0"),
-            StatementKey::new(b"a", b"\0\0")
+            StatementKey::new(b"a", b"\0\0", 0),
+            StatementKey::new(b"a", b"\0\0", 0)
         );
-        let key = StatementKey::new(b"a", b"\0\0");
+        let key = StatementKey::new(b"a", b"\0\0", 0);
         let mut name = Vec::new();
         key.push_name(&mut name);
         assert_eq!(name, key.name().into_bytes());

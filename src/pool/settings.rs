@@ -66,6 +66,15 @@ impl Settings {
         }
     }
 
+    /// A hash of everything that may change what a statement means: all but `application_name`.
+    #[must_use]
+    pub fn meaning(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let meaningful = self.iter().filter(|(name, _)| *name != "application_name");
+        meaningful.for_each(|setting| setting.hash(&mut hasher));
+        hasher.finish()
+    }
+
     /// Whether both are the same, by hash first.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {

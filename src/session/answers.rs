@@ -3,6 +3,8 @@
 
 use super::end::End;
 use super::inflight::Expect;
+use super::inflight::Undo;
+use super::relay::Passing;
 use super::relay::Session;
 use super::statement::After;
 use super::statement::Ended;
@@ -23,9 +25,6 @@ use std::time::Duration;
 
 /// Messages that are read whole hold a tag, a name or an error.
 const READ_BYTES_MAX: usize = 1024 * 1024;
-
-/// The severity field of an error after which a node closes its connection.
-const FATAL: &[u8] = b"VFATAL\0";
 
 /// What becomes of a message of the server.
 #[derive(PartialEq, Eq, Debug)]
@@ -53,10 +52,17 @@ impl Session {
             *server.incoming() = incoming;
         }
         result?;
-        if self.is_at_rest() {
+        self.rest_if_due().await;
+        Ok(())
+    }
+
+    /// Everything may be answered before the client's message has passed whole (an error during COPY), and the other way
+    /// round; whichever ends last brings the rest.
+    pub(super) async fn rest_if_due(&mut self) {
+        if self.rest_due && self.is_at_rest() {
+            self.rest_due = false;
             self.at_rest().await;
         }
-        Ok(())
     }
 
     /// Whether everything is answered, and nothing of a message is half passed on.
@@ -66,6 +72,7 @@ impl Session {
             .as_mut()
             .is_some_and(|server| server.incoming().is_empty());
         quiet
+            && !matches!(self.passing, Passing::Forward(_))
             && self.tx == b'I'
             && self.inflight.is_empty()
             && !self.batch_open
@@ -145,16 +152,16 @@ impl Session {
             b'Z' => self.ready(body),
             b'E' => self.failed(body),
             b'S' => {
+                let hidden = self.is_hidden();
                 if let Some(server) = &mut self.server
-                    && let Some((name, value)) = note_parameter(server, body)
+                    && let Some(changed) = note_parameter(server, body)
                 {
-                    self.note_encoding(&[(name, value)]);
+                    if !hidden && self.reported.iter().all(|(name, _)| *name != changed.name) {
+                        self.reported.push((changed.name.clone(), changed.before));
+                    }
+                    self.note_encoding(&[(changed.name, changed.value)]);
                 }
-                Ok(if self.is_hidden() {
-                    Fate::Hide
-                } else {
-                    Fate::Pass
-                })
+                Ok(if hidden { Fate::Hide } else { Fate::Pass })
             }
             b'K' => Ok(Fate::Hide),
             _ if self.is_hidden() => Ok(Fate::Hide),
@@ -163,9 +170,14 @@ impl Session {
                 Ok(Fate::Pass)
             }
             b'1' => Ok(self.parsed()),
-            b'2' => Ok(self.pop_if(|expect| matches!(expect, Expect::Bind))),
+            b'2' => {
+                if let Some(Expect::Bind { name, portal }) = self.inflight.pop() {
+                    self.statements.portals.insert(name, portal);
+                }
+                Ok(Fate::Pass)
+            }
             b'3' => match self.inflight.front() {
-                Some(Expect::Close { hidden: true }) => {
+                Some(Expect::Close { evicted: Some(_) }) => {
                     self.inflight.pop();
                     Ok(Fate::Hide)
                 }
@@ -174,9 +186,7 @@ impl Session {
             b'T' | b'n' => Ok(self.pop_if(|expect| matches!(expect, Expect::Describe))),
             b'G' => {
                 self.copy_in = true;
-                if let Some(Expect::Execute(_)) = self.inflight.front() {
-                    self.inflight.drop_ignored_syncs();
-                }
+                self.inflight.drop_ignored_syncs();
                 if self.inflight.copy_ended() {
                     self.copy_in = false;
                 }
@@ -267,6 +277,7 @@ impl Session {
             }
         };
         self.tx = status;
+        self.rest_due = true;
         if !self.inflight.has_boundary() && !self.batch_open {
             self.statements.sql.settle();
         }
@@ -281,9 +292,15 @@ impl Session {
         while matches!(self.inflight.front(), Some(Expect::CopyEnd)) {
             self.inflight.pop();
         }
-        self.told_fatal |= body.windows(FATAL.len()).any(|field| field == FATAL);
+        self.copy_in = false;
+        self.told_fatal |= error_response::is_fatal(body);
+        // A statement that the node and we disagree about would fail for every client of this connection.
+        self.tainted |= matches!(code.as_str(), "26000" | "42P05" | "0A000");
         match self.inflight.front() {
-            None => Ok(Fate::Pass), // the node says goodbye on its own; its end of the connection follows
+            None => {
+                self.tainted = true; // nothing was asked; most often the node says goodbye
+                Ok(Fate::Pass)
+            }
             Some(Expect::Own(_)) => Err(End::ServerProtocol(format!(
                 "the client's settings were refused: {message}"
             ))),
@@ -315,30 +332,56 @@ impl Session {
                     self.skip_to_sync = true;
                     return;
                 }
-                Some(Expect::Sync | Expect::Query(_) | Expect::FunctionCall(_)) => return,
+                Some(Expect::Sync) => return,
                 Some(_) => (),
             }
             match self.inflight.pop() {
-                Some(Expect::Parse { key, name, .. }) => self.parse_failed(key, name),
-                Some(Expect::Execute(mut running)) => {
+                Some(Expect::Parse {
+                    key, unnamed, name, ..
+                }) => self.parse_failed(key, unnamed, name),
+                Some(
+                    Expect::Execute(mut running)
+                    | Expect::Query(mut running)
+                    | Expect::FunctionCall(mut running),
+                ) => {
                     if let Some(tally) = first.take() {
                         self.part_ended(running.next(), tally, Some((code, message)));
                     }
                 }
+                Some(Expect::Close { evicted: Some(key) }) => {
+                    if let Some(server) = &mut self.server {
+                        server.still_knows(key);
+                    }
+                }
                 Some(Expect::Local {
                     undo: Some(undo), ..
-                }) => {
-                    self.statements.named.entry(undo.name).or_insert(undo.entry);
-                }
+                }) => self.undo(undo),
                 _ => (),
             }
         }
     }
 
-    fn parse_failed(&mut self, key: crate::pool::StatementKey, name: Option<Box<[u8]>>) {
+    fn undo(&mut self, undo: Undo) {
+        match undo {
+            Undo::Restore { name, entry } => {
+                self.statements.named.entry(name).or_insert(entry);
+            }
+            Undo::Forget { name } => drop(self.statements.named.remove(&name)),
+        }
+    }
+
+    fn parse_failed(
+        &mut self,
+        key: crate::pool::StatementKey,
+        unnamed: bool,
+        name: Option<Box<[u8]>>,
+    ) {
         if let Some(server) = &mut self.server {
-            server.forget(key);
-            server.forget_unnamed();
+            if unnamed {
+                server.forget_unnamed();
+            } else {
+                server.forget(key);
+            }
         }
         if let Some(name) = name
             && self
@@ -407,6 +450,7 @@ impl Session {
             After::DiscardAll => {
                 self.forget_statements();
                 self.pinned = self.relayed;
+                self.discarded = true;
                 if let Some(server) = &mut self.server {
                     server.discarded();
                 }
@@ -428,17 +472,24 @@ fn is_streamed(tag: u8) -> bool {
     matches!(tag, b'D' | b'd' | b'V' | b'N' | b'A' | b'H' | b'c')
 }
 
+/// What a ParameterStatus says.
+pub(super) struct Reported {
+    name: String,
+    value: String,
+    /// What the node said before.
+    before: Option<String>,
+}
+
 /// Notes a ParameterStatus body.
-pub(super) fn note_parameter(
-    server: &mut ServerConnection,
-    body: &[u8],
-) -> Option<(String, String)> {
+pub(super) fn note_parameter(server: &mut ServerConnection, body: &[u8]) -> Option<Reported> {
     let (name, rest) = frame::cstr(body)?;
     let (value, _) = frame::cstr(rest)?;
-    let (name, value) = (
-        String::from_utf8_lossy(name).into_owned(),
-        String::from_utf8_lossy(value).into_owned(),
-    );
-    server.set_parameter(&name, &value);
-    Some((name, value))
+    let name = String::from_utf8_lossy(name).into_owned();
+    let value = String::from_utf8_lossy(value).into_owned();
+    let before = server.set_parameter(&name, &value);
+    Some(Reported {
+        name,
+        value,
+        before,
+    })
 }

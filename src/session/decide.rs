@@ -48,6 +48,39 @@ impl Among {
     };
 }
 
+/// Encodings in which a byte below 128 is always the ASCII character it looks like.
+fn is_readable(encoding: &str) -> bool {
+    ["UTF8", "SQL_ASCII"].contains(&encoding)
+        || ["LATIN", "WIN", "ISO_8859_", "KOI8", "EUC_"]
+            .iter()
+            .any(|family| encoding.starts_with(family))
+}
+
+/// Whether the statement could set `client_encoding` without naming it where we look.
+fn may_recode(facts: &Facts) -> bool {
+    let calls = facts.kinds.contains(Kind::Do)
+        || facts.kinds.contains(Kind::Call)
+        || facts.kinds.contains(Kind::Select) && !facts.read_only;
+    calls || SessionEffect::Session <= facts.effect || facts.kinds.contains(Kind::Set)
+}
+
+/// Why texts cannot be read as the server reads them, if they cannot.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Unreadable {
+    encoding: bool,
+    strings: bool,
+}
+
+impl Unreadable {
+    fn why(self) -> Option<&'static str> {
+        match (self.encoding, self.strings) {
+            (true, _) => Some("this client encoding hides ASCII characters inside others"),
+            (_, true) => Some("standard_conforming_strings is off"),
+            (false, false) => None,
+        }
+    }
+}
+
 impl Session {
     /// Moves the session to the policy in force. A statement calls this once, before it is decided.
     /// Roles and attributes are the new policy's as well; a user that it does not have any more ends here.
@@ -121,10 +154,7 @@ impl Session {
         let go = match trace.verdict {
             Verdict::Refuse(refusal) => {
                 self.log_refusal(request_id, trace.by.name(), &refusal);
-                self.refusal_ended(observed.as_deref(), &refusal);
-                let mut bytes = Vec::new();
-                super::refuse::refusal(&refusal, &mut bytes);
-                return Err(Refused(bytes));
+                return Err(self.refuse(observed.as_deref(), &refusal));
             }
             Verdict::Reply(rows) => Go::Reply(rows),
             Verdict::Forward(permit) => Go::Node(permit),
@@ -140,7 +170,9 @@ impl Session {
             }
             None => After::Nothing,
         };
+        self.expect(protocol, &after);
         Ok(Decided {
+            may_recode: trace.facts.as_deref().is_some_and(may_recode),
             go,
             after,
             observed,
@@ -148,9 +180,17 @@ impl Session {
         })
     }
 
+    /// Later statements of the same Query are decided as if this one had run. In a batch nothing is expected: the session
+    /// waits for what has become of it.
+    fn expect(&mut self, protocol: Protocol, after: &After) {
+        if protocol == Protocol::Simple {
+            self.statements.sql.expect(after);
+        }
+    }
+
     /// The text as the stages can read it.
     fn readable<'a>(&self, sql: &'a [u8]) -> Result<&'a str, Refused> {
-        let error = match (std::str::from_utf8(sql), self.unreadable) {
+        let error = match (std::str::from_utf8(sql), self.unreadable.why()) {
             (Ok(text), None) => return Ok(text),
             (Err(_), _) => StatementError::new(
                 SqlState::SYNTAX_ERROR,
@@ -206,6 +246,7 @@ impl Session {
             }
         };
         Ok(Decided {
+            may_recode: false,
             go: Go::Node(permit),
             after,
             observed: None,
@@ -214,7 +255,7 @@ impl Session {
     }
 
     /// What the session must follow once the statement has succeeded.
-    fn after(&mut self, text: &str, facts: &Facts) -> Result<After, Refused> {
+    fn after(&self, text: &str, facts: &Facts) -> Result<After, Refused> {
         let after = match (&facts.sql, facts.effect) {
             (Sql::Deallocate { name: None }, _) => After::DeallocateAll,
             (Sql::Deallocate { name: Some(name) }, _) => {
@@ -248,25 +289,15 @@ impl Session {
                 message,
             )));
         }
-        self.statements.sql.expect(&after);
         Ok(after)
     }
 
     /// Notes what the node says of encoding and strings.
     pub(super) fn note_encoding(&mut self, parameters: &[(String, String)]) {
         for (name, value) in parameters {
-            match (name.as_str(), value.as_str()) {
-                (
-                    "client_encoding",
-                    "SJIS" | "SHIFT_JIS_2004" | "BIG5" | "GBK" | "GB18030" | "UHC" | "JOHAB",
-                ) => {
-                    self.unreadable =
-                        Some("this client encoding hides ASCII characters inside others");
-                }
-                ("standard_conforming_strings", "off") => {
-                    self.unreadable = Some("standard_conforming_strings is off");
-                }
-                ("client_encoding" | "standard_conforming_strings", _) => self.unreadable = None,
+            match name.as_str() {
+                "client_encoding" => self.unreadable.encoding = !is_readable(value),
+                "standard_conforming_strings" => self.unreadable.strings = value == "off",
                 _ => (),
             }
         }
@@ -288,14 +319,19 @@ impl Session {
             .into_uuid()
     }
 
-    fn refusal_ended(&self, observed: Option<&Observed>, refusal: &Refusal) {
-        let Some(observed) = observed else { return };
-        let outcome = Outcome {
-            code: Some(refusal.code),
-            error: Some(Arc::clone(&refusal.message)),
-            ..Outcome::default()
-        };
-        self.tell_observers(&self.binding.pipeline, observed, &outcome);
+    /// Tells the observers of a refusal, and encodes it.
+    fn refuse(&self, observed: Option<&Observed>, refusal: &Refusal) -> Refused {
+        if let Some(observed) = observed {
+            let outcome = Outcome {
+                code: Some(refusal.code),
+                error: Some(Arc::clone(&refusal.message)),
+                ..Outcome::default()
+            };
+            self.tell_observers(&self.binding.pipeline, observed, &outcome);
+        }
+        let mut bytes = Vec::new();
+        super::refuse::refusal(refusal, &mut bytes);
+        Refused(bytes)
     }
 
     /// Tells the observers that rows of ours were the answer.

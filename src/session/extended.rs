@@ -12,17 +12,14 @@ use super::inflight::Undo;
 use super::messages::StatementError;
 use super::relay::Passing;
 use super::relay::Session;
-use super::simple::encode_rows;
 use super::statement::After;
 use super::statement::Decided;
 use super::statement::Go;
 use super::statement::Portal;
-use super::statement::Running;
 use super::statement::STATEMENTS_MAX;
 use super::statement::Sent;
 use super::statement::StatementEntry;
 use crate::hook::Protocol;
-use crate::hook::Rows;
 use crate::pipeline::Permit;
 use crate::sqlstate::SqlState;
 use crate::wire::encode;
@@ -32,7 +29,6 @@ use crate::wire::frontend;
 use crate::wire::frontend::Target;
 use bytes::Buf as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Portal and statement name of a Bind together.
 const NAMES_BYTES_MAX: usize = 8 * 1024;
@@ -42,10 +38,11 @@ impl Session {
     pub(super) async fn parse(&mut self, message: &[u8]) -> Result<(), End> {
         let parse = frontend::parse(&message[HEADER_BYTES..])?;
         self.settle_before_statement().await?;
-        if !self.batch_open {
-            self.refresh_world()?;
-        }
-        if let Some(error) = self.cannot_prepare(parse.name) {
+        self.refresh_world()?;
+        let cannot = self
+            .cannot_prepare(parse.name)
+            .or_else(|| self.cannot_read_now(parse.sql));
+        if let Some(error) = cannot {
             self.fail_batch(&error);
             return Ok(());
         }
@@ -56,7 +53,8 @@ impl Session {
                 return Ok(());
             }
         };
-        let entry = StatementEntry::new(parse.sql, parse.types, decided);
+        let settings = self.settings.meaning();
+        let entry = StatementEntry::new(parse.sql, parse.types, settings, decided);
         match entry.decided.go.clone() {
             Go::Reply(_) => {
                 let mut bytes = Vec::new();
@@ -99,9 +97,21 @@ impl Session {
         })
     }
 
+    /// Before ReadyForQuery the node does not say what became of `client_encoding`. A text that reads the same in every
+    /// encoding may follow a statement that could have changed it; another one waits for the end of the batch.
+    pub(super) fn cannot_read_now(&self, sql: &[u8]) -> Option<StatementError> {
+        let unsure = self.may_recode && self.batch_open && !sql.is_ascii();
+        (unsure && !self.binding.pipeline.is_plain()).then(|| {
+            StatementError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "a statement with characters beyond ASCII cannot follow one that may change the encoding in the same batch",
+            )
+        })
+    }
+
     /// DEALLOCATE of a statement that the client prepared by Parse names it by our name for it, and needs it to be on the
     /// server connection in hand.
-    pub(super) fn prepare_for_deallocate(&mut self, after: &After) {
+    fn prepare_for_deallocate(&mut self, after: &After) {
         let After::Deallocate { name, key: Some(_) } = after else {
             return;
         };
@@ -121,29 +131,30 @@ impl Session {
         };
         if name.is_empty() {
             server.send_parse_unnamed(permit, sent.key, &sent.sql, &sent.types);
-        } else if server.knows(sent.key) {
+        } else if self.tx != b'E' && server.knows(sent.key) {
             if !hidden {
                 let mut bytes = Vec::new();
                 encode::parse_complete(&mut bytes);
-                self.reply(&bytes);
+                self.reply_undoable(&bytes, Some(Undo::Forget { name: name.into() }));
             }
             return;
-        } else if server
-            .send_parse(permit, sent.key, &sent.sql, &sent.types)
-            .is_some()
-        {
-            self.inflight.push(Expect::Close { hidden: true });
+        } else if let Some(evicted) = server.send_parse(permit, sent.key, &sent.sql, &sent.types) {
+            self.inflight.push(Expect::Close {
+                evicted: Some(evicted),
+            });
         }
+        let unnamed = name.is_empty();
         let name = (!hidden).then(|| name.into());
         self.inflight.push(Expect::Parse {
             key: sent.key,
+            unnamed,
             hidden,
             name,
         });
     }
 
     /// Prepares the statement on the server connection in hand, hidden from the client, unless it is there.
-    fn ensure_prepared(&mut self, permit: &Permit, sent: &Sent, name: &[u8]) {
+    pub(super) fn ensure_prepared(&mut self, permit: &Permit, sent: &Sent, name: &[u8]) {
         let Some(server) = &mut self.server else {
             return;
         };
@@ -157,7 +168,11 @@ impl Session {
         }
     }
 
-    async fn lease_for_batch(&mut self, permit: &Permit, bind: bool) -> Result<bool, End> {
+    pub(super) async fn lease_for_batch(
+        &mut self,
+        permit: &Permit,
+        bind: bool,
+    ) -> Result<bool, End> {
         self.in_batch_message = true;
         self.in_bind = bind;
         let leased = self.lease_or_fail(permit, Session::fail_batch).await;
@@ -189,9 +204,7 @@ impl Session {
         let (portal, statement): (Box<[u8]>, Box<[u8]>) =
             (names.portal.into(), names.statement.into());
         self.settle_before_statement().await?;
-        if !self.batch_open {
-            self.refresh_world()?;
-        }
+        self.refresh_world()?;
         let Some(decided) = self.decide_bind(&statement) else {
             self.client.inbuf.advance(HEADER_BYTES);
             self.passing = Passing::Discard(header.body_bytes);
@@ -205,16 +218,13 @@ impl Session {
                 if !self.lease_for_batch(&permit, true).await? {
                     return Ok(true);
                 }
-                self.send_bind(&permit, &portal, &statement, rest);
+                let made = Portal {
+                    decided,
+                    binary: false,
+                    replied: false,
+                };
+                self.send_bind(&permit, portal, made, &statement, rest);
                 self.passing = Passing::Forward(rest);
-                self.statements.portals.insert(
-                    portal,
-                    Portal {
-                        decided,
-                        binary: false,
-                        replied: false,
-                    },
-                );
             }
             Go::Reply(_) => {
                 if self.client.inbuf.len() < header.message_bytes() {
@@ -267,133 +277,30 @@ impl Session {
                 return None;
             }
         };
+        let settings = self.settings.meaning();
         if let Some(entry) = self.statements.named.get_mut(statement) {
-            entry.decide_again(decided.clone());
+            entry.decide_again(settings, decided.clone());
         }
         Some(decided)
     }
 
-    fn send_bind(&mut self, permit: &Permit, portal: &[u8], statement: &[u8], rest: usize) {
+    fn send_bind(
+        &mut self,
+        permit: &Permit,
+        name: Box<[u8]>,
+        portal: Portal,
+        statement: &[u8],
+        rest: usize,
+    ) {
         let Some(entry) = self.statements.named.get(statement) else {
             return;
         };
         let sent = Arc::clone(&entry.sent);
         self.ensure_prepared(permit, &sent, statement);
         if let Some(server) = &mut self.server {
-            server.send_bind(
-                permit,
-                portal,
-                (!statement.is_empty()).then_some(sent.key),
-                rest,
-            );
-            self.inflight.push(Expect::Bind);
-        }
-    }
-
-    /// Describe of a statement or a portal.
-    pub(super) async fn describe(&mut self, message: &[u8]) -> Result<(), End> {
-        match frontend::target(&message[HEADER_BYTES..])? {
-            Target::Statement(name) => self.describe_statement(name).await,
-            Target::Portal(name) => {
-                match self.statements.portals.get(name) {
-                    Some(Portal {
-                        decided:
-                            Decided {
-                                go: Go::Reply(rows),
-                                ..
-                            },
-                        binary,
-                        ..
-                    }) => {
-                        let mut bytes = Vec::new();
-                        encode::row_description(
-                            &mut bytes,
-                            rows.columns.iter().map(String::as_str),
-                            *binary,
-                        );
-                        self.reply(&bytes);
-                    }
-                    None if self.tx == b'I' => self.fail_batch(&unknown_portal(name)),
-                    _ => self.send_expecting(message, Expect::Describe),
-                }
-                Ok(())
-            }
-        }
-    }
-
-    async fn describe_statement(&mut self, name: &[u8]) -> Result<(), End> {
-        let Some(entry) = self.statements.named.get(name) else {
-            self.fail_batch(&unknown_statement(name));
-            return Ok(());
-        };
-        let sent = Arc::clone(&entry.sent);
-        let permit = match &entry.decided.go {
-            Go::Reply(rows) => {
-                let mut bytes = Vec::new();
-                encode::message(&mut bytes, b't', |out| out.extend_from_slice(&[0, 0]));
-                encode::row_description(&mut bytes, rows.columns.iter().map(String::as_str), false);
-                self.reply(&bytes);
-                return Ok(());
-            }
-            Go::Node(permit) => permit.clone(),
-        };
-        if !self.lease_for_batch(&permit, false).await? {
-            return Ok(());
-        }
-        self.ensure_prepared(&permit, &sent, name);
-        if let Some(server) = &mut self.server {
-            server.send_describe((!name.is_empty()).then_some(sent.key));
-            self.inflight.push(Expect::Describe);
-            self.batch_open = true;
-        }
-        Ok(())
-    }
-
-    /// Execute of a portal.
-    pub(super) fn execute(&mut self, message: &[u8]) -> Result<(), End> {
-        let (name, _) = frontend::execute(&message[HEADER_BYTES..])?;
-        let Some(portal) = self.statements.portals.get_mut(name) else {
-            // A cursor of DECLARE is a portal too; it was decided when it was declared.
-            if self.tx == b'I' {
-                self.fail_batch(&unknown_portal(name));
-            } else {
-                self.send_expecting(message, Expect::Execute(Running::unobserved()));
-            }
-            return Ok(());
-        };
-        if let Go::Reply(rows) = &portal.decided.go {
-            let rows = if portal.replied {
-                Rows {
-                    rows: Vec::new(),
-                    ..rows.clone()
-                }
-            } else {
-                rows.clone()
-            };
-            portal.replied = true;
-            let mut bytes = Vec::new();
-            encode_rows(&rows, &mut bytes);
-            let decided = portal.decided.clone();
-            self.reply(&bytes);
-            self.reply_ended(&decided, rows.rows.len(), bytes.len(), Duration::ZERO);
-            return Ok(());
-        }
-        let running = Running::of(&portal.decided);
-        let permit = match &portal.decided.go {
-            Go::Node(permit) => permit.clone(),
-            Go::Reply(_) => return Ok(()),
-        };
-        self.note_sent(running.parts.iter().map(|part| &part.after));
-        self.limit_time(&permit, running.started);
-        self.send_expecting(message, Expect::Execute(running));
-        Ok(())
-    }
-
-    fn send_expecting(&mut self, message: &[u8], expect: Expect) {
-        if let Some(server) = &mut self.server {
-            server.send_control(message);
-            self.inflight.push(expect);
-            self.batch_open = true;
+            let known_as = (!statement.is_empty()).then_some(sent.key);
+            server.send_bind(permit, &name, known_as, rest);
+            self.inflight.push(Expect::Bind { name, portal });
         }
     }
 
@@ -408,7 +315,7 @@ impl Session {
                 if self.inflight.is_empty() {
                     self.client.out.extend_from_slice(&bytes);
                 } else {
-                    let undo = entry.map(|entry| Undo {
+                    let undo = entry.map(|entry| Undo::Restore {
                         name: name.into(),
                         entry,
                     });
@@ -425,7 +332,7 @@ impl Session {
                     .remove(name)
                     .is_some_and(|p| matches!(p.decided.go, Go::Reply(_)));
                 if self.server.is_some() && !ours {
-                    self.send_expecting(message, Expect::Close { hidden: false });
+                    self.send_expecting(message, Expect::Close { evicted: None });
                 } else {
                     let mut bytes = Vec::new();
                     encode::close_complete(&mut bytes);
@@ -445,6 +352,7 @@ impl Session {
         self.skip_to_sync = false;
         self.batch_open = false;
         self.statements.fresh = None;
+        self.may_recode = false;
         match &mut self.server {
             Some(server) => {
                 server.send_control(message);
@@ -455,7 +363,7 @@ impl Session {
     }
 }
 
-fn unknown_statement(name: &[u8]) -> StatementError {
+pub(super) fn unknown_statement(name: &[u8]) -> StatementError {
     let message = match name {
         b"" => "unnamed prepared statement does not exist".to_owned(),
         _ => format!(
@@ -464,12 +372,4 @@ fn unknown_statement(name: &[u8]) -> StatementError {
         ),
     };
     StatementError::new(SqlState::INVALID_STATEMENT_NAME, message)
-}
-
-fn unknown_portal(name: &[u8]) -> StatementError {
-    let message = format!(
-        "portal \"{}\" does not exist",
-        String::from_utf8_lossy(name)
-    );
-    StatementError::new(SqlState::INVALID_CURSOR_NAME, message)
 }

@@ -1,6 +1,7 @@
 //! What the server connection still has to answer, in order. Each message that will be answered has an entry; replies of
 //! our own wait here for their turn, so that a client reads answers in the order of its questions.
 
+use super::statement::Portal;
 use super::statement::Running;
 use super::statement::StatementEntry;
 use crate::pool::Settings;
@@ -17,17 +18,18 @@ pub(super) enum Expect {
     /// ParseComplete. When the Parse fails, the key is unknown to the server and `name` is unknown to the client.
     Parse {
         key: StatementKey,
+        unnamed: bool,
         hidden: bool,
         name: Option<Box<[u8]>>,
     },
-    /// BindComplete.
-    Bind,
+    /// BindComplete; the portal exists from then on.
+    Bind { name: Box<[u8]>, portal: Portal },
     /// RowDescription or NoData, for a statement after ParameterDescription.
     Describe,
     /// Rows and CommandComplete, EmptyQueryResponse or PortalSuspended.
     Execute(Running),
-    /// CloseComplete.
-    Close { hidden: bool },
+    /// CloseComplete; `evicted` is the statement that had to make room, hidden from the client.
+    Close { evicted: Option<StatementKey> },
     /// ReadyForQuery of a batch.
     Sync,
     /// CopyDone or CopyFail passed here; nothing is answered to it.
@@ -43,11 +45,16 @@ pub(super) enum Expect {
     Refused { error: Box<[u8]>, query: bool },
 }
 
-/// A prepared statement that a failed batch did not really close.
+/// What a reply stood for that a failed batch did not really do.
 #[derive(Debug)]
-pub(super) struct Undo {
-    pub(super) name: Box<[u8]>,
-    pub(super) entry: StatementEntry,
+pub(super) enum Undo {
+    /// A prepared statement was not closed.
+    Restore {
+        name: Box<[u8]>,
+        entry: StatementEntry,
+    },
+    /// A prepared statement was not prepared.
+    Forget { name: Box<[u8]> },
 }
 
 /// The queue of expected answers.
@@ -74,6 +81,14 @@ impl Inflight {
         Some(expect)
     }
 
+    /// The portal that a Bind under way will make.
+    pub(super) fn portal(&self, wanted: &[u8]) -> Option<&Portal> {
+        self.queue.iter().rev().find_map(|expect| match expect {
+            Expect::Bind { name, portal } if **name == *wanted => Some(portal),
+            _ => None,
+        })
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
@@ -96,20 +111,10 @@ impl Inflight {
 
     /// COPY FROM has begun: the server ignores every Sync that came before the end of the data.
     pub(super) fn drop_ignored_syncs(&mut self) {
-        let end = self
-            .queue
-            .iter()
-            .position(|expect| matches!(expect, Expect::CopyEnd))
-            .unwrap_or(self.queue.len());
-        let mut index = 0;
-        let mut dropped = 0;
-        self.queue.retain(|expect| {
-            let drop = index < end && matches!(expect, Expect::Sync);
-            index += 1;
-            dropped += usize::from(drop);
-            !drop
-        });
-        self.boundaries -= dropped;
+        while matches!(self.queue.get(1), Some(Expect::Sync)) {
+            self.queue.remove(1);
+            self.boundaries -= 1;
+        }
     }
 }
 

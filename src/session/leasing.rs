@@ -4,6 +4,7 @@ use super::control::Activity;
 use super::end::End;
 use super::inflight::Expect;
 use super::messages::StatementError;
+use super::relay::Passing;
 use super::relay::Session;
 use super::statement::After;
 use crate::client_facing::ClientFacing;
@@ -274,6 +275,7 @@ impl Session {
         self.deadline = None;
         self.statements.portals.clear();
         self.tx_writes = false;
+        self.keep_what_changed();
         if self.pinned || self.batch_open || self.binding.mode() == PoolMode::Session {
             self.apply_settings();
             return;
@@ -282,7 +284,33 @@ impl Session {
             lease.pool().stats.transactions.fetch_add(1, Relaxed);
             self.place = None;
             self.control.set_activity(Activity::Idle);
+            if std::mem::take(&mut self.tainted) {
+                drop(lease); // which closes the connection
+                match self.slot.release() {
+                    Freed::Now | Freed::AfterCancel => (),
+                }
+                return;
+            }
             self.free(lease).await;
+        }
+    }
+
+    /// A setting that the node reports as changed, now that no transaction is open, was changed by something that did not
+    /// look like it (a DO block, a function): the connection is kept, as if it had been a SET.
+    fn keep_what_changed(&mut self) {
+        if std::mem::take(&mut self.discarded) {
+            self.reported.clear();
+        }
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        let changed = self
+            .reported
+            .drain(..)
+            .any(|(name, before)| server.parameter(&name) != before.as_deref());
+        if changed {
+            server.set_dirty();
+            self.pinned |= self.binding.pool_policy().session_state != SessionState::Ignore;
         }
     }
 
@@ -295,8 +323,13 @@ impl Session {
 
     /// The session is over: clean connections go back, the others are closed.
     pub(super) async fn leave(&mut self) {
-        let clean =
-            self.inflight.is_empty() && self.tx == b'I' && !self.batch_open && !self.copy_in;
+        let clean = self.inflight.is_empty()
+            && self.tx == b'I'
+            && !self.batch_open
+            && !self.copy_in
+            && !self.tainted
+            && self.passing_down == 0
+            && !matches!(self.passing, Passing::Forward(_));
         if !self.inflight.is_empty()
             && let Some(server) = &mut self.server
         {

@@ -3,6 +3,7 @@
 
 use super::end::End;
 use super::inflight::Expect;
+use super::inflight::Undo;
 use super::relay::Passing;
 use super::relay::Session;
 use crate::client_facing::ClientFacing;
@@ -74,6 +75,10 @@ impl Session {
             b'F' => self.take_function_call(header).await,
             b'd' => Ok(self.take_copy_data(header)),
             b'D' | b'E' | b'C' | b'c' | b'f' | b'H' | b'S' => {
+                if matches!(header.tag, b'c' | b'H' | b'S') && header.body_bytes != 0 {
+                    let tag = header.tag.escape_ascii();
+                    return Err(End::Protocol(format!("message `{tag}` with a body")));
+                }
                 let Some(message) = self.whole(header, CONTROL_BYTES_MAX)? else {
                     return Ok(false);
                 };
@@ -193,12 +198,14 @@ impl Session {
             b'c' | b'f' => {
                 if let Some(server) = &mut self.server {
                     server.send_control(message);
-                    self.inflight.push(Expect::CopyEnd);
+                    if !self.inflight.is_empty() {
+                        self.inflight.push(Expect::CopyEnd);
+                    }
                 }
                 self.copy_in = false;
             }
             b'D' => self.describe(message).await?,
-            b'E' => self.execute(message)?,
+            b'E' => self.execute(message).await?,
             _ => self.close(message)?,
         }
         Ok(())
@@ -206,12 +213,17 @@ impl Session {
 
     /// A reply of ours, in its place among the server's answers.
     pub(super) fn reply(&mut self, bytes: &[u8]) {
+        self.reply_undoable(bytes, None);
+    }
+
+    /// The same, with what to do when the batch fails before it.
+    pub(super) fn reply_undoable(&mut self, bytes: &[u8], undo: Option<Undo>) {
         if self.inflight.is_empty() {
             self.client.out.extend_from_slice(bytes);
         } else {
             self.inflight.push(Expect::Local {
                 bytes: bytes.into(),
-                undo: None,
+                undo,
             });
         }
     }

@@ -13,6 +13,7 @@ mod inflight;
 mod leasing;
 mod login;
 mod messages;
+mod portal;
 mod refuse;
 mod relay;
 mod reset;

@@ -5,6 +5,7 @@
 
 use super::client::Client;
 use super::control::Control;
+use super::decide::Unreadable;
 use super::end::End;
 use super::inflight::Inflight;
 use super::statement::Statements;
@@ -61,6 +62,12 @@ pub(super) struct Session {
     pub(super) in_bind: bool,
     /// The batch has failed: messages up to Sync are skipped.
     pub(super) skip_to_sync: bool,
+    /// The server has become ready since the session last came to rest.
+    pub(super) rest_due: bool,
+    /// Something went wrong on the server connection that the next client must not meet: it is closed at rest.
+    pub(super) tainted: bool,
+    /// A statement of this batch may have changed how the server reads texts.
+    pub(super) may_recode: bool,
     /// The session's state lives on its server connection, which it keeps.
     pub(super) pinned: bool,
     /// The server is reading COPY data.
@@ -74,9 +81,12 @@ pub(super) struct Session {
     pub(super) tally: Tally,
     /// Bytes received from the client and not counted yet.
     pub(super) received: u64,
-    /// The client's texts cannot be read as the server reads them: an encoding in which a byte of a character may look like
-    /// ASCII, or strings in which a backslash escapes.
-    pub(super) unreadable: Option<&'static str>,
+    /// Settings the node reported as changed since the connection was taken, and what they were.
+    pub(super) reported: Vec<(String, Option<String>)>,
+    /// DISCARD ALL has run since then: whatever changed is as it was at the connection's beginning.
+    pub(super) discarded: bool,
+    /// Whether the client's texts can be read as the server reads them.
+    pub(super) unreadable: Unreadable,
     /// The client has been told why its session ends.
     pub(super) told_fatal: bool,
     /// When the running statement is cancelled.
@@ -135,6 +145,9 @@ impl Session {
             in_batch_message: false,
             in_bind: false,
             skip_to_sync: false,
+            rest_due: false,
+            tainted: false,
+            may_recode: false,
             pinned: false,
             copy_in: false,
             passing: Passing::Nothing,
@@ -142,7 +155,9 @@ impl Session {
             inbuf_bytes_max: 0,
             tally: Tally::default(),
             received: 0,
-            unreadable: None,
+            reported: Vec::new(),
+            discarded: false,
+            unreadable: Unreadable::default(),
             told_fatal: false,
             deadline: None,
             idle_timeout,
@@ -156,9 +171,8 @@ impl Session {
         self.relayed = relayed;
         self.pinned = relayed;
         self.take_lease(lease, place);
-        if self.is_at_rest() {
-            self.at_rest().await;
-        }
+        self.rest_due = true;
+        self.rest_if_due().await;
     }
 
     /// Runs the session until it ends. Not cancel safe.
@@ -178,8 +192,9 @@ impl Session {
                 self.idle_since = Instant::now();
             }
         }
+        self.rest_if_due().await;
         self.leave_if_asked()?;
-        self.turn(true).await
+        self.turn().await
     }
 
     fn may_take(&self) -> bool {
@@ -210,14 +225,14 @@ impl Session {
     /// Waits until the server has answered everything, moving both sides meanwhile.
     pub(super) async fn drain_answers(&mut self) -> Result<(), End> {
         while !self.inflight.is_empty() {
-            self.turn(false).await?;
+            self.turn().await?;
         }
         Ok(())
     }
 
     /// Waits until one side has moved; then handles what the server said.
-    pub(super) async fn turn(&mut self, read_client: bool) -> Result<(), End> {
-        let moved = poll_fn(|context| self.poll_turn(context, read_client)).await?;
+    pub(super) async fn turn(&mut self) -> Result<(), End> {
+        let moved = poll_fn(|context| self.poll_turn(context)).await?;
         if moved == Turn::Timer {
             self.timer_fired()?;
         } else if self.idle_timeout.is_some() {
@@ -226,11 +241,7 @@ impl Session {
         self.take_answers().await
     }
 
-    fn poll_turn(
-        &mut self,
-        context: &mut Context<'_>,
-        read_client: bool,
-    ) -> Poll<Result<Turn, End>> {
+    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Result<Turn, End>> {
         let was_blocked = !self.may_take();
         if let Err(end) = self.poll_writes(context) {
             return Poll::Ready(Err(end));
@@ -246,10 +257,7 @@ impl Session {
                 Poll::Pending => (),
             }
         }
-        if read_client
-            && self.may_take()
-            && self.client.inbuf.len() < self.inbuf_bytes_max.max(BUFFER_BYTES_MAX)
-        {
+        if self.may_take() && self.client.inbuf.len() < self.inbuf_bytes_max.max(BUFFER_BYTES_MAX) {
             match self.client.poll_read(context) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(End::ClientGone(None))),
                 Poll::Ready(Ok(_)) => moved = true,
@@ -326,9 +334,9 @@ impl Session {
         let now = Instant::now();
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             self.deadline = None;
-            let slot = Arc::clone(&self.slot);
-            // The slot counts the cancel as under way until it is delivered, and the lease is not given back before.
-            tokio::spawn(async move { slot.cancel().await });
+            if let Some(delivery) = self.slot.aim() {
+                tokio::spawn(delivery.deliver());
+            }
             return Ok(());
         }
         Err(End::Idle)

@@ -6,6 +6,7 @@ use crate::pool::Settings;
 use crate::wire::frame;
 use bytes::Buf as _;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ const CANCELS_MAX: usize = 5;
 const CANCEL_PAUSE: Duration = Duration::from_millis(200);
 
 /// Stops what runs on a connection whose client has gone. `half_passed` bytes of a message of the node are still to come.
-pub(super) async fn stop(lease: &mut Lease, mut half_passed: usize, slot: &CancelSlot) {
+pub(super) async fn stop(lease: &mut Lease, mut half_passed: usize, slot: &Arc<CancelSlot>) {
     for _ in 0..CANCELS_MAX {
         slot.cancel().await;
         let mut error = Vec::new();

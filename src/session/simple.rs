@@ -39,17 +39,60 @@ impl Session {
         let sql = frontend::query(&message[HEADER_BYTES..])?;
         self.settle_before_statement().await?;
         self.refresh_world()?;
+        if let Some(error) = self.cannot_read_now(sql) {
+            self.fail_query(&error);
+            return Ok(());
+        }
+        let before = self.statements.sql.expected();
         match self.decide_query(sql) {
-            Err(Refused(error)) => self.refuse_query(error),
+            Err(Refused(error)) => {
+                self.statements.sql.expect_again(before);
+                self.refuse_query(error);
+            }
             Ok(Together::Reply(decided, rows)) => self.reply_to_query(&decided, &rows),
             Ok(Together::Node(permit, running)) => {
+                self.drain_before_deallocate(&running).await?;
+                if self.deallocate_here(&running) {
+                    return Ok(());
+                }
                 self.batch_open = false;
+                self.may_recode = false;
                 if self.lease_or_fail(&permit, Session::fail_query).await? {
                     self.send_query(message, &permit, running);
+                } else {
+                    self.statements.sql.expect_again(before);
                 }
             }
         }
         Ok(())
+    }
+
+    async fn drain_before_deallocate(&mut self, running: &Running) -> Result<(), End> {
+        match running.parts.first().map(|part| &part.after) {
+            Some(After::Deallocate { key: Some(_), .. }) if !self.batch_open => {
+                self.drain_answers().await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// DEALLOCATE of a statement that was prepared by Parse: it is this client's name for a statement that stays on server
+    /// connections for whoever prepares the same text next, so it is done here.
+    fn deallocate_here(&mut self, running: &Running) -> bool {
+        let [part] = &running.parts[..] else {
+            return false;
+        };
+        let After::Deallocate { name, key: Some(_) } = &part.after else {
+            return false;
+        };
+        if self.tx == b'E' || self.batch_open || !self.inflight.is_empty() {
+            return false; // the node decides what comes of it
+        }
+        self.statements.named.remove(name.as_bytes());
+        self.statements.sql.settle();
+        encode::command_complete(&mut self.client.out, "DEALLOCATE");
+        encode::ready_for_query(&mut self.client.out, self.tx);
+        true
     }
 
     /// The front of a Query that no stage reads and that is too long to hold. What cannot be read may change the session,
@@ -169,21 +212,12 @@ impl Session {
     fn send_query(&mut self, message: &[u8], permit: &Permit, running: Running) {
         self.note_sent(running.parts.iter().map(|part| &part.after));
         self.limit_time(permit, running.started);
-        if let [part] = &running.parts[..] {
-            self.prepare_for_deallocate(&part.after);
-        }
         self.statements.named.remove(&b""[..]); // a Query ends the unnamed statement
         let Some(server) = &mut self.server else {
             return;
         };
         server.start_batch();
-        match running.parts.first().map(|part| &part.after) {
-            // The name is the client's; on the server connection the statement has ours.
-            Some(After::Deallocate { key: Some(key), .. }) if running.parts.len() == 1 => {
-                server.send_deallocate(permit, *key);
-            }
-            _ => server.send_query(permit, message),
-        }
+        server.send_query(permit, message);
         self.inflight.push(Expect::Query(running));
     }
 

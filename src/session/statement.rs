@@ -45,6 +45,8 @@ pub(super) struct Decided {
     pub(super) go: Go,
     pub(super) after: After,
     pub(super) observed: Option<Arc<Observed>>,
+    /// It may change how the server reads the texts after it: a SET, a DO block, a function that is not known.
+    pub(super) may_recode: bool,
     /// The revision that decided, by the identity of its pipeline.
     pub(super) pipeline: Arc<Pipeline>,
 }
@@ -160,24 +162,29 @@ pub(super) struct Sent {
 }
 
 impl StatementEntry {
-    pub(super) fn new(sql: &[u8], types: &[u8], decided: Decided) -> Self {
+    pub(super) fn new(sql: &[u8], types: &[u8], settings: u64, decided: Decided) -> Self {
         let sql: Arc<[u8]> = sql.into();
-        let sent = Arc::new(Sent::new(&sql, types.into(), &decided));
+        let sent = Arc::new(Sent::new(&sql, types.into(), settings, &decided));
         Self { sql, decided, sent }
     }
 
     /// Takes a new decision; what goes to the server changes only where the text did.
-    pub(super) fn decide_again(&mut self, decided: Decided) {
+    pub(super) fn decide_again(&mut self, settings: u64, decided: Decided) {
         let sent = Sent::text(&self.sql, &decided);
         if *sent != *self.sent.sql {
-            self.sent = Arc::new(Sent::new(&self.sql, Arc::clone(&self.sent.types), &decided));
+            self.sent = Arc::new(Sent::new(
+                &self.sql,
+                Arc::clone(&self.sent.types),
+                settings,
+                &decided,
+            ));
         }
         self.decided = decided;
     }
 }
 
 impl Sent {
-    fn new(sql: &Arc<[u8]>, types: Arc<[u8]>, decided: &Decided) -> Self {
+    fn new(sql: &Arc<[u8]>, types: Arc<[u8]>, settings: u64, decided: &Decided) -> Self {
         let deallocates = match &decided.after {
             After::Deallocate { key, .. } => *key,
             _ => None,
@@ -188,7 +195,7 @@ impl Sent {
             None => Self::text(sql, decided),
         };
         Self {
-            key: StatementKey::new(&sql, &types),
+            key: StatementKey::new(&sql, &types, settings),
             sql,
             types,
         }
@@ -253,6 +260,16 @@ impl SqlPrepared {
             }
             _ => (),
         }
+    }
+
+    /// What is expected now, to be put back when the message is refused after all.
+    pub(super) fn expected(&self) -> (HashMap<Arc<str>, Option<Arc<str>>>, bool) {
+        (self.expected.clone(), self.all_dropped)
+    }
+
+    /// The message was refused: nothing of it happens.
+    pub(super) fn expect_again(&mut self, before: (HashMap<Arc<str>, Option<Arc<str>>>, bool)) {
+        (self.expected, self.all_dropped) = before;
     }
 
     /// Everything under way has ended; what succeeded has been stored.

@@ -25,7 +25,8 @@ pub(crate) fn plain(word: Keyword) -> Option<(Kind, SessionEffect)> {
         | Keyword::Abort
         | Keyword::Savepoint
         | Keyword::Release => (Kind::Tx, SessionEffect::Transaction),
-        Keyword::Do => (Kind::Do, SessionEffect::None),
+        // Its body may do anything, also to the session and to prepared statements.
+        Keyword::Do => (Kind::Do, SessionEffect::Session),
         Keyword::Fetch | Keyword::Move | Keyword::Close => (Kind::Select, SessionEffect::None),
         Keyword::Reset => (Kind::Set, SessionEffect::Session),
         Keyword::Listen | Keyword::Unlisten => (Kind::Listen, SessionEffect::Session),

@@ -103,6 +103,22 @@ pub fn parse_error(body: &[u8]) -> (SqlState, String) {
     (code, text)
 }
 
+/// Whether the error is one after which the node closes the connection: the untranslated severity says so.
+#[must_use]
+pub fn is_fatal(body: &[u8]) -> bool {
+    let mut rest = body;
+    while let Some((&kind, after)) = rest.split_first() {
+        let Some((value, next)) = frame::cstr(after) else {
+            return false;
+        };
+        if kind == b'V' {
+            return matches!(value, b"FATAL" | b"PANIC");
+        }
+        rest = next;
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +136,13 @@ mod tests {
             parse_error(&out[5..]),
             (SqlState::INSUFFICIENT_PRIVILEGE, "no".to_owned())
         );
+    }
+
+    #[test]
+    fn only_the_severity_makes_an_error_fatal() {
+        assert!(is_fatal(b"SFATAL\0VFATAL\0C57P01\0Mbye\0\0"));
+        assert!(!is_fatal(b"SERROR\0VERROR\0CP0001\0MxVFATAL\0\0"));
+        assert!(!is_fatal(b"\0") && !is_fatal(b"V"));
     }
 
     #[test]

@@ -327,3 +327,39 @@ fn a_client_that_stops_reading_leaves_others_their_server_connections() {
     }
     assert!(lazy.count_until_ready().0 > 500_000_000);
 }
+
+/// What a DO block sets cannot be seen in its text, but the node says what it changed.
+#[test]
+fn a_setting_changed_behind_the_text_does_not_leak() {
+    let proxy = proxy("transaction", 1);
+    let mut one = proxy.login("app");
+    one.works("DO $$ BEGIN PERFORM set_config('TimeZone', 'Asia/Tokyo', false); END $$");
+    assert_eq!(one.value("SHOW TimeZone"), "Asia/Tokyo");
+    one.works("DISCARD ALL");
+    let mut other = proxy.login("app");
+    assert_ne!(other.value("SHOW TimeZone"), "Asia/Tokyo");
+    one.works("BEGIN; SET LOCAL TimeZone = 'Asia/Tokyo'; COMMIT");
+    assert_ne!(other.value("SHOW TimeZone"), "Asia/Tokyo");
+}
+
+/// PREPARE and EXECUTE work where stages look at statements, in one message and in two.
+#[test]
+fn sql_level_prepared_statements_work_under_stages() {
+    let policy = PolicyText::of(Cluster::shared()).stage(
+        "pre_query",
+        "no-deletes",
+        "when = { kind = \"delete\" }\ndeny = { code = \"42501\", message = \"no deletes\" }",
+    );
+    let proxy = Proxy::start(&policy);
+    let mut wire = proxy.login("app");
+    wire.works("PREPARE one AS SELECT 1");
+    assert_eq!(wire.value("EXECUTE one"), "1");
+    wire.works("PREPARE two AS SELECT 2; EXECUTE two");
+    assert_eq!(wire.value("EXECUTE two"), "2");
+    assert_eq!(wire.fails("PREPARE one AS SELECT 3").code, "42P05");
+    assert_eq!(wire.value("EXECUTE one"), "1");
+    wire.works("DEALLOCATE one; PREPARE one AS SELECT 4; EXECUTE one");
+    assert_eq!(wire.value("EXECUTE one"), "4");
+    wire.works("DEALLOCATE ALL");
+    assert_eq!(wire.fails("EXECUTE one").code, "26000");
+}
