@@ -8,6 +8,7 @@ use super::stage::Asked;
 use super::stage::Stage;
 use super::subject::Subject;
 use super::subject::Text;
+use super::subject::add_arguments;
 use super::subject::function_call;
 use super::verdict::Decider;
 use super::verdict::Detail;
@@ -212,7 +213,8 @@ impl<'a> Run<'a> {
                         message,
                     ))));
                 };
-                let facts = self.facts(&text, outer.kinds)?;
+                let mut facts = self.facts(&text, outer.kinds)?;
+                add_arguments(Arc::make_mut(&mut facts), &outer, self.statement.text);
                 Ok(Subject {
                     stored: true,
                     ..Subject::plain(Text::Given(text), facts)

@@ -59,6 +59,20 @@ impl<'a> Subject<'a> {
     }
 }
 
+/// What the text of an EXECUTE adds to the facts of what it runs: its arguments may call functions, and CREATE TABLE AS
+/// EXECUTE makes a table.
+pub(super) fn add_arguments(facts: &mut Facts, outer: &Facts, text: &str) {
+    let more = &outer.relations;
+    if !(more.tables.is_empty() && more.functions.is_empty() && more.columns.is_empty()) {
+        let relations = Arc::make_mut(&mut facts.relations);
+        relations.tables.extend(more.tables.iter().cloned());
+        relations.functions.extend(more.functions.iter().cloned());
+        relations.columns.extend(more.columns.iter().cloned());
+    }
+    // One pair of parentheses holds the arguments; a second may be a call of anything.
+    facts.read_only &= text.bytes().filter(|byte| *byte == b'(').count() < 2;
+}
+
 /// A FunctionCall names its function by oid, which nothing here can look up: a call of something unknown.
 pub(super) fn function_call(text: &str) -> Facts {
     let mut facts = statement::analyze(text, Needs::default());

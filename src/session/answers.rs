@@ -6,11 +6,7 @@ use super::inflight::Expect;
 use super::inflight::Undo;
 use super::relay::Passing;
 use super::relay::Session;
-use super::statement::After;
-use super::statement::Ended;
 use super::statement::Tally;
-use super::statement::micros;
-use crate::hook::Outcome;
 use crate::pool::ServerConnection;
 use crate::sqlstate::SqlState;
 use crate::wire::backend;
@@ -19,12 +15,9 @@ use crate::wire::frame;
 use crate::wire::frame::HEADER_BYTES;
 use bytes::Buf as _;
 use bytes::BytesMut;
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 /// Messages that are read whole hold a tag, a name or an error.
-const READ_BYTES_MAX: usize = 1024 * 1024;
+const READ_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What becomes of a message of the server.
 #[derive(PartialEq, Eq, Debug)]
@@ -76,6 +69,7 @@ impl Session {
             && self.tx == b'I'
             && self.inflight.is_empty()
             && !self.batch_open
+            && !self.skip_to_sync
             && self.passing_down == 0
     }
 
@@ -133,7 +127,9 @@ impl Session {
 
     /// Sends the replies of ours whose turn it is, after the run before them.
     fn send_replies_due(&mut self, incoming: &BytesMut, start: &mut usize, at: usize) {
-        while let Some(Expect::Local { .. } | Expect::CopyEnd) = self.inflight.front() {
+        while let Some(Expect::Local { .. } | Expect::CopyEnd | Expect::CopyData) =
+            self.inflight.front()
+        {
             if let Some(Expect::Local { bytes, .. }) = self.inflight.pop() {
                 self.client.out.extend_from_slice(&incoming[*start..at]);
                 *start = at;
@@ -186,7 +182,9 @@ impl Session {
             b'T' | b'n' => Ok(self.pop_if(|expect| matches!(expect, Expect::Describe))),
             b'G' => {
                 self.copy_in = true;
-                self.inflight.drop_ignored_syncs();
+                if self.inflight.drop_ignored_syncs() && !self.inflight.has_boundary() {
+                    self.batch_open = true; // the Sync that ends it is still to come
+                }
                 if self.inflight.copy_ended() {
                     self.copy_in = false;
                 }
@@ -225,6 +223,14 @@ impl Session {
             rows: self.tally.rows + changed,
             ..self.tally.take()
         };
+        if tag == b'C' && body.starts_with(b"COPY ") {
+            self.copy_in = false;
+            self.inflight.consume_copy_end();
+        }
+        self.command_completed(tag, tally);
+    }
+
+    fn command_completed(&mut self, tag: u8, tally: Tally) {
         match self.inflight.front() {
             Some(Expect::Execute(running)) => {
                 let ended = running.next();
@@ -250,7 +256,10 @@ impl Session {
             ));
         };
         self.copy_in = false;
-        while matches!(self.inflight.front(), Some(Expect::CopyEnd)) {
+        while matches!(
+            self.inflight.front(),
+            Some(Expect::CopyEnd | Expect::CopyData)
+        ) {
             self.inflight.pop();
         }
         let tally = self.tally.take();
@@ -289,7 +298,10 @@ impl Session {
     fn failed(&mut self, body: &[u8]) -> Result<Fate, End> {
         let tally = self.tally.take();
         let (code, message) = error_response::parse_error(body);
-        while matches!(self.inflight.front(), Some(Expect::CopyEnd)) {
+        while matches!(
+            self.inflight.front(),
+            Some(Expect::CopyEnd | Expect::CopyData)
+        ) {
             self.inflight.pop();
         }
         self.copy_in = false;
@@ -391,78 +403,6 @@ impl Session {
                 .is_some_and(|entry| entry.sent.key == key)
         {
             self.statements.named.remove(&name);
-        }
-    }
-
-    /// One statement has ended, well or not: follows what it changed, counts it, tells its observers.
-    fn part_ended(&mut self, ended: Ended, tally: Tally, error: Option<(SqlState, &str)>) {
-        let elapsed = ended.started.elapsed();
-        if let Some(server) = &self.server {
-            let stats = &server.pool().stats;
-            stats.statements.fetch_add(1, Relaxed);
-            stats.statement_us.fetch_add(micros(elapsed), Relaxed);
-            stats.sent.fetch_add(tally.bytes, Relaxed);
-            stats
-                .received
-                .fetch_add(std::mem::take(&mut self.received), Relaxed);
-        }
-        let Some(part) = ended.part else { return };
-        if error.is_none() {
-            self.follow(part.after);
-        }
-        if let Some((pipeline, observed)) = part.observed {
-            let outcome = self.outcome(elapsed, tally, error);
-            self.tell_observers(&pipeline, &observed, &outcome);
-        }
-    }
-
-    fn outcome(&self, elapsed: Duration, tally: Tally, error: Option<(SqlState, &str)>) -> Outcome {
-        Outcome {
-            success: error.is_none(),
-            node: self
-                .server
-                .as_ref()
-                .map(|server| Arc::clone(&server.pool().key.node)),
-            elapsed,
-            rows: tally.rows,
-            bytes_out: tally.bytes,
-            code: error.map(|(code, _)| code),
-            error: error.map(|(_, message)| message.into()),
-            cached: false,
-        }
-    }
-
-    /// What a statement that succeeded changed in the session.
-    fn follow(&mut self, after: After) {
-        match after {
-            After::Nothing | After::Dirty => (),
-            After::Prepare { name, body } => {
-                self.statements.sql.store(name, body);
-            }
-            After::Deallocate { name, key } => {
-                self.statements.sql.drop(&name);
-                if let (Some(key), Some(server)) = (key, &mut self.server) {
-                    server.forget(key);
-                    self.statements.named.remove(name.as_bytes());
-                }
-            }
-            After::DeallocateAll => self.forget_statements(),
-            After::DiscardAll => {
-                self.forget_statements();
-                self.pinned = self.relayed;
-                self.discarded = true;
-                if let Some(server) = &mut self.server {
-                    server.discarded();
-                }
-            }
-        }
-    }
-
-    fn forget_statements(&mut self) {
-        self.statements.named.clear();
-        self.statements.sql.drop_all();
-        if let Some(server) = &mut self.server {
-            server.forget_all();
         }
     }
 }

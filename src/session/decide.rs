@@ -48,12 +48,20 @@ impl Among {
     };
 }
 
-/// Encodings in which a byte below 128 is always the ASCII character it looks like.
+/// Encodings in which the server reads a text as we do. In every other, only ASCII is the same to both.
 fn is_readable(encoding: &str) -> bool {
     ["UTF8", "SQL_ASCII"].contains(&encoding)
-        || ["LATIN", "WIN", "ISO_8859_", "KOI8", "EUC_"]
-            .iter()
-            .any(|family| encoding.starts_with(family))
+}
+
+/// UPDATE of the view `pg_settings` is a SET in other words.
+fn updates_pg_settings(text: &str) -> bool {
+    const VIEW: &[u8] = b"pg_settings";
+    let text = text.as_bytes();
+    let mentions = |word: &[u8]| {
+        text.windows(word.len())
+            .any(|part| part.eq_ignore_ascii_case(word))
+    };
+    memchr::memchr(b'_', text).is_some() && mentions(VIEW) && mentions(b"update")
 }
 
 /// Whether the statement could set `client_encoding` without naming it where we look.
@@ -74,7 +82,9 @@ pub(super) struct Unreadable {
 impl Unreadable {
     fn why(self) -> Option<&'static str> {
         match (self.encoding, self.strings) {
-            (true, _) => Some("this client encoding hides ASCII characters inside others"),
+            (true, _) => {
+                Some("characters beyond ASCII mean something else in this client encoding")
+            }
             (_, true) => Some("standard_conforming_strings is off"),
             (false, false) => None,
         }
@@ -118,7 +128,7 @@ impl Session {
     ) -> Result<Decided, Refused> {
         let pipeline = Arc::clone(&self.binding.pipeline);
         if pipeline.is_plain() {
-            return self.plain_decision(std::str::from_utf8(sql).unwrap_or_default());
+            return self.plain_decision(&String::from_utf8_lossy(sql));
         }
         let text = self.readable(sql)?;
         let request_id = self.request_id();
@@ -190,7 +200,11 @@ impl Session {
 
     /// The text as the stages can read it.
     fn readable<'a>(&self, sql: &'a [u8]) -> Result<&'a str, Refused> {
-        let error = match (std::str::from_utf8(sql), self.unreadable.why()) {
+        let why = self
+            .unreadable
+            .why()
+            .filter(|_| !sql.is_ascii() || self.unreadable.strings);
+        let error = match (std::str::from_utf8(sql), why) {
             (Ok(text), None) => return Ok(text),
             (Err(_), _) => StatementError::new(
                 SqlState::SYNTAX_ERROR,
@@ -240,6 +254,9 @@ impl Session {
             return Err(self.refused(&StatementError::new(SqlState::INTERNAL_ERROR, "no verdict")));
         };
         let after = match statement::effect(text) {
+            SessionEffect::None | SessionEffect::Transaction if updates_pg_settings(text) => {
+                self.refuse_or(After::Dirty)?
+            }
             SessionEffect::None | SessionEffect::Transaction => After::Nothing,
             SessionEffect::Session | SessionEffect::DiscardAll => {
                 self.after(text, &statement::analyze(text, Needs::default()))?
@@ -275,8 +292,16 @@ impl Session {
             },
             (_, SessionEffect::DiscardAll) => After::DiscardAll,
             (_, SessionEffect::Session) => After::Dirty,
+            (_, SessionEffect::None | SessionEffect::Transaction) if updates_pg_settings(text) => {
+                After::Dirty
+            }
             (_, SessionEffect::None | SessionEffect::Transaction) => After::Nothing,
         };
+        self.refuse_or(after)
+    }
+
+    /// Refuses what outlives its transaction, where the pool wants that.
+    fn refuse_or(&self, after: After) -> Result<After, Refused> {
         let outlives = matches!(after, After::Dirty | After::Prepare { .. });
         let pool = self.binding.pool_policy();
         if outlives

@@ -32,6 +32,8 @@ pub(super) enum Expect {
     Close { evicted: Option<StatementKey> },
     /// ReadyForQuery of a batch.
     Sync,
+    /// COPY data passed here that the node had not asked for yet; nothing is answered to it.
+    CopyData,
     /// CopyDone or CopyFail passed here; nothing is answered to it.
     CopyEnd,
     /// A Query of our own, hidden from the client; with these settings applied once it has ended.
@@ -110,10 +112,28 @@ impl Inflight {
     }
 
     /// COPY FROM has begun: the server ignores every Sync that came before the end of the data.
-    pub(super) fn drop_ignored_syncs(&mut self) {
+    pub(super) fn drop_ignored_syncs(&mut self) -> bool {
+        let before = self.boundaries;
         while matches!(self.queue.get(1), Some(Expect::Sync)) {
             self.queue.remove(1);
             self.boundaries -= 1;
+        }
+        self.boundaries < before
+    }
+
+    /// A COPY has ended, and with it the end of its data.
+    pub(super) fn consume_copy_end(&mut self) {
+        while matches!(self.queue.get(1), Some(Expect::CopyData | Expect::CopyEnd)) {
+            if let Some(Expect::CopyEnd) = self.queue.remove(1) {
+                return;
+            }
+        }
+    }
+
+    /// COPY data passes before the node has asked for it.
+    pub(super) fn note_copy_data(&mut self) {
+        if !matches!(self.queue.back(), None | Some(Expect::CopyData)) {
+            self.push(Expect::CopyData);
         }
     }
 }

@@ -179,6 +179,9 @@ impl Session {
     /// COPY data: passed on as it comes while a server is reading it, dropped otherwise, as PostgreSQL does.
     fn take_copy_data(&mut self, header: Header) -> bool {
         let wanted = self.server.is_some() && (self.copy_in || !self.inflight.is_empty());
+        if wanted && !self.copy_in {
+            self.inflight.note_copy_data();
+        }
         self.passing = if wanted {
             Passing::Forward(header.message_bytes())
         } else {
@@ -267,6 +270,7 @@ impl Session {
         match &mut self.server {
             Some(server) if needs_node => {
                 server.send_failing_parse();
+                self.batch_open = true; // until the client's Sync, the node skips
                 self.inflight.push(Expect::Refused {
                     error: error.into(),
                     query: false,

@@ -7,6 +7,7 @@ mod client;
 mod control;
 mod decide;
 mod end;
+mod ended;
 mod extended;
 mod handshake;
 mod inflight;

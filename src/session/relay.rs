@@ -222,9 +222,10 @@ impl Session {
         Ok(())
     }
 
-    /// Waits until the server has answered everything, moving both sides meanwhile.
+    /// Waits until the server has answered everything, moving both sides meanwhile. A server that asks for COPY data waits
+    /// for the client, and is not waited for.
     pub(super) async fn drain_answers(&mut self) -> Result<(), End> {
-        while !self.inflight.is_empty() {
+        while !self.inflight.is_empty() && !self.copy_in {
             self.turn().await?;
         }
         Ok(())

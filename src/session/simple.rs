@@ -58,7 +58,11 @@ impl Session {
                 self.batch_open = false;
                 self.may_recode = false;
                 if self.lease_or_fail(&permit, Session::fail_query).await? {
+                    let follows = running.changes_what_exists();
                     self.send_query(message, &permit, running);
+                    if follows {
+                        self.drain_answers().await?; // what exists then is what the next message meets
+                    }
                 } else {
                     self.statements.sql.expect_again(before);
                 }
@@ -254,7 +258,11 @@ impl Session {
             .and_then(|oid| <[u8; 4]>::try_from(oid).ok());
         let text = format!("FunctionCall {}", oid.map_or(0, u32::from_be_bytes));
         let decided = match self.decide(text.as_bytes(), Protocol::FunctionCall, Among::ALONE) {
-            Ok(decided) => decided,
+            // What an unknown function does to the session cannot be known.
+            Ok(decided) => Decided {
+                after: After::Dirty,
+                ..decided
+            },
             Err(Refused(error)) => {
                 self.refuse_query(error);
                 return Ok(true);
@@ -267,9 +275,11 @@ impl Session {
             ));
             return Ok(true);
         };
-        if self.lease_or_fail(permit, Session::fail_query).await?
-            && let Some(server) = &mut self.server
-        {
+        if !self.lease_or_fail(permit, Session::fail_query).await? {
+            return Ok(true);
+        }
+        self.note_sent([&decided.after].into_iter());
+        if let Some(server) = &mut self.server {
             server.start_batch();
             server.send_front(permit, &message);
             self.inflight

@@ -108,6 +108,13 @@ impl Running {
         }
     }
 
+    /// Whether it changes which prepared statements exist, or the session as a whole.
+    pub(super) fn changes_what_exists(&self) -> bool {
+        self.parts
+            .iter()
+            .any(|part| !matches!(part.after, After::Nothing | After::Dirty))
+    }
+
     pub(super) fn is_running(&self) -> bool {
         !self.parts.is_empty()
     }

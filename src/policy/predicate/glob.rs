@@ -119,7 +119,8 @@ pub(super) fn part(text: &str) -> Option<(String, &str)> {
     }
     let end = text.find(['.', '"']).unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
-    (!name.is_empty() && !name.contains(char::is_whitespace)).then(|| (name.to_lowercase(), rest))
+    (!name.is_empty() && !name.contains(char::is_whitespace))
+        .then(|| (name.to_ascii_lowercase(), rest))
 }
 
 /// Greedy with one step back to the last star.
