@@ -6,6 +6,7 @@
     reason = "a test that cannot go on should stop and say where"
 )]
 
+mod adversaries;
 mod console;
 mod copies;
 mod drivers;
