@@ -131,7 +131,7 @@ impl Session {
             return self.plain_decision(&String::from_utf8_lossy(sql));
         }
         let text = self.readable(sql)?;
-        let request_id = self.request_id();
+        let request_id = self.shared.new_id();
         let in_transaction = self.tx != b'I' || self.batch_open || !among.first;
         let trace = decide(
             &pipeline,
@@ -332,16 +332,6 @@ impl Session {
         let mut bytes = Vec::new();
         super::refuse::error(error, &mut bytes);
         Refused(bytes)
-    }
-
-    /// A uuid v7 from the services' clock and randomness.
-    fn request_id(&self) -> Uuid {
-        let services = &self.shared.services;
-        let mut random = [0; 10];
-        random[..8].copy_from_slice(&services.random().to_ne_bytes());
-        random[8..].copy_from_slice(&services.random().to_ne_bytes()[..2]);
-        uuid::Builder::from_unix_timestamp_millis(services.unix_micros() / 1000, &random)
-            .into_uuid()
     }
 
     /// Tells the observers of a refusal, and encodes it.

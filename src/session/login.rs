@@ -50,7 +50,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::time::Instant;
-use uuid::Uuid;
 use welcome::foretell;
 use welcome::wanted_settings;
 use welcome::welcome;
@@ -221,7 +220,7 @@ impl LoginAttempt {
     fn context(&self, parameters: &Parameters, tls: bool) -> SessionContext {
         let user = self.world.policy.users.get(parameters.user.as_str());
         let mut context = SessionContext {
-            client_id: self.new_id(),
+            client_id: self.shared.new_id(),
             identity: Identity {
                 user: parameters.user.as_str().into(),
                 ..Identity::default()
@@ -239,15 +238,6 @@ impl LoginAttempt {
             introduce(user, &mut context);
         }
         context
-    }
-
-    fn new_id(&self) -> Uuid {
-        let services = &self.shared.services;
-        let mut random = [0; 10];
-        random[..8].copy_from_slice(&services.random().to_ne_bytes());
-        random[8..].copy_from_slice(&services.random().to_ne_bytes()[..2]);
-        uuid::Builder::from_unix_timestamp_millis(services.unix_micros() / 1000, &random)
-            .into_uuid()
     }
 
     /// `on_connect`, then `authenticate`. The login the client may use on nodes; `None` when the nodes check clients

@@ -32,6 +32,7 @@ use std::hash::Hasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// Everything a reload changes, as one value.
@@ -74,6 +75,18 @@ pub struct Shared {
     pub services: Arc<dyn Services>,
     /// What makes logins look alike, whoever the user is.
     pub login_keys: LoginKeys,
+}
+
+impl Shared {
+    /// A uuid v7 from the services' clock and randomness, for a session or a statement.
+    #[must_use]
+    pub fn new_id(&self) -> Uuid {
+        let mut random = [0; 10];
+        random[..8].copy_from_slice(&self.services.random().to_ne_bytes());
+        random[8..].copy_from_slice(&self.services.random().to_ne_bytes()[..2]);
+        let millis = self.services.unix_micros() / 1000;
+        uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+    }
 }
 
 /// One session's place in one world.
