@@ -227,10 +227,6 @@ impl Session {
             self.copy_in = false;
             self.inflight.consume_copy_end();
         }
-        self.command_completed(tag, tally);
-    }
-
-    fn command_completed(&mut self, tag: u8, tally: Tally) {
         match self.inflight.front() {
             Some(Expect::Execute(running)) => {
                 let ended = running.next();

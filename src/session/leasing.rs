@@ -4,7 +4,6 @@ use super::control::Activity;
 use super::end::End;
 use super::inflight::Expect;
 use super::messages::StatementError;
-use super::relay::Passing;
 use super::relay::Session;
 use super::statement::After;
 use crate::client_facing::ClientFacing;
@@ -323,13 +322,7 @@ impl Session {
 
     /// The session is over: clean connections go back, the others are closed.
     pub(super) async fn leave(&mut self) {
-        let clean = self.inflight.is_empty()
-            && self.tx == b'I'
-            && !self.batch_open
-            && !self.copy_in
-            && !self.tainted
-            && self.passing_down == 0
-            && !matches!(self.passing, Passing::Forward(_));
+        let clean = self.is_at_rest() && !self.copy_in && !self.tainted;
         if !self.inflight.is_empty()
             && let Some(server) = &mut self.server
         {

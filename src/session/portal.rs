@@ -7,7 +7,6 @@ use super::inflight::Expect;
 use super::messages::StatementError;
 use super::relay::Session;
 use super::simple::encode_rows;
-use super::statement::After;
 use super::statement::Decided;
 use super::statement::Go;
 use super::statement::Portal;
@@ -132,7 +131,7 @@ impl Session {
         self.limit_time(permit, running.started);
         self.may_recode |= decided.may_recode;
         self.send_expecting(message, Expect::Execute(running));
-        if !matches!(decided.after, After::Nothing | After::Dirty)
+        if decided.after.changes_what_exists()
             && let Some(server) = &mut self.server
         {
             // What exists after it is a fact that the next message is decided by.

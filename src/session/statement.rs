@@ -39,6 +39,13 @@ pub(super) enum After {
     Prepare { name: Arc<str>, body: Arc<str> },
 }
 
+impl After {
+    /// Whether it changes which prepared statements exist, or the session as a whole: what is decided next depends on it.
+    pub(super) fn changes_what_exists(&self) -> bool {
+        !matches!(self, Self::Nothing | Self::Dirty)
+    }
+}
+
 /// A statement that may go to a node, with what its observers will need.
 #[derive(Clone, Debug)]
 pub(super) struct Decided {
@@ -108,11 +115,11 @@ impl Running {
         }
     }
 
-    /// Whether it changes which prepared statements exist, or the session as a whole.
+    /// Whether any of its statements does, as [`After::changes_what_exists`] says.
     pub(super) fn changes_what_exists(&self) -> bool {
         self.parts
             .iter()
-            .any(|part| !matches!(part.after, After::Nothing | After::Dirty))
+            .any(|part| part.after.changes_what_exists())
     }
 
     pub(super) fn is_running(&self) -> bool {
