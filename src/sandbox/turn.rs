@@ -65,7 +65,7 @@ impl Profile {
     }
 }
 
-/// One call.
+/// One call. Boxed wherever it is kept: it goes from idle to a call and back for every call.
 pub(crate) struct Turn {
     profile: Arc<Profile>,
     pub(crate) frame: Frame,
@@ -78,8 +78,8 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    pub(crate) fn new(profile: &Arc<Profile>) -> Self {
-        Self {
+    pub(crate) fn new(profile: &Arc<Profile>) -> Box<Self> {
+        Box::new(Self {
             profile: Arc::clone(profile),
             frame: Frame::default(),
             meter: Meter::new(profile.limits.fuel, profile.limits.deadline),
@@ -87,7 +87,7 @@ impl Turn {
             services: None,
             open: false,
             log_lines: 0,
-        }
+        })
     }
 
     /// Opens the turn: encodes the input, fills the meter.

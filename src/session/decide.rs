@@ -56,12 +56,17 @@ fn is_readable(encoding: &str) -> bool {
 /// UPDATE of the view `pg_settings` is a SET in other words.
 fn updates_pg_settings(text: &str) -> bool {
     const VIEW: &[u8] = b"pg_settings";
+    const UPDATE: &[u8] = b"update";
     let text = text.as_bytes();
-    let mentions = |word: &[u8]| {
-        text.windows(word.len())
-            .any(|part| part.eq_ignore_ascii_case(word))
-    };
-    memchr::memchr(b'_', text).is_some() && mentions(VIEW) && mentions(b"update")
+    let named = memchr::memchr_iter(b'_', text).any(|at| {
+        let start = at.wrapping_sub(2);
+        text.get(start..start.wrapping_add(VIEW.len()))
+            .is_some_and(|part| part.eq_ignore_ascii_case(VIEW))
+    });
+    named
+        && text
+            .windows(UPDATE.len())
+            .any(|part| part.eq_ignore_ascii_case(UPDATE))
 }
 
 /// Whether the statement could set `client_encoding` without naming it where we look.

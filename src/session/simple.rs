@@ -127,24 +127,30 @@ impl Session {
 
     fn decide_query(&mut self, sql: &[u8]) -> Result<Together, Refused> {
         if self.binding.pipeline.is_plain() {
-            let decided = self.decide(sql, Protocol::Simple, Among::ALONE)?;
-            let running = Running::of(&decided);
-            return match decided.go {
-                Go::Node(permit) => Ok(Together::Node(permit, running)),
-                Go::Reply(ref rows) => Ok(Together::Reply(decided.clone(), rows.clone())),
-            };
+            return self.decide_one(sql);
         }
         let text = std::str::from_utf8(sql).unwrap_or_default();
-        let ranges: SmallVec<[std::ops::Range<usize>; 4]> = statement::split(text).collect();
+        let ranges: SmallVec<[std::ops::Range<usize>; 4]> = if statement::is_single(text) {
+            SmallVec::new()
+        } else {
+            statement::split(text).collect()
+        };
         if text.len() != sql.len() || ranges.len() < 2 {
-            let decided = self.decide(sql, Protocol::Simple, Among::ALONE)?;
-            let running = Running::of(&decided);
-            return match decided.go.clone() {
-                Go::Node(permit) => Ok(Together::Node(permit, running)),
-                Go::Reply(rows) => Ok(Together::Reply(decided, rows)),
-            };
+            return self.decide_one(sql);
         }
         self.decide_several(text, &ranges)
+    }
+
+    fn decide_one(&mut self, sql: &[u8]) -> Result<Together, Refused> {
+        let decided = self.decide(sql, Protocol::Simple, Among::ALONE)?;
+        let running = Running::of(&decided);
+        Ok(match decided.go {
+            Go::Node(permit) => Together::Node(permit, running),
+            Go::Reply(ref rows) => {
+                let rows = rows.clone();
+                Together::Reply(decided, rows)
+            }
+        })
     }
 
     /// Several statements in one message: each is decided for itself, in order; one refusal refuses them all, as one

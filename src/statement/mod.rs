@@ -50,4 +50,5 @@ pub use kind::Kind;
 pub use kind::KindSet;
 pub use kind::SessionEffect;
 pub use limit::add_limit;
+pub use split::is_single;
 pub use split::split;

@@ -15,6 +15,17 @@ use memchr::memmem;
 use std::iter;
 use std::ops::Range;
 
+/// Whether a text is at most one statement, as far as that can be seen without reading it: it has no `;` but at its end.
+#[must_use]
+pub fn is_single(text: &str) -> bool {
+    let Some(at) = memchr::memchr(b';', text.as_bytes()) else {
+        return true;
+    };
+    text[at + 1..]
+        .bytes()
+        .all(|byte| byte.is_ascii_whitespace())
+}
+
 /// The statements of a Query message, as bytes of its text without the `;`. Empty statements are skipped.
 pub fn split(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
     let mut whole = memmem::find(text.as_bytes(), b"\\'").is_some() && lexer::is_ambiguous(text);
@@ -131,6 +142,16 @@ mod tests {
 
     fn pieces(text: &str) -> Vec<&str> {
         split(text).map(|range| &text[range]).collect()
+    }
+
+    #[test]
+    fn what_is_single_at_a_glance_is_single() {
+        for text in ["", "select 1", "select 1;", "select 1; \n\t", "select ';"] {
+            assert!(is_single(text) && split(text).count() <= 1, "{text}");
+        }
+        for text in ["select 1;;", "select ';' ", "select 1; -- x", "a;b"] {
+            assert!(!is_single(text), "{text}");
+        }
     }
 
     #[test]

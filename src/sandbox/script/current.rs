@@ -19,7 +19,7 @@ const OPERATIONS_BEFORE_CLOCK: u64 = FUEL_PER_SLICE / FUEL_PER_OPERATION / 8;
 pub(super) type Stop = Box<EvalAltResult>;
 
 struct Current {
-    turn: Turn,
+    turn: Box<Turn>,
     fault: Option<Fault>,
     /// Operations the meter has been charged for.
     charged: u64,
@@ -32,7 +32,7 @@ thread_local! {
 }
 
 /// Runs a script with `turn` as the current one; gives the turn back with the result and the fault that stopped it, if one did.
-pub(super) fn run<R>(turn: Turn, script: impl FnOnce() -> R) -> (Turn, R, Option<Fault>) {
+pub(super) fn run<R>(turn: Box<Turn>, script: impl FnOnce() -> R) -> (Box<Turn>, R, Option<Fault>) {
     OPERATIONS.set(0);
     NEXT_LOOK.set(next_look(0, turn.meter.left()));
     let outer = CURRENT.replace(Some(Current {

@@ -50,7 +50,7 @@ struct ScriptGuest {
     profile: Arc<Profile>,
     engine: Engine,
     ast: AST,
-    turns: Pool<Turn>,
+    turns: Pool<Box<Turn>>,
 }
 
 /// Loads a script: parses it, and compares what it names with what exists and what it is granted.
@@ -133,7 +133,7 @@ fn engine(spec: &GuestSpec) -> Engine {
 }
 
 impl ScriptGuest {
-    fn ask(&self, turn: Turn) -> (Turn, Result<Answer, Fault>) {
+    fn ask(&self, turn: Box<Turn>) -> (Box<Turn>, Result<Answer, Fault>) {
         memory::reset();
         let (turn, ended, fault) = current::run(turn, || {
             // Rhai has a few `unreachable!`s; one reached must not take the session with it.

@@ -34,7 +34,7 @@ pub(super) const ALLOC: &str = "pgw_alloc";
 
 /// What wasmi keeps beside an instance.
 pub(super) struct Data {
-    pub(super) turn: Turn,
+    pub(super) turn: Box<Turn>,
     pub(super) memory: Option<Memory>,
     limits: StoreLimits,
 }
@@ -55,7 +55,7 @@ impl Instance {
     pub(super) fn new(
         module: &Module,
         linker: &Linker<Data>,
-        turn: Turn,
+        turn: Box<Turn>,
     ) -> Result<Self, (Fault, u64)> {
         let limits = &turn.profile().limits;
         let limits = StoreLimitsBuilder::new()
@@ -108,7 +108,7 @@ impl Instance {
         &mut self.store.data_mut().turn
     }
 
-    pub(super) fn into_turn(self) -> Turn {
+    pub(super) fn into_turn(self) -> Box<Turn> {
         self.store.into_data().turn
     }
 

@@ -45,8 +45,8 @@ struct WasmGuest {
 
 enum Instances {
     /// A new instance for each call; only the buffers around it are kept.
-    Fresh(Pool<Turn>),
-    Kept(Pool<Instance>),
+    Fresh(Pool<Box<Turn>>),
+    Kept(Pool<Box<Instance>>),
 }
 
 /// Loads a module: compiles it, compares what it imports and exports with what it is granted and will be asked for, and
@@ -89,7 +89,7 @@ pub fn load_wasm(bytes: &[u8], spec: GuestSpec) -> Result<Box<dyn Guest>, Vec<Lo
         State::Fresh => Instances::Fresh(Pool::new(kept_max)),
         State::Kept => {
             let pool = Pool::new(kept_max);
-            pool.put(first);
+            pool.put(Box::new(first));
             Instances::Kept(pool)
         }
     };
@@ -117,7 +117,7 @@ fn engine(limits: &Limits) -> Engine {
 }
 
 impl WasmGuest {
-    fn instance(&self, turn: Turn) -> Result<Instance, Failed> {
+    fn instance(&self, turn: Box<Turn>) -> Result<Instance, Failed> {
         Instance::new(&self.module, &self.linker, turn)
             .map_err(|(fault, fuel)| Failed { fault, fuel })
     }
@@ -135,7 +135,7 @@ impl WasmGuest {
 
     fn call_fresh(
         &self,
-        pool: &Pool<Turn>,
+        pool: &Pool<Box<Turn>>,
         input: &Input<'_>,
         services: &Arc<dyn Services>,
     ) -> Result<Reply, Failed> {
@@ -152,13 +152,13 @@ impl WasmGuest {
 
     fn call_kept(
         &self,
-        pool: &Pool<Instance>,
+        pool: &Pool<Box<Instance>>,
         input: &Input<'_>,
         services: &Arc<dyn Services>,
     ) -> Result<Reply, Failed> {
         let mut instance = match pool.take() {
             Some(instance) => instance,
-            None => self.instance(Turn::new(&self.profile))?,
+            None => Box::new(self.instance(Turn::new(&self.profile))?),
         };
         Self::begin(instance.turn(), input, services)?;
         let result = instance.ask();
