@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Fuel of one Rhai operation. One unit is one interpreted wasm operator.
 pub(crate) const FUEL_PER_OPERATION: u64 = 64;
+/// Fuel of one node of a lowered script, before its bytes.
+pub(crate) const FUEL_PER_NODE: u64 = 32;
 /// Fuel of a host call, before its bytes.
 pub(crate) const FUEL_PER_HOST_CALL: u64 = 32;
 /// Bytes into or out of a host function that cost one fuel.

@@ -116,6 +116,17 @@ impl Turn {
         Ok(())
     }
 
+    /// The frame, the meter and the hook, for an engine that reads the frame while it counts.
+    pub(crate) fn reading(&mut self) -> (&Frame, &mut Meter, Hook) {
+        (&self.frame, &mut self.meter, self.hook)
+    }
+
+    /// Fills the meter again, for a run that starts over.
+    pub(crate) fn refill(&mut self) {
+        let limits = &self.profile.limits;
+        self.meter = Meter::new(limits.fuel, limits.deadline);
+    }
+
     /// Closes the turn: nothing of it can be read or called any more.
     pub(crate) fn end(&mut self) {
         self.open = false;

@@ -4,6 +4,7 @@ mod builtin;
 mod check;
 mod current;
 mod functions;
+mod lower;
 mod memory;
 mod place;
 mod variables;
@@ -23,6 +24,8 @@ use super::turn::Turn;
 use crate::hook::Answer;
 use crate::hook::Input;
 use crate::statement::Needs;
+use lower::Lowered;
+use lower::Ran;
 use rhai::AST;
 use rhai::Dynamic;
 use rhai::Engine;
@@ -50,6 +53,8 @@ struct ScriptGuest {
     profile: Arc<Profile>,
     engine: Engine,
     ast: AST,
+    /// The same script in our own form, where it has one.
+    lowered: Option<Lowered>,
     turns: Pool<Box<Turn>>,
 }
 
@@ -58,6 +63,10 @@ struct ScriptGuest {
 /// # Errors
 /// Every reason at once, each with its place; of syntax errors the first.
 pub fn load_script(text: &str, spec: GuestSpec) -> Result<Box<dyn Guest>, Vec<LoadError>> {
+    load(text, spec).map(|guest| Box::new(guest) as Box<dyn Guest>)
+}
+
+fn load(text: &str, spec: GuestSpec) -> Result<ScriptGuest, Vec<LoadError>> {
     if spec.limits.script_bytes_max < text.len() {
         let message = format!(
             "script of {} bytes, over the limit of {}",
@@ -91,12 +100,14 @@ pub fn load_script(text: &str, spec: GuestSpec) -> Result<Box<dyn Guest>, Vec<Lo
     let kept_max = spec.limits.instances_kept_max;
     let mut profile = Profile::new(spec);
     profile.fields = granted.and(review.used);
-    Ok(Box::new(ScriptGuest {
+    let lowered = Lowered::new(&ast, &profile.config);
+    Ok(ScriptGuest {
         profile: Arc::new(profile),
         engine,
         ast,
+        lowered,
         turns: Pool::new(kept_max),
-    }))
+    })
 }
 
 fn engine(spec: &GuestSpec) -> Engine {
@@ -133,6 +144,23 @@ fn engine(spec: &GuestSpec) -> Engine {
 }
 
 impl ScriptGuest {
+    fn run(
+        &self,
+        mut turn: Box<Turn>,
+        services: &Arc<dyn Services>,
+    ) -> (Box<Turn>, Result<Answer, Fault>) {
+        if let Some(lowered) = &self.lowered {
+            match lowered.run(&mut turn, services) {
+                Ran::Ended(result) => {
+                    let result = result.and_then(|answer| turn.accept(answer));
+                    return (turn, result);
+                }
+                Ran::GaveUp => turn.refill(),
+            }
+        }
+        self.ask(turn)
+    }
+
     fn ask(&self, turn: Box<Turn>) -> (Box<Turn>, Result<Answer, Fault>) {
         memory::reset();
         let (turn, ended, fault) = current::run(turn, || {
@@ -168,7 +196,7 @@ impl Guest for ScriptGuest {
             self.turns.put(turn);
             return Err(Failed { fault, fuel: 0 });
         }
-        let (mut turn, result) = self.ask(turn);
+        let (mut turn, result) = self.run(turn, services);
         let fuel = turn.meter.used();
         turn.end();
         self.turns.put(turn);

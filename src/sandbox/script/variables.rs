@@ -10,6 +10,7 @@ use super::memory;
 use crate::hook::abi::Field;
 use crate::hook::abi::FieldType;
 use crate::hook::abi::Fields;
+use crate::hook::abi::Frame;
 use rhai::Array;
 use rhai::Dynamic;
 use rhai::Engine;
@@ -200,7 +201,7 @@ fn convert(turn: &Turn, field: Field) -> Result<Dynamic, Fault> {
             text(frame.text(field).unwrap_or_default())
         }
         FieldType::Number if field == Field::Fingerprint => {
-            Dynamic::from(format!("{:016x}", frame.number(field).unwrap_or_default()))
+            Dynamic::from(written(frame, field).unwrap_or_default())
         }
         FieldType::Number => Dynamic::from(
             i64::try_from(frame.number(field).unwrap_or_default()).unwrap_or(i64::MAX),
@@ -231,8 +232,19 @@ fn convert(turn: &Turn, field: Field) -> Result<Dynamic, Fault> {
             }
             Dynamic::from(names)
         }
-        FieldType::Uuid => Dynamic::from(Uuid::from_slice(content).unwrap_or_default().to_string()),
-        FieldType::Address => address(content),
+        FieldType::Uuid | FieldType::Address => {
+            Dynamic::from(written(frame, field).unwrap_or_default())
+        }
+    })
+}
+
+/// Fields that are no text but are read as one.
+pub(super) fn written(frame: &Frame, field: Field) -> Option<String> {
+    Some(match field.row().of {
+        FieldType::Number => format!("{:016x}", frame.number(field)?),
+        FieldType::Uuid => Uuid::from_slice(frame.content(field)?).ok()?.to_string(),
+        FieldType::Address => address(frame.content(field)?),
+        _ => return None,
     })
 }
 
@@ -240,8 +252,8 @@ fn text(text: &str) -> Dynamic {
     Dynamic::from(ImmutableString::from(text))
 }
 
-fn address(content: &[u8]) -> Dynamic {
+fn address(content: &[u8]) -> String {
     let v4 = <[u8; 4]>::try_from(content).map(IpAddr::from);
     let address = v4.or_else(|_| <[u8; 16]>::try_from(content).map(IpAddr::from));
-    Dynamic::from(address.map_or_else(|_| "unix".to_owned(), |address| address.to_string()))
+    address.map_or_else(|_| "unix".to_owned(), |address| address.to_string())
 }

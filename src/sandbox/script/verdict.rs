@@ -59,10 +59,10 @@ pub(super) fn register(engine: &mut Engine) {
         Verdict(Answer::Block(Refusal::new(message)))
     });
     engine.register_fn("deny", |code: &str, message: &str| {
-        refusal(code, message, None)
+        made(refusal(code, message, None).map(Answer::Block))
     });
     engine.register_fn("deny", |code: &str, message: &str, hint: &str| {
-        refusal(code, message, Some(hint))
+        made(refusal(code, message, Some(hint)).map(Answer::Block))
     });
     engine.register_fn("rewrite", |sql: &str| {
         Verdict(Answer::Rewrite(sql.to_owned()))
@@ -99,19 +99,23 @@ fn made(answer: Result<Answer, &'static str>) -> Made {
         .or_else(|wrong| stop(Fault::bad_answer(wrong)))
 }
 
-fn refusal(code: &str, message: &str, hint: Option<&str>) -> Made {
+pub(super) fn refusal(
+    code: &str,
+    message: &str,
+    hint: Option<&str>,
+) -> Result<Refusal, &'static str> {
     let success = ["00", "01", "02"]
         .iter()
         .any(|class| code.starts_with(class));
-    let Some(code) = SqlState::parse(code).filter(|_| !success) else {
-        return stop(Fault::bad_answer("the code is no SQLSTATE of an error"));
-    };
+    let code = SqlState::parse(code)
+        .filter(|_| !success)
+        .ok_or("the code is no SQLSTATE of an error")?;
     let mut refusal = Refusal::with_code(code, message);
     refusal.hint = hint.map(Arc::from);
-    Ok(Verdict(Answer::Block(refusal)))
+    Ok(refusal)
 }
 
-fn route(to: &str) -> Result<RouteAnswer, &'static str> {
+pub(super) fn route(to: &str) -> Result<RouteAnswer, &'static str> {
     Ok(match to {
         "default" => RouteAnswer::Default,
         "primary" => RouteAnswer::Primary,

@@ -45,7 +45,7 @@ use uuid::Uuid;
 
 /// Services whose clock goes on by `tick` at each look.
 #[derive(Default)]
-struct Stub {
+pub(super) struct Stub {
     store: Store,
     tick: Duration,
     looks: AtomicU64,
@@ -82,7 +82,17 @@ impl Services for Stub {
     }
 }
 
-fn stub() -> Arc<Stub> {
+impl Stub {
+    /// Services whose clock goes on by `tick` at each look.
+    pub(super) fn ticking(tick: Duration) -> Self {
+        Self {
+            tick,
+            ..Self::default()
+        }
+    }
+}
+
+pub(super) fn stub() -> Arc<Stub> {
     Arc::new(Stub::default())
 }
 
@@ -107,7 +117,12 @@ fn session() -> SessionContext {
 }
 
 /// Asks a guest about a statement at a hook.
-fn ask_at(guest: &dyn Guest, hook: Hook, sql: &str, services: &Arc<Stub>) -> Result<Reply, Failed> {
+pub(super) fn ask_at(
+    guest: &dyn Guest,
+    hook: Hook,
+    sql: &str,
+    services: &Arc<Stub>,
+) -> Result<Reply, Failed> {
     let session = session();
     let facts = analyze(
         sql,
@@ -169,7 +184,7 @@ fn spec() -> GuestSpec {
 }
 
 /// A spec that may call everything and has a namespace.
-fn trusted() -> GuestSpec {
+pub(super) fn trusted() -> GuestSpec {
     let mut spec = spec();
     spec.grants.name = "trusted".into();
     spec.grants.call = Call::all().collect();
