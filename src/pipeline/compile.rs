@@ -170,19 +170,21 @@ fn load_guest(
     stage: &policy::Stage,
     report: &mut Report,
 ) -> Option<Box<dyn Guest>> {
-    let spec = |config| GuestSpec {
+    let spec = |config, manifest| GuestSpec {
         stage: Arc::clone(&stage.name),
         hooks: stage.hooks.clone(),
         grants: stage.grants.clone(),
         limits: stage.limits,
         state: stage.state,
         config,
+        manifest,
     };
     let loaded = match &stage.action {
-        policy::Action::Script(script) => load_script(&script.text, spec(None)),
+        policy::Action::Script(script) => load_script(&script.text, spec(None, None)),
         policy::Action::Plugin(plugin) => {
             let plugin = &plugins[*plugin];
-            load_wasm(&plugin.bytes, spec(plugin.config.clone()))
+            let manifest = plugin.manifest.clone();
+            load_wasm(&plugin.bytes, spec(plugin.config.clone(), manifest))
         }
         _ => return None,
     };

@@ -10,7 +10,6 @@ pub use script::Script;
 
 use super::code;
 use super::document::Value;
-use super::guest::Plugin;
 use super::keys::BRANCH;
 use super::keys::DENY;
 use super::keys::NODE;
@@ -18,6 +17,7 @@ use super::keys::PLUGIN;
 use super::keys::REWRITE;
 use super::keys::ROUTE;
 use super::keys::STAGE;
+use super::plugin::Plugin;
 use super::reading::Spot;
 use super::reading::Table;
 use super::reading::unknown;

@@ -46,6 +46,10 @@ pub(super) const UNKNOWN_ENVIRONMENT: &str = "P0305";
 /// A file that a value refers to cannot be read.
 pub(super) const MISSING_FILE: &str = "P0306";
 
+/// A plugin's manifest cannot be read, or is for another ABI.
+pub(super) const BAD_MANIFEST: &str = "P0427";
+/// A plugin's configuration does not fit its manifest.
+pub(super) const BAD_CONFIG: &str = "P0453";
 /// The plugin's bytes are not those the policy pins.
 pub(super) const SHA256_MISMATCH: &str = "P0451";
 /// The text is not a sha256.

@@ -3,9 +3,9 @@
 
 use super::Policy;
 use super::action::Action;
-use super::guest::Plugin;
 use super::listener::Listener;
 use super::node::Node;
+use super::plugin::Plugin;
 use super::stage::Stage;
 
 /// The parts of a refused policy that can still be judged.

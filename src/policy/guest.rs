@@ -1,19 +1,12 @@
-//! `[plugin.NAME]`, `[permissions.NAME]` and `[sandbox]`: which foreign code there is, what it may see and do, what it may use.
-//! Owns no engine: whether a plugin loads is found out by the sandbox.
+//! `[permissions.NAME]` and `[sandbox]`: what foreign code may see and do, and what it may use. Owns no plugin.
 
-use super::canonical::Canonical;
 use super::code;
-use super::document::Value;
 use super::keys::KV;
 use super::keys::LIMIT_KEYS;
 use super::keys::PERMISSIONS;
-use super::keys::PLUGIN;
 use super::keys::SANDBOX;
-use super::reading::Spot;
 use super::reading::Table;
 use super::report::Diagnostic;
-use super::report::Place;
-use super::revision::sha256_hex;
 use super::scope::Scope;
 use super::stage::OnFailure;
 use crate::sandbox::Call;
@@ -21,34 +14,11 @@ use crate::sandbox::Grants;
 use crate::sandbox::KvGrant;
 use crate::sandbox::Limits;
 use crate::sandbox::See;
-use crate::sandbox::State;
 use crate::unit;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 const KV_MAX_KEYS: usize = 1_000;
 const KV_MAX_BYTES: usize = 1 << 20;
-
-/// A WASM plugin. Its bytes are those that were hashed.
-#[derive(Clone, Debug)]
-pub struct Plugin {
-    /// The name in the policy.
-    pub name: Arc<str>,
-    /// The file, as it is shown.
-    pub path: PathBuf,
-    /// The hash of the bytes, which the policy pins; 64 hexadecimal digits.
-    pub sha256: Arc<str>,
-    /// The module.
-    pub bytes: Arc<[u8]>,
-    /// What it is configured with.
-    pub config: Option<serde_json::Value>,
-    /// What it may use.
-    pub limits: Limits,
-    /// What of one call the next may find.
-    pub state: State,
-    /// Where it is written.
-    pub place: Place,
-}
 
 /// `[sandbox]`: what no guest may exceed, and what a failure means unless a stage says otherwise.
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +26,6 @@ pub(super) struct Ceilings {
     pub(super) limits: Limits,
     pub(super) on_failure: OnFailure,
 }
-
-const STATES: [(&str, State); 2] = [("fresh", State::Fresh), ("kept", State::Kept)];
 
 pub(super) fn ceilings(scope: Scope<'_, '_>) -> Ceilings {
     let mut limits = Limits::default();
@@ -137,81 +105,6 @@ pub(super) fn limits(table: &Table<'_, '_>, above: Limits, whose: &str) -> Limit
         }
     }
     limits
-}
-
-pub(super) fn plugins(scope: Scope<'_, '_>, ceilings: Ceilings) -> Vec<Plugin> {
-    scope.each(&PLUGIN, |_, name, table| plugin(name, table, ceilings))
-}
-
-fn plugin(name: &str, table: &Table<'_, '_>, ceilings: Ceilings) -> Option<Plugin> {
-    let limits = limits(table, ceilings.limits, "`[sandbox]`");
-    let state = table.choice("state", &STATES).unwrap_or(State::Fresh);
-    // One ABI so far; asking for another is reported as a wrong choice.
-    table.choice("abi", &[("pgwarden-1", ())]);
-    let config = table.entry("config").and_then(|entry| {
-        if !matches!(entry.word.value, Value::Table(_)) {
-            table.reading.wrong_type(&entry.word, "a table");
-        }
-        table.reading.json(&entry.word)
-    });
-    let pinned = sha256(table);
-    let (path, bytes) = table.file("path")?;
-    if bytes.len() > limits.module_bytes_max {
-        let message = format!(
-            "`{}` has {} bytes, more than `max_module` allows",
-            path.display(),
-            bytes.len()
-        );
-        table
-            .reading
-            .error(code::ABOVE_CEILING, table.value_at("path"), message);
-    }
-    let found = sha256_hex(&bytes);
-    let pinned = pinned?;
-    if pinned.value != found {
-        let message = format!("`{}` is not the file that is pinned", path.display());
-        let mismatch = Diagnostic::error(code::SHA256_MISMATCH, pinned.at, message);
-        table.reading.add(
-            mismatch
-                .label("the sha256 that is pinned")
-                .help(format!("pinned: {}", pinned.value))
-                .help(format!("found:  {found}"))
-                .help("if the file is the one you reviewed, write its sha256 here"),
-        );
-    }
-    let place = table.reading.place(table.at);
-    Some(Plugin {
-        name: name.into(),
-        path,
-        sha256: found.into(),
-        bytes,
-        config,
-        limits,
-        state,
-        place,
-    })
-}
-
-/// 64 digits, or the first word of what `sha256sum` wrote.
-fn sha256(table: &Table<'_, '_>) -> Option<Spot<String>> {
-    let spot = table.referable("sha256")?;
-    let text = spot.value.expose_text().unwrap_or_default();
-    let digits = text
-        .split_whitespace()
-        .next()
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    if digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Some(Spot {
-            at: spot.at,
-            value: digits,
-        });
-    }
-    let found = Diagnostic::error(code::BAD_SHA256, spot.at, "this is not a sha256");
-    table
-        .reading
-        .add(found.label("expected 64 hexadecimal digits"));
-    None
 }
 
 /// One permission set.
@@ -320,25 +213,4 @@ fn kv(table: &Table<'_, '_>) -> Option<KvGrant> {
     };
     inner.finish();
     Some(grant)
-}
-
-impl Plugin {
-    pub(super) fn write(&self, canonical: &mut Canonical) {
-        // The path is not part of the meaning: the hash says which module it is.
-        let Self {
-            name,
-            path: _,
-            sha256,
-            bytes: _,
-            config,
-            limits,
-            state,
-            place: _,
-        } = self;
-        let mut section = canonical.section("plugin", name);
-        section.text("sha256", sha256);
-        section.json("config", config.as_ref());
-        section.limits(limits);
-        section.debug("state", state);
-    }
 }

@@ -2,7 +2,10 @@
 
 use foldhash::HashMap;
 use foldhash::HashMapExt as _;
+use siphasher::sip128::Hasher128 as _;
+use siphasher::sip128::SipHasher13;
 use std::hash::BuildHasher;
+use std::hash::Hasher as _;
 use std::hash::RandomState;
 use std::sync::LazyLock;
 
@@ -12,17 +15,23 @@ use std::sync::LazyLock;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct StatementKey(u128);
 
-static HASH_KEYS: LazyLock<(RandomState, RandomState)> =
-    LazyLock::new(|| (RandomState::new(), RandomState::new()));
+static HASH_KEYS: LazyLock<[u64; 2]> = LazyLock::new(|| {
+    let [low, high] = [(); 2].map(|()| RandomState::new().hash_one(()));
+    [low, high]
+});
 
 impl StatementKey {
     /// The key of a text and the parameter types as Parse carries them, under settings whose hash is `settings`: what a text
     /// means depends on encoding, search_path, DateStyle and the like (pitfall P4).
     #[must_use]
     pub fn new(sql: &[u8], types: &[u8], settings: u64) -> Self {
-        let (high, low) = &*HASH_KEYS;
-        let half = |state: &RandomState| u128::from(state.hash_one((sql, types, settings)));
-        Self(half(high) << 64 | half(low))
+        let [low, high] = *HASH_KEYS;
+        let mut hasher = SipHasher13::new_with_keys(low, high);
+        hasher.write_u64(settings);
+        hasher.write_usize(types.len());
+        hasher.write(types);
+        hasher.write(sql);
+        Self(hasher.finish128().as_u128())
     }
 
     /// Bytes of its name.

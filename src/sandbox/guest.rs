@@ -4,6 +4,7 @@
 use super::Fault;
 use super::Grants;
 use super::Limits;
+use super::Manifest;
 use super::Services;
 use crate::hook::Answer;
 use crate::hook::Hook;
@@ -67,6 +68,8 @@ pub struct GuestSpec {
     pub state: State,
     /// Its configuration.
     pub config: Option<serde_json::Value>,
+    /// What it says about itself.
+    pub manifest: Option<Arc<Manifest>>,
 }
 
 /// One reason why a guest cannot be loaded.
@@ -148,4 +151,6 @@ pub(crate) mod code {
     pub(crate) const UNKNOWN_IMPORT: &str = "P0425";
     /// The module's start function fails.
     pub(crate) const START_FAILED: &str = "P0426";
+    /// The manifest does not list a hook the policy uses.
+    pub(crate) const HOOK_NOT_OFFERED: &str = "P0428";
 }

@@ -37,7 +37,9 @@ pub(crate) struct Profile {
 
 impl Profile {
     pub(crate) fn new(spec: GuestSpec) -> Self {
-        let fields = spec.grants.fields();
+        let granted = spec.grants.fields();
+        let reads = spec.manifest.as_ref().and_then(|manifest| manifest.reads);
+        let fields = reads.map_or(granted, |reads| granted.and(reads));
         Self {
             stage: spec.stage,
             hooks: spec.hooks,

@@ -168,7 +168,7 @@ impl Session {
             b'1' => Ok(self.parsed()),
             b'2' => {
                 if let Some(Expect::Bind { name, portal }) = self.inflight.pop() {
-                    self.statements.portals.insert(name, portal);
+                    self.statements.portals.insert(&name, portal);
                 }
                 Ok(Fate::Pass)
             }
@@ -372,7 +372,9 @@ impl Session {
     fn undo(&mut self, undo: Undo) {
         match undo {
             Undo::Restore { name, entry } => {
-                self.statements.named.entry(name).or_insert(entry);
+                if self.statements.named.get(&name).is_none() {
+                    self.statements.named.insert(&name, entry);
+                }
             }
             Undo::Forget { name } => drop(self.statements.named.remove(&name)),
         }

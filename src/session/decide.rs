@@ -133,7 +133,10 @@ impl Session {
     ) -> Result<Decided, Refused> {
         let pipeline = Arc::clone(&self.binding.pipeline);
         if pipeline.is_plain() {
-            return self.plain_decision(&String::from_utf8_lossy(sql));
+            return match std::str::from_utf8(sql) {
+                Ok(text) => self.plain_decision(text),
+                Err(_) => self.plain_decision(&String::from_utf8_lossy(sql)),
+            };
         }
         let text = self.readable(sql)?;
         let request_id = self.shared.new_id();

@@ -71,7 +71,7 @@ impl Session {
         }
         self.batch_open = true;
         self.statements.fresh = Some(parse.name.into());
-        self.statements.named.insert(parse.name.into(), entry);
+        self.statements.named.insert(parse.name, entry);
         Ok(())
     }
 
@@ -79,7 +79,7 @@ impl Session {
         if name.is_empty() {
             return None;
         }
-        if self.statements.named.contains_key(name) {
+        if self.statements.named.get(name).is_some() {
             let message = format!(
                 "prepared statement \"{}\" already exists",
                 String::from_utf8_lossy(name)
@@ -238,7 +238,7 @@ impl Session {
                 encode::bind_complete(&mut bytes);
                 self.reply(&bytes);
                 self.statements.portals.insert(
-                    portal,
+                    &portal,
                     Portal {
                         decided,
                         binary,

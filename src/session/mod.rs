@@ -3,6 +3,7 @@
 
 mod answers;
 mod authenticate;
+mod by_name;
 mod client;
 mod control;
 mod decide;

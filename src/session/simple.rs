@@ -222,7 +222,7 @@ impl Session {
     fn send_query(&mut self, message: &[u8], permit: &Permit, running: Running) {
         self.note_sent(running.parts.iter().map(|part| &part.after));
         self.limit_time(permit, running.started);
-        self.statements.named.remove(&b""[..]); // a Query ends the unnamed statement
+        self.statements.named.remove(b""); // a Query ends the unnamed statement
         let Some(server) = &mut self.server else {
             return;
         };

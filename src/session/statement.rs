@@ -1,6 +1,7 @@
 //! Statements of one session: what is prepared, what is bound, what is running, and what remains to be done when one ends.
 //! Deciding is `decide`'s; sending is `simple`'s and `extended`'s.
 
+use super::by_name::ByName;
 use crate::hook::Protocol;
 use crate::hook::Rows;
 use crate::pipeline::Permit;
@@ -239,8 +240,8 @@ pub(super) struct Portal {
 /// Statements by name.
 #[derive(Debug, Default)]
 pub(super) struct Statements {
-    pub(super) named: HashMap<Box<[u8]>, StatementEntry>,
-    pub(super) portals: HashMap<Box<[u8]>, Portal>,
+    pub(super) named: ByName<StatementEntry>,
+    pub(super) portals: ByName<Portal>,
     pub(super) sql: SqlPrepared,
     /// The statement whose Parse was decided in this batch and whose first Bind needs no decision of its own.
     pub(super) fresh: Option<Box<[u8]>>,

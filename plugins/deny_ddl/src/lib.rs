@@ -13,6 +13,7 @@ use pgwarden_guest::Deny;
 use pgwarden_guest::Verdict;
 use pgwarden_guest::host;
 
+pgwarden_guest::manifest!(include_str!("../manifest.json"));
 pgwarden_guest::export!(pre_query => decide, authorize => decide);
 
 /// What counts as a change to the schema or to who may do what. A statement that cannot be read may be one.

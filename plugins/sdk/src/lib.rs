@@ -74,6 +74,31 @@ macro_rules! export {
     };
 }
 
+/// Puts a manifest into the module, as the custom section `pgwarden:manifest`:
+/// `manifest!(include_str!("../manifest.json"));`. What is in one: `plugins/README.md`.
+#[macro_export]
+macro_rules! manifest {
+    ($text:expr) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            const TEXT: &[u8] = $text.as_bytes();
+            #[used]
+            #[unsafe(link_section = "pgwarden:manifest")]
+            static MANIFEST: [u8; TEXT.len()] = {
+                let mut bytes = [0; TEXT.len()];
+                let mut at = 0;
+                while at < bytes.len() {
+                    bytes[at] = TEXT[at];
+                    at += 1;
+                }
+                bytes
+            };
+        };
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: &str = $text;
+    };
+}
+
 /// Gives the host room for an input frame.
 #[cfg(target_arch = "wasm32")]
 #[unsafe(no_mangle)]

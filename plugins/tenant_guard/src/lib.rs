@@ -11,6 +11,7 @@ use pgwarden_guest::Context;
 use pgwarden_guest::Deny;
 use pgwarden_guest::Verdict;
 
+pgwarden_guest::manifest!(include_str!("../manifest.json"));
 pgwarden_guest::export!(pre_query => decide, authorize => decide);
 
 const PREFIX: &str = "tenant_";

@@ -180,6 +180,7 @@ fn spec() -> GuestSpec {
         limits: Limits::default(),
         state: State::Fresh,
         config: None,
+        manifest: None,
     }
 }
 

@@ -25,6 +25,9 @@ pub(super) fn errors(module: &Module, spec: &GuestSpec) -> Vec<LoadError> {
         .collect();
     errors.extend(memory_error(module, spec));
     errors.extend(table_errors(module, spec));
+    if let Some(manifest) = &spec.manifest {
+        errors.extend(manifest.errors(&spec.hooks, &spec.grants));
+    }
     let alloc = FuncType::new([ValType::I32], [ValType::I32]);
     errors.extend(export_error(module, ALLOC, &alloc, "the ABI"));
     let hook_type = FuncType::new([ValType::I32, ValType::I32], [ValType::I64]);
@@ -84,7 +87,14 @@ fn memory_error(module: &Module, spec: &GuestSpec) -> Option<LoadError> {
             return Some(LoadError::new(code::MISSING_EXPORT, message));
         }
     };
-    let bytes = memory.minimum().saturating_mul(PAGE_BYTES);
+    let wanted = spec
+        .manifest
+        .as_ref()
+        .and_then(|manifest| manifest.memory_bytes);
+    let bytes = memory
+        .minimum()
+        .saturating_mul(PAGE_BYTES)
+        .max(wanted.unwrap_or(0));
     let max = spec.limits.memory_bytes_max as u64;
     if bytes <= max {
         return None;

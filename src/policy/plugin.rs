@@ -1,0 +1,210 @@
+//! `[plugin.NAME]`: a module's bytes, the hash that pins them, what its manifest says, and its configuration.
+//! Owns no engine: whether a plugin loads is found out by the sandbox.
+
+use super::canonical::Canonical;
+use super::code;
+use super::document::Value;
+use super::document::Word;
+use super::guest::Ceilings;
+use super::guest::limits;
+use super::keys::PLUGIN;
+use super::reading::Spot;
+use super::reading::Table;
+use super::report::At;
+use super::report::Diagnostic;
+use super::report::Place;
+use super::revision::sha256_hex;
+use super::scope::Scope;
+use crate::sandbox::ConfigError;
+use crate::sandbox::ConfigSchema;
+use crate::sandbox::Limits;
+use crate::sandbox::Manifest;
+use crate::sandbox::State;
+use crate::sandbox::Step;
+use serde_json::Value as Json;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A WASM plugin. Its bytes are those that were hashed.
+#[derive(Clone, Debug)]
+pub struct Plugin {
+    /// The name in the policy.
+    pub name: Arc<str>,
+    /// The file, as it is shown.
+    pub path: PathBuf,
+    /// The hash of the bytes, which the policy pins; 64 hexadecimal digits.
+    pub sha256: Arc<str>,
+    /// The module.
+    pub bytes: Arc<[u8]>,
+    /// What it says about itself.
+    pub manifest: Option<Arc<Manifest>>,
+    /// What it is configured with; the manifest's defaults are filled in.
+    pub config: Option<serde_json::Value>,
+    /// What it may use.
+    pub limits: Limits,
+    /// What of one call the next may find.
+    pub state: State,
+    /// Where it is written.
+    pub place: Place,
+}
+
+const STATES: [(&str, State); 2] = [("fresh", State::Fresh), ("kept", State::Kept)];
+
+pub(super) fn plugins(scope: Scope<'_, '_>, ceilings: Ceilings) -> Vec<Plugin> {
+    scope.each(&PLUGIN, |_, name, table| plugin(name, table, ceilings))
+}
+
+fn plugin(name: &str, table: &Table<'_, '_>, ceilings: Ceilings) -> Option<Plugin> {
+    let limits = limits(table, ceilings.limits, "`[sandbox]`");
+    let state = table.choice("state", &STATES).unwrap_or(State::Fresh);
+    // One ABI so far; asking for another is reported as a wrong choice.
+    table.choice("abi", &[("pgwarden-1", ())]);
+    let config = table.entry("config").and_then(|entry| {
+        if !matches!(entry.word.value, Value::Table(_)) {
+            table.reading.wrong_type(&entry.word, "a table");
+        }
+        table.reading.json(&entry.word)
+    });
+    let pinned = sha256(table);
+    let (path, bytes) = table.file("path")?;
+    if bytes.len() > limits.module_bytes_max {
+        let message = format!(
+            "`{}` has {} bytes, more than `max_module` allows",
+            path.display(),
+            bytes.len()
+        );
+        table
+            .reading
+            .error(code::ABOVE_CEILING, table.value_at("path"), message);
+    }
+    let found = sha256_hex(&bytes);
+    let pinned = pinned?;
+    if pinned.value != found {
+        let message = format!("`{}` is not the file that is pinned", path.display());
+        let mismatch = Diagnostic::error(code::SHA256_MISMATCH, pinned.at, message);
+        table.reading.add(
+            mismatch
+                .label("the sha256 that is pinned")
+                .help(format!("pinned: {}", pinned.value))
+                .help(format!("found:  {found}"))
+                .help("if the file is the one you reviewed, write its sha256 here"),
+        );
+    }
+    let manifest = match Manifest::of_module(&bytes) {
+        Ok(manifest) => manifest.map(Arc::new),
+        Err(message) => {
+            let message = format!("`{}`: {message}", path.display());
+            table
+                .reading
+                .error(code::BAD_MANIFEST, table.value_at("path"), message);
+            return None;
+        }
+    };
+    let schema = manifest
+        .as_ref()
+        .and_then(|manifest| manifest.config.as_ref());
+    let config = match schema {
+        Some(schema) => Some(fitting(table, schema, config)),
+        None => config,
+    };
+    let place = table.reading.place(table.at);
+    Some(Plugin {
+        name: name.into(),
+        path,
+        sha256: found.into(),
+        bytes,
+        manifest,
+        config,
+        limits,
+        state,
+        place,
+    })
+}
+
+/// 64 digits, or the first word of what `sha256sum` wrote.
+fn sha256(table: &Table<'_, '_>) -> Option<Spot<String>> {
+    let spot = table.referable("sha256")?;
+    let text = spot.value.expose_text().unwrap_or_default();
+    let digits = text
+        .split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    if digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Some(Spot {
+            at: spot.at,
+            value: digits,
+        });
+    }
+    let found = Diagnostic::error(code::BAD_SHA256, spot.at, "this is not a sha256");
+    table
+        .reading
+        .add(found.label("expected 64 hexadecimal digits"));
+    None
+}
+
+/// The configuration with the manifest's defaults; what does not fit is reported where it stands.
+fn fitting(table: &Table<'_, '_>, schema: &ConfigSchema, config: Option<Json>) -> Json {
+    let mut config = config.unwrap_or_else(ConfigSchema::empty);
+    let entry = table.entry("config");
+    for error in schema.apply(&mut config) {
+        let at = match &entry {
+            Some(entry) => place_of(&entry.word, entry.key_at, &error),
+            None => table.at,
+        };
+        let found = Diagnostic::error(
+            code::BAD_CONFIG,
+            at,
+            format!("the plugin's configuration: {}", error.message),
+        );
+        table.reading.add(match error.help {
+            Some(help) => found.label(help),
+            None => found,
+        });
+    }
+    config
+}
+
+/// Where a mistake in a configuration stands: the value, or the key where that is the mistake. What was made from a
+/// reference stands where the reference does.
+fn place_of(word: &Word, key_at: At, error: &ConfigError) -> At {
+    let (mut word, mut key_at) = (word, key_at);
+    for step in &error.path {
+        match (step, &word.value) {
+            (Step::Key(key), Value::Table(entries)) => {
+                match entries.iter().find(|entry| entry.key == *key) {
+                    Some(entry) => (word, key_at) = (&entry.word, entry.key_at),
+                    None => break,
+                }
+            }
+            (Step::Item(index), Value::List(items)) => match items.get(*index) {
+                Some(item) => word = item,
+                None => break,
+            },
+            _ => break,
+        }
+    }
+    if error.is_key { key_at } else { word.at }
+}
+
+impl Plugin {
+    pub(super) fn write(&self, canonical: &mut Canonical) {
+        // The path is not part of the meaning: the hash says which module it is.
+        let Self {
+            name,
+            path: _,
+            sha256,
+            bytes: _,
+            manifest: _,
+            config,
+            limits,
+            state,
+            place: _,
+        } = self;
+        let mut section = canonical.section("plugin", name);
+        section.text("sha256", sha256);
+        section.json("config", config.as_ref());
+        section.limits(limits);
+        section.debug("state", state);
+    }
+}

@@ -1,0 +1,149 @@
+use super::*;
+use serde_json::json;
+
+fn minimal() -> Value {
+    json!({ "name": "guard", "version": "1.2.3", "abi": "pgwarden-1.0", "hooks": ["authorize"] })
+}
+
+fn parse(change: impl FnOnce(&mut Value)) -> Result<Manifest, String> {
+    let mut manifest = minimal();
+    change(&mut manifest);
+    Manifest::parse(manifest.to_string().as_bytes())
+}
+
+#[test]
+fn a_manifest_says_what_it_says() {
+    let manifest = parse(|manifest| {
+        manifest["needs"] = json!(["sql.kind", "kv.write"]);
+        manifest["wants"] = json!(["log"]);
+        manifest["reads"] = json!(["sql.kinds", "user.roles"]);
+        manifest["licence"] = json!("MIT");
+    })
+    .unwrap();
+    assert_eq!(
+        (&*manifest.name, &*manifest.version, &*manifest.licence),
+        ("guard", "1.2.3", "MIT")
+    );
+    assert_eq!(manifest.hooks, [Hook::Authorize]);
+    assert_eq!(
+        manifest.needs,
+        [
+            Permission::See(See::SqlKind),
+            Permission::Call(Call::KvWrite)
+        ]
+    );
+    let reads = manifest.reads.unwrap();
+    assert!(reads.contains(Field::Kinds) && reads.contains(Field::UserRoles) && reads.len() == 2);
+}
+
+#[test]
+fn every_mistake_is_named() {
+    let cases: [(&str, Value, &str); 10] = [
+        ("hook", json!(["x"]), "unknown field `hook`"),
+        ("hooks", json!(["autorize"]), "did you mean `authorize`?"),
+        ("needs", json!(["sql.kinds"]), "did you mean `sql.kind`?"),
+        ("wants", json!(["files"]), "which does not exist"),
+        ("reads", json!(["sql.knds"]), "did you mean `sql.kinds`?"),
+        ("version", json!("1.2"), "not like `1.2.3`"),
+        (
+            "abi",
+            json!("pgwarden-2.0"),
+            "made for the ABI `pgwarden-2.0`",
+        ),
+        ("abi", json!("pgwarden-1.99"), "a newer pgwarden is needed"),
+        ("name", json!(""), "`name` is empty"),
+        (
+            "config",
+            json!({ "patternProperties": {} }),
+            "uses `patternProperties`",
+        ),
+    ];
+    for (key, value, message) in cases {
+        let found = parse(|manifest| manifest[key] = value.clone()).unwrap_err();
+        assert!(found.contains(message), "{key} {value}: {found}");
+    }
+    assert!(Manifest::parse(b"nonsense").is_err());
+}
+
+#[test]
+fn needs_and_hooks_are_compared_with_the_policy() {
+    let manifest =
+        parse(|manifest| manifest["needs"] = json!(["sql.kind", "sql.text", "kv.read"])).unwrap();
+    let errors = manifest.errors(&[Hook::Authorize, Hook::Route], &Grants::standard());
+    let codes: Vec<&str> = errors.iter().map(|error| error.code).collect();
+    assert_eq!(
+        codes,
+        [
+            code::HOOK_NOT_OFFERED,
+            code::FIELD_NOT_GRANTED,
+            code::CALL_NOT_GRANTED
+        ]
+    );
+    assert_eq!(errors[0].message, "is not made for the hook `route`");
+    assert!(errors[2].message.contains("`kv.read`"));
+}
+
+fn schema() -> ConfigSchema {
+    ConfigSchema::compile(&json!({
+        "type": "object",
+        "required": ["limit"],
+        "additionalProperties": false,
+        "properties": {
+            "limit": { "type": "integer", "minimum": 1, "maximum": 10 },
+            "mode": { "type": "string", "enum": ["soft", "hard"], "default": "soft" },
+            "tables": { "type": "array", "maxItems": 2, "items": { "type": "string", "minLength": 1 } },
+            "inner": { "type": "object", "properties": { "ratio": { "type": "number", "default": 0.5 } } },
+        },
+    }))
+    .unwrap()
+}
+
+#[test]
+fn defaults_are_filled_in() {
+    let mut config = json!({ "limit": 3, "inner": {} });
+    assert_eq!(schema().apply(&mut config), []);
+    assert_eq!(
+        config,
+        json!({ "limit": 3, "mode": "soft", "inner": { "ratio": 0.5 } })
+    );
+}
+
+#[test]
+fn what_does_not_fit_is_said_with_its_way() {
+    let mut config = json!({ "limt": 3, "mode": "sort", "tables": ["a", "", 3], "inner": { "ratio": "x", "y": 1 } });
+    let errors = schema().apply(&mut config);
+    let said: Vec<String> = errors
+        .iter()
+        .map(|error| format!("{:?} {}", error.path, error.message))
+        .collect();
+    let said = said.join("\n");
+    for expected in [
+        "[] `limit` is required",
+        "[Key(\"limt\")] no setting `limt`",
+        "[Key(\"mode\")] must be one of \"soft\", \"hard\"",
+        "[Key(\"tables\")] must have at most 2 items",
+        "[Key(\"tables\"), Item(1)] must have at least 1 characters",
+        "[Key(\"tables\"), Item(2)] must be text",
+        "[Key(\"inner\"), Key(\"ratio\")] must be a number",
+        "[Key(\"inner\"), Key(\"y\")] no setting `y`",
+    ] {
+        assert!(said.contains(expected), "{expected}\n{said}");
+    }
+    assert_eq!(errors.len(), 8, "{said}");
+    let typo = errors
+        .iter()
+        .find(|error| error.is_key && error.path == [Step::Key("limt".into())]);
+    assert_eq!(typo.unwrap().help.as_deref(), Some("did you mean `limit`?"));
+    let mut large = json!({ "limit": 11 });
+    assert_eq!(schema().apply(&mut large)[0].message, "must be at most 10");
+}
+
+#[test]
+fn a_default_must_fit_its_own_schema() {
+    let wrong = json!({ "properties": { "a": { "type": "integer", "default": "x" } } });
+    assert!(
+        ConfigSchema::compile(&wrong)
+            .unwrap_err()
+            .contains("a default must be an integer")
+    );
+}
