@@ -5,9 +5,10 @@
 mod tests;
 
 use super::Pipeline;
+use super::breaker::Breaker;
+use super::figures::StatsRegistry;
 use super::stage::Action;
 use super::stage::Stage;
-use super::stage::StatsRegistry;
 use super::stage::union;
 use crate::hook::Hook;
 use crate::hook::Input;
@@ -138,6 +139,7 @@ fn compile_stage(
         action,
         on_failure: stage.on_failure,
         mode: stage.mode,
+        breaker: Breaker::new(stage.breaker),
         stats: stats.stage(&stage.name),
     }))
 }

@@ -40,7 +40,7 @@ impl Pipeline {
         for stage in self.stages(Hook::OnConnect) {
             let input = session_input(Hook::OnConnect, session, None);
             match stage.ask(&input, services, &mut 0) {
-                Asked::Fault(fault) if stage.fault_refuses(Hook::OnConnect, &fault) => {
+                Asked::Fault(fault) if stage.fault_refuses(Hook::OnConnect, &fault, services) => {
                     return Err(Refusal::with_code(
                         fault.sqlstate(),
                         "a stage of the policy failed",
@@ -92,7 +92,7 @@ fn ask_login(
     let asked = stage.ask(&input, services, &mut 0);
     if let Asked::Fault(fault) = &asked {
         return stage
-            .fault_refuses(Hook::Authenticate, fault)
+            .fault_refuses(Hook::Authenticate, fault, services)
             .then(|| Login::Denied(format!("stage {} failed: {fault}", stage.name).into()));
     }
     if stage.mode == Mode::Observe {

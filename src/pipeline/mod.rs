@@ -3,8 +3,10 @@
 //! `decide` is the only implementation of "what would happen": the server, `check`, `test` and `explain` all call it.
 //! Owns no sockets, no clock and no swapped pointer; time, randomness and stored values come through `sandbox::Services`.
 
+mod breaker;
 mod compile;
 mod explain;
+mod figures;
 mod login;
 mod observe;
 mod run;
@@ -15,14 +17,16 @@ mod verdict;
 pub use compile::compile;
 pub use compile::compile_with_faults;
 pub use compile::review_guests;
+pub use figures::FaultCounts;
+pub use figures::Health;
+pub use figures::Histogram;
+pub use figures::StageStats;
+pub use figures::StatsRegistry;
 pub use login::Login;
 pub use run::NoPrepared;
 pub use run::Prepared;
 pub use run::Statement;
 pub use run::decide;
-pub use stage::FaultCounts;
-pub use stage::StageStats;
-pub use stage::StatsRegistry;
 pub use verdict::Decider;
 pub use verdict::Detail;
 pub use verdict::Permit;
@@ -40,6 +44,7 @@ use crate::statement::Needs;
 use stage::Stage;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One `[pipeline.NAME]`, compiled.
 pub struct Pipeline {
@@ -87,6 +92,14 @@ impl Pipeline {
     #[must_use]
     pub fn sql(&self) -> &SqlRules {
         &self.sql
+    }
+
+    /// How a stage of this pipeline is doing; `None` where it has no such stage.
+    #[must_use]
+    pub fn health(&self, stage: &str, now: Duration) -> Option<Health> {
+        let mut stages = self.hooks.iter().flatten();
+        let stage = stages.find(|known| *known.name == *stage)?;
+        Some(stage.health(now))
     }
 
     fn stages(&self, hook: Hook) -> &[Arc<Stage>] {

@@ -68,7 +68,7 @@ impl Pipeline {
             match stage.ask(&input, services, &mut 0) {
                 Asked::Skipped => continue,
                 Asked::Answer(Answer::Block(refusal)) => return Err(refusal),
-                Asked::Fault(fault) if stage.fault_refuses(Hook::Custom, &fault) => {
+                Asked::Fault(fault) if stage.fault_refuses(Hook::Custom, &fault, services) => {
                     return Err(Refusal::with_code(
                         fault.sqlstate(),
                         "a stage of the policy failed",
@@ -83,7 +83,7 @@ impl Pipeline {
     fn watch(&self, input: &Input<'_>, services: &Arc<dyn Services>) {
         for stage in self.stages(input.hook) {
             if let Asked::Fault(fault) = stage.ask(input, services, &mut 0) {
-                stage.fault_refuses(input.hook, &fault);
+                stage.fault_refuses(input.hook, &fault, services);
             }
         }
     }

@@ -469,7 +469,7 @@ impl<'a> Run<'a> {
 
     /// A failed stage says no, unless its policy says otherwise.
     fn fault(&mut self, stage: &Stage, hook: Hook, fault: &Fault) -> Result<(), Refused> {
-        if !stage.fault_refuses(hook, fault) {
+        if !stage.fault_refuses(hook, fault, self.services) {
             return Ok(());
         }
         self.by = Decider::Stage(Arc::clone(&stage.name));

@@ -1,5 +1,9 @@
 //! One compiled stage: its guards, its action, its figures. Which stages run in which order is `run`'s.
 
+use super::breaker::Admission;
+use super::breaker::Breaker;
+use super::figures::Health;
+use super::figures::StageStats;
 use crate::hook::Answer;
 use crate::hook::Hook;
 use crate::hook::Input;
@@ -15,12 +19,7 @@ use crate::sandbox::Guest;
 use crate::sandbox::Level;
 use crate::sandbox::Services;
 use crate::statement::Needs;
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// A stage, ready to be asked.
@@ -35,6 +34,8 @@ pub(super) struct Stage {
     pub(super) on_failure: OnFailure,
     pub(super) mode: Mode,
     pub(super) stats: Arc<StageStats>,
+    /// Of guests; rules cannot fail.
+    pub(super) breaker: Breaker,
 }
 
 /// What a stage does once its guards match.
@@ -126,7 +127,7 @@ impl Stage {
         if self.mode == Mode::Off || !self.guards_match(input) {
             return Asked::Skipped;
         }
-        self.stats.calls.fetch_add(1, Relaxed);
+        let timed = self.stats.called();
         match &self.action {
             Action::Deny(refusal) => Asked::Answer(Answer::Block(refusal.clone())),
             Action::Allow => Asked::Answer(Answer::Allow),
@@ -145,7 +146,7 @@ impl Stage {
                 services.log(&self.name, *level, &log_line(fields, input));
                 Asked::Answer(Answer::Continue)
             }
-            Action::Guest(guest) => self.ask_guest(guest.as_ref(), input, services, fuel),
+            Action::Guest(guest) => self.ask_guest(guest.as_ref(), input, services, fuel, timed),
         }
     }
 
@@ -155,25 +156,67 @@ impl Stage {
         input: &Input<'_>,
         services: &Arc<dyn Services>,
         fuel: &mut u64,
+        timed: bool,
     ) -> Asked {
-        let started = services.monotonic();
-        let (asked, spent) = match guest.call(input, services) {
-            Ok(reply) => (Asked::Answer(reply.answer), reply.fuel),
-            Err(failed) => (Asked::Fault(failed.fault), failed.fuel),
+        let admission = self.breaker.admit(|| services.monotonic());
+        if admission == Admission::Open {
+            return Asked::Fault(Fault::BreakerOpen);
+        }
+        let started = timed.then(|| services.monotonic());
+        let called = guest.call(input, services);
+        if let Some(started) = started {
+            self.stats
+                .took(services.monotonic().saturating_sub(started));
+        }
+        let (asked, spent) = match called {
+            Ok(reply) => {
+                self.breaker.answered();
+                if admission == Admission::Probe {
+                    self.mended();
+                }
+                (Asked::Answer(reply.answer), reply.fuel)
+            }
+            Err(failed) => {
+                if self.breaker.failed(admission, services.monotonic()) {
+                    self.broke(&failed.fault);
+                }
+                (Asked::Fault(failed.fault), failed.fuel)
+            }
         };
         *fuel += spent;
-        self.stats.fuel.fetch_add(spent, Relaxed);
-        let took = services.monotonic().saturating_sub(started);
-        self.stats
-            .nanos
-            .fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+        self.stats.spent(spent);
         asked
     }
 
+    #[cold]
+    fn broke(&self, fault: &Fault) {
+        tracing::error!(stage = %self.name, fault = fault.kind(), on_failure = ?self.on_failure, "breaker open: the stage keeps failing and is not asked for now");
+    }
+
+    #[cold]
+    fn mended(&self) {
+        tracing::info!(stage = %self.name, "breaker closed: the stage answers again");
+    }
+
+    /// How it is doing.
+    pub(super) fn health(&self, now: Duration) -> Health {
+        if self.breaker.is_open() {
+            Health::Broken
+        } else {
+            self.stats.health(now)
+        }
+    }
+
     /// Counts and logs a fault, and says whether it refuses.
-    pub(super) fn fault_refuses(&self, hook: Hook, fault: &Fault) -> bool {
-        self.stats.faults.count(fault.kind());
-        tracing::warn!(stage = %self.name, hook = %hook, fault = fault.kind(), detail = %fault, on_failure = ?self.on_failure, "stage fault");
+    pub(super) fn fault_refuses(
+        &self,
+        hook: Hook,
+        fault: &Fault,
+        services: &Arc<dyn Services>,
+    ) -> bool {
+        if let Some(unlogged) = self.stats.failed(fault, services.monotonic()) {
+            tracing::warn!(stage = %self.name, hook = %hook, fault = fault.kind(), detail = %fault, on_failure = ?self.on_failure, unlogged, "stage fault");
+        }
         self.on_failure == OnFailure::Closed && self.mode == Mode::Enforce
     }
 }
@@ -198,70 +241,4 @@ fn log_line(fields: &[Field], input: &Input<'_>) -> String {
         line.push_str(value.as_deref().unwrap_or("-"));
     }
     line
-}
-
-/// Faults of one stage, by kind.
-#[derive(Default, Debug)]
-pub struct FaultCounts(Mutex<BTreeMap<&'static str, u64>>);
-
-impl FaultCounts {
-    fn count(&self, kind: &'static str) {
-        *self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(kind)
-            .or_default() += 1;
-    }
-
-    /// Kind and count, by kind.
-    #[must_use]
-    pub fn snapshot(&self) -> Vec<(&'static str, u64)> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .map(|(kind, count)| (*kind, *count))
-            .collect()
-    }
-}
-
-/// Figures of one stage since the process started; they survive reloads.
-#[derive(Default, Debug)]
-pub struct StageStats {
-    /// Times its guards matched and it was asked.
-    pub calls: AtomicU64,
-    /// Times it refused.
-    pub refusals: AtomicU64,
-    /// Times it would have done something, but only observes.
-    pub observed: AtomicU64,
-    /// Fuel spent.
-    pub fuel: AtomicU64,
-    /// Nanoseconds spent in a guest.
-    pub nanos: AtomicU64,
-    /// Times it failed, by kind.
-    pub faults: FaultCounts,
-}
-
-/// Figures of every stage, by name.
-#[derive(Default, Debug)]
-pub struct StatsRegistry(Mutex<BTreeMap<Arc<str>, Arc<StageStats>>>);
-
-impl StatsRegistry {
-    /// The figures of one stage; new ones for a new name.
-    #[must_use]
-    pub fn stage(&self, name: &Arc<str>) -> Arc<StageStats> {
-        let mut stages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(stages.entry(Arc::clone(name)).or_default())
-    }
-
-    /// All of them, by name.
-    #[must_use]
-    pub fn all(&self) -> Vec<(Arc<str>, Arc<StageStats>)> {
-        let stages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        stages
-            .iter()
-            .map(|(name, stats)| (Arc::clone(name), Arc::clone(stats)))
-            .collect()
-    }
 }

@@ -1,6 +1,7 @@
 //! `[permissions.NAME]` and `[sandbox]`: what foreign code may see and do, and what it may use. Owns no plugin.
 
 use super::code;
+use super::keys::BREAKER;
 use super::keys::KV;
 use super::keys::LIMIT_KEYS;
 use super::keys::PERMISSIONS;
@@ -16,6 +17,45 @@ use crate::sandbox::Limits;
 use crate::sandbox::See;
 use crate::unit;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// When a stage that keeps failing is not asked any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BreakerRule {
+    /// Faults in a row.
+    pub failures: u32,
+    /// All of them within this time.
+    pub within: Duration,
+    /// How long nobody is let in; doubled for each attempt that fails, up to 32 times.
+    pub retry_after: Duration,
+}
+
+impl Default for BreakerRule {
+    fn default() -> Self {
+        Self {
+            failures: 20,
+            within: Duration::from_secs(10),
+            retry_after: Duration::from_secs(1),
+        }
+    }
+}
+
+/// The breaker a table writes; what it leaves out is as `above`.
+pub(super) fn breaker(table: &Table<'_, '_>, above: BreakerRule) -> BreakerRule {
+    let Some(inner) = table.table("breaker", &BREAKER) else {
+        return above;
+    };
+    let failures = inner.integer("failures", 1..=1_000_000);
+    let rule = BreakerRule {
+        failures: failures
+            .and_then(|count| u32::try_from(count).ok())
+            .unwrap_or(above.failures),
+        within: inner.timeout("within").unwrap_or(above.within),
+        retry_after: inner.timeout("retry_after").unwrap_or(above.retry_after),
+    };
+    inner.finish();
+    rule
+}
 
 const KV_MAX_KEYS: usize = 1_000;
 const KV_MAX_BYTES: usize = 1 << 20;
@@ -25,6 +65,7 @@ const KV_MAX_BYTES: usize = 1 << 20;
 pub(super) struct Ceilings {
     pub(super) limits: Limits,
     pub(super) on_failure: OnFailure,
+    pub(super) breaker: BreakerRule,
 }
 
 pub(super) fn ceilings(scope: Scope<'_, '_>) -> Ceilings {
@@ -33,6 +74,7 @@ pub(super) fn ceilings(scope: Scope<'_, '_>) -> Ceilings {
         return Ceilings {
             limits,
             on_failure: OnFailure::Closed,
+            breaker: BreakerRule::default(),
         };
     };
     set(&table, &mut limits);
@@ -48,8 +90,13 @@ pub(super) fn ceilings(scope: Scope<'_, '_>) -> Ceilings {
     let on_failure = table
         .choice("on_failure", &OnFailure::NAMES)
         .unwrap_or(OnFailure::Closed);
+    let breaker = breaker(&table, BreakerRule::default());
     table.finish();
-    Ceilings { limits, on_failure }
+    Ceilings {
+        limits,
+        on_failure,
+        breaker,
+    }
 }
 
 /// Sets what the table writes. The keys are the same in `[sandbox]`, in plugins and in stages.

@@ -10,6 +10,7 @@ mod staging;
 
 pub(super) use matching::MATCHERS;
 pub(super) use parties::ADMIN;
+pub(super) use parties::BREAKER;
 pub(super) use parties::KV;
 pub(super) use parties::LIMIT_KEYS;
 pub(super) use parties::PERMISSIONS;

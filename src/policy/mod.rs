@@ -40,6 +40,7 @@ pub use action::RouteTarget;
 pub use action::Script;
 pub use code::TLS_UNUSABLE;
 pub use draft::Draft;
+pub use guest::BreakerRule;
 pub use guest::Granted;
 pub use listener::Bind;
 pub use listener::Listener;

@@ -5,7 +5,9 @@ use super::canonical::Canonical;
 use super::code;
 use super::document::Value;
 use super::document::Word;
+use super::guest::BreakerRule;
 use super::guest::Ceilings;
+use super::guest::breaker;
 use super::guest::limits;
 use super::keys::PLUGIN;
 use super::reading::Spot;
@@ -42,6 +44,8 @@ pub struct Plugin {
     pub config: Option<serde_json::Value>,
     /// What it may use.
     pub limits: Limits,
+    /// When it is no longer asked.
+    pub breaker: BreakerRule,
     /// What of one call the next may find.
     pub state: State,
     /// Where it is written.
@@ -116,6 +120,7 @@ fn plugin(name: &str, table: &Table<'_, '_>, ceilings: Ceilings) -> Option<Plugi
         manifest,
         config,
         limits,
+        breaker: breaker(table, ceilings.breaker),
         state,
         place,
     })
@@ -198,6 +203,8 @@ impl Plugin {
             manifest: _,
             config,
             limits,
+            // A stage's own, and what it takes from here, is written with the stage.
+            breaker: _,
             state,
             place: _,
         } = self;

@@ -6,6 +6,7 @@ use super::action::Names;
 use super::canonical::Canonical;
 use super::code;
 use super::guest;
+use super::guest::BreakerRule;
 use super::guest::Ceilings;
 use super::guest::Granted;
 use super::guest::Permissions;
@@ -44,6 +45,8 @@ pub struct Stage {
     pub grants: Grants,
     /// What it may use.
     pub limits: Limits,
+    /// When it is no longer asked.
+    pub breaker: BreakerRule,
     /// What of one call the next may find.
     pub state: State,
     /// What a failure means.
@@ -121,27 +124,7 @@ fn stage(
     };
     let action = action::read(scope, table, &hooks, grants.as_ref());
     let mode = table.choice("mode", &MODES).unwrap_or(Mode::Enforce);
-    let is_guest = table.has("script") || table.has("plugin");
-    let is_log = table.has("log");
-    if !is_guest {
-        let only_guests = [
-            "fuel",
-            "memory",
-            "deadline",
-            "max_input",
-            "max_output",
-            "on_failure",
-        ];
-        let only_these = only_guests
-            .into_iter()
-            .chain((!is_log).then_some("permissions"));
-        for key in only_these.filter(|key| table.has(key)) {
-            let message = format!("`{key}` has no effect: this stage asks no script and no plugin");
-            scope
-                .reading
-                .error(code::NO_EFFECT, table.key_at(key), message);
-        }
-    }
+    only_of_guests(table);
     let plugin = match &action {
         Some(Action::Plugin(id)) => scope.words.names(&super::keys::PLUGIN).nth(*id),
         _ => None,
@@ -154,6 +137,10 @@ fn stage(
         Some(plugin) => guest::limits(table, plugin.limits, &format!("plugin `{}`", plugin.name)),
         None => guest::limits(table, around.ceilings.limits, "`[sandbox]`"),
     };
+    let breaker = guest::breaker(
+        table,
+        plugin.map_or(around.ceilings.breaker, |plugin| plugin.breaker),
+    );
     let on_failure = on_failure(table, &hooks, around.ceilings.on_failure);
     Some(Stage {
         name: name.into(),
@@ -165,11 +152,40 @@ fn stage(
         grants: grants.unwrap_or_else(Grants::standard),
         granted: permissions.map(|found| Arc::clone(&found.granted)),
         limits,
+        breaker,
         state: plugin.map_or(State::Fresh, |plugin| plugin.state),
         on_failure,
         mode,
         place: scope.reading.place(table.at),
     })
+}
+
+/// Reports keys that only scripts and plugins have, where there is neither.
+fn only_of_guests(table: &Table<'_, '_>) {
+    const KEYS: [&str; 7] = [
+        "fuel",
+        "memory",
+        "deadline",
+        "max_input",
+        "max_output",
+        "on_failure",
+        "breaker",
+    ];
+    if table.has("script") || table.has("plugin") {
+        return;
+    }
+    // A `log` action has fields, and permissions bound which.
+    let permissions = (!table.has("log")).then_some("permissions");
+    for key in KEYS
+        .into_iter()
+        .chain(permissions)
+        .filter(|key| table.has(key))
+    {
+        let message = format!("`{key}` has no effect: this stage asks no script and no plugin");
+        table
+            .reading
+            .error(code::NO_EFFECT, table.key_at(key), message);
+    }
 }
 
 fn hooks(scope: Scope<'_, '_>, table: &Table<'_, '_>) -> Vec<Hook> {
@@ -262,6 +278,7 @@ impl Stage {
             action,
             grants,
             limits,
+            breaker,
             state,
             on_failure,
             mode,
@@ -294,6 +311,7 @@ impl Stage {
             section.limits(limits);
             section.debug("state", state);
             section.debug("on_failure", on_failure);
+            section.debug("breaker", breaker);
         }
     }
 }

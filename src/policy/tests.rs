@@ -3,6 +3,7 @@
 mod broken;
 mod documents;
 mod fuzz;
+mod plugins;
 mod revision;
 
 use super::*;

@@ -35,12 +35,29 @@ pub enum Fault {
         /// What it may be told.
         max: usize,
     },
+    /// It failed so often that it is not asked for a while.
+    #[error("not asked: it kept failing, and its breaker is open")]
+    BreakerOpen,
     /// A mistake of ours; the session goes on.
     #[error("internal: {0}")]
     Internal(&'static str),
 }
 
 impl Fault {
+    /// The name of every kind.
+    pub const KINDS: [&str; 10] = [
+        "out_of_fuel",
+        "out_of_memory",
+        "deadline",
+        "stack_overflow",
+        "trap",
+        "bad_answer",
+        "call_refused",
+        "input_too_large",
+        "breaker_open",
+        "internal",
+    ];
+
     /// The name in policies, metrics and decision records.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -53,6 +70,7 @@ impl Fault {
             Self::BadAnswer(_) => "bad_answer",
             Self::CallRefused(_) => "call_refused",
             Self::InputTooLarge { .. } => "input_too_large",
+            Self::BreakerOpen => "breaker_open",
             Self::Internal(_) => "internal",
         }
     }
@@ -70,6 +88,7 @@ impl Fault {
             "bad_answer" => Self::BadAnswer(text),
             "call_refused" => Self::CallRefused("injected by a test"),
             "input_too_large" => Self::InputTooLarge { bytes: 0, max: 0 },
+            "breaker_open" => Self::BreakerOpen,
             _ => return None,
         })
     }

@@ -74,6 +74,37 @@ fn statement(engine: &str, name: &str) -> String {
 }
 
 #[test]
+fn a_stage_that_keeps_failing_is_not_asked_until_one_call_finds_out() {
+    let keys = "when = { tables = [\"good\", \"bad\"] }\nbreaker = { failures = 3, retry_after = \"300ms\" }\n\
+                script = 'if sql.tables[0].name == \"bad\" { sql.tables[7].name } deny(\"asked\")'";
+    let policy = PolicyText::of(Cluster::shared()).stage("pre_query", "shaky", keys);
+    let proxy = Proxy::start(&policy);
+    let mut wire = proxy.login("app");
+    let mut admin = proxy.admin();
+    let mut health = |expected: &str| {
+        let row = admin.table("SHOW STAGES").swap_remove(0);
+        assert_eq!(row["health"], expected, "{row:?}");
+    };
+    health("ready");
+    let opened = Instant::now();
+    for _ in 0..3 {
+        assert!(wire.fails("SELECT * FROM bad").message.contains("trap"));
+    }
+    let refused = wire.fails("SELECT * FROM good");
+    if opened.elapsed() < Duration::from_millis(300) {
+        assert_eq!(refused.code, "58000");
+        assert!(refused.message.contains("breaker_open"), "{refused:?}");
+        health("broken");
+    }
+    let end = Instant::now() + Duration::from_secs(10);
+    while wire.fails("SELECT * FROM good").message != "asked" {
+        assert!(Instant::now() < end, "the breaker never closed");
+    }
+    assert!(opened.elapsed() >= Duration::from_millis(300));
+    health("degraded");
+}
+
+#[test]
 fn a_broken_stage_is_a_refusal_with_its_own_code_and_the_session_lives() {
     let proxy = proxy("closed", PATIENT);
     let mut wire = proxy.login("app");

@@ -91,7 +91,30 @@ pub(in crate::policy) static PLUGIN: Noun = Noun {
         key("max_input", Kind::Size, "What it may be told in one call."),
         key("max_output", Kind::Size, "What it may answer."),
         later("signed_by", "The key that must have signed it."),
-        later("breaker", "When it is no longer asked after faults."),
+        key(
+            "breaker",
+            Kind::Table(&BREAKER),
+            "When it is no longer asked after faults.",
+        ),
+    ],
+};
+
+/// `breaker` of a plugin, a stage or `[sandbox]`.
+pub(in crate::policy) static BREAKER: Noun = Noun {
+    name: "breaker",
+    about: "A stage that fails so often is not asked for a while; its `on_failure` decides meanwhile.",
+    keys: &[
+        key("failures", Kind::Integer, "Faults in a row. Default: 20."),
+        key(
+            "within",
+            Kind::Duration,
+            "All within this time. Default: 10s.",
+        ),
+        key(
+            "retry_after",
+            Kind::Duration,
+            "Until one call finds out; doubled each time it fails, up to 32 times. Default: 1s.",
+        ),
     ],
 };
 
@@ -179,6 +202,11 @@ pub(in crate::policy) static SANDBOX: Noun = Noun {
             "max_log_lines",
             Kind::Integer,
             "Log lines a call. Default: 16.",
+        ),
+        key(
+            "breaker",
+            Kind::Table(&BREAKER),
+            "When a stage is no longer asked after faults.",
         ),
     ],
 };

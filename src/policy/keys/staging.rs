@@ -81,6 +81,11 @@ pub(in crate::policy) static STAGE: Noun = Noun {
             "What a failure means. Default: as in `[sandbox]`.",
         ),
         key(
+            "breaker",
+            Kind::Table(&super::BREAKER),
+            "When it is no longer asked after faults. Default: as its plugin's, or `[sandbox]`.",
+        ),
+        key(
             "mode",
             Kind::OneOf(|| vec!["enforce", "observe", "off"]),
             "`observe` only writes down. Default: `enforce`.",

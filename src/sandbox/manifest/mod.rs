@@ -119,11 +119,14 @@ impl Permission {
 }
 
 impl Manifest {
-    /// The manifest of a module; `None` where it has none.
+    /// The manifest of a module; `None` where it has none. What is no module at all has none either: the engine refuses it.
     ///
     /// # Errors
     /// What is wrong with the module's sections or with the manifest.
     pub fn of_module(module: &[u8]) -> Result<Option<Self>, String> {
+        if !module.starts_with(section::MAGIC) {
+            return Ok(None);
+        }
         section::custom(module, SECTION)?
             .map(Self::parse)
             .transpose()

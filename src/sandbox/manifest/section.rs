@@ -5,12 +5,14 @@
 /// Magic and version of a module.
 const PREAMBLE_BYTES: usize = 8;
 const CUSTOM: u8 = 0;
+/// What every module begins with.
+pub(super) const MAGIC: &[u8] = b"\0asm";
 
 /// The content of the first custom section of that name. `Err` where the bytes are no sequence of sections.
 pub(super) fn custom<'a>(module: &'a [u8], wanted: &str) -> Result<Option<&'a [u8]>, &'static str> {
     let mut rest = module
         .get(PREAMBLE_BYTES..)
-        .filter(|_| module.starts_with(b"\0asm"))
+        .filter(|_| module.starts_with(MAGIC))
         .ok_or("not a WebAssembly module")?;
     let mut found = None;
     while let Some((id, after)) = rest.split_first() {

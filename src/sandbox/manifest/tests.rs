@@ -1,3 +1,5 @@
+//! What a manifest may say, what is wrong with one, and configurations that fit or do not.
+
 use super::*;
 use serde_json::json;
 

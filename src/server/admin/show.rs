@@ -2,12 +2,16 @@
 
 use crate::hook::ClientAddress;
 use crate::hook::Rows;
+use crate::pipeline::Health;
 use crate::policy::Action;
 use crate::pool::Pool;
+use crate::sandbox::Services as _;
 use crate::server::services::ProcessServices;
 use crate::session::Activity;
 use crate::session::Shared;
+use crate::session::World;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 use std::time::SystemTime;
 
 /// Everything there is to show.
@@ -24,8 +28,8 @@ pub(super) fn show(name: &str, shared: &Shared, services: &ProcessServices) -> O
         "CLIENTS" => clients(shared),
         "SERVERS" => servers(shared),
         "STATS" => stats(shared),
-        "STAGES" => stages(shared),
-        "PLUGINS" => plugins(shared),
+        "STAGES" => stages(shared, services),
+        "PLUGINS" => plugins(shared, services),
         "METRICS" => metrics(services),
         "VERSION" => rows(
             &["version"],
@@ -195,20 +199,12 @@ fn stats(shared: &Shared) -> Rows {
     )
 }
 
-fn stages(shared: &Shared) -> Rows {
+fn stages(shared: &Shared, services: &ProcessServices) -> Rows {
     let world = shared.live.load();
     rows(
         &[
-            "stage",
-            "hooks",
-            "action",
-            "calls",
-            "refusals",
-            "observed",
-            "faults",
-            "fuel",
-            "nanoseconds",
-            "place",
+            "stage", "hooks", "action", "health", "calls", "refusals", "observed", "faults",
+            "fuel", "fuel_p50", "fuel_p99", "ns_p50", "ns_p99", "place",
         ],
         world.policy.stages.iter().map(|stage| {
             let stats = shared.stages.stage(&stage.name);
@@ -227,22 +223,40 @@ fn stages(shared: &Shared) -> Rows {
                     .collect::<Vec<_>>()
                     .join(","),
                 stage.action.name().to_owned(),
+                health(&world, &stage.name, services.monotonic()),
                 stats.calls.load(Relaxed).to_string(),
                 stats.refusals.load(Relaxed).to_string(),
                 stats.observed.load(Relaxed).to_string(),
                 faults.join(" "),
                 stats.fuel.load(Relaxed).to_string(),
-                stats.nanos.load(Relaxed).to_string(),
+                stats.fuel_of_calls.quantile(500).to_string(),
+                stats.fuel_of_calls.quantile(990).to_string(),
+                stats.nanos_of_calls.quantile(500).to_string(),
+                stats.nanos_of_calls.quantile(990).to_string(),
                 stage.place.to_string(),
             ]
         }),
     )
 }
 
-fn plugins(shared: &Shared) -> Rows {
+/// The worst of what a stage's pipelines say.
+fn worst_health(world: &World, stage: &str, now: Duration) -> Option<Health> {
+    let pipelines = world.pipelines.iter();
+    pipelines
+        .filter_map(|pipeline| pipeline.health(stage, now))
+        .max()
+}
+
+fn health(world: &World, stage: &str, now: Duration) -> String {
+    worst_health(world, stage, now)
+        .map_or("off", Health::name)
+        .to_owned()
+}
+
+fn plugins(shared: &Shared, services: &ProcessServices) -> Rows {
     let world = shared.live.load();
     rows(
-        &["plugin", "sha256", "bytes", "stages"],
+        &["plugin", "version", "state", "sha256", "bytes", "stages"],
         world
             .policy
             .plugins
@@ -254,8 +268,18 @@ fn plugins(shared: &Shared) -> Rows {
                     .stages
                     .iter()
                     .filter(|stage| matches!(stage.action, Action::Plugin(id) if id == index));
+                let now = services.monotonic();
+                let worst = used
+                    .clone()
+                    .filter_map(|stage| worst_health(&world, &stage.name, now));
                 vec![
                     plugin.name.to_string(),
+                    plugin
+                        .manifest
+                        .as_ref()
+                        .map_or("-", |manifest| &*manifest.version)
+                        .to_owned(),
+                    worst.max().map_or("unused", Health::name).to_owned(),
                     plugin.sha256.to_string(),
                     plugin.bytes.len().to_string(),
                     used.map(|stage| stage.name.to_string())

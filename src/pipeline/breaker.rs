@@ -1,0 +1,180 @@
+//! Stops asking a stage that keeps failing, and finds out when it works again. Owns one stage's state; what not being asked
+//! means for a statement is the stage's `on_failure`, as with any other fault.
+//!
+//! Faults are counted in a row: one answer in between closes the count, so that one client's bad statements among many good
+//! ones do not take a stage away from everybody. While it is open nobody is let in; then one call is, and after each that
+//! fails the next wait is twice as long.
+
+use crate::policy::BreakerRule;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// Doublings of the wait at most.
+const DOUBLINGS_MAX: u32 = 5;
+/// A probe that never ends (its session died) is forgotten after this.
+const PROBE_WAIT: Duration = Duration::from_secs(10);
+
+/// What asking the breaker came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Admission {
+    /// Ask.
+    Closed,
+    /// Ask: it is the one call that finds out.
+    Probe,
+    /// Do not ask.
+    Open,
+}
+
+/// One stage's breaker.
+#[derive(Debug)]
+pub(super) struct Breaker {
+    rule: BreakerRule,
+    /// Faults in a row, and when the first of them was.
+    faults: AtomicU32,
+    first: AtomicU64,
+    /// Nanoseconds of the monotonic clock until which nobody is let in; 0 while it is closed.
+    open_until: AtomicU64,
+    opened: AtomicU32,
+}
+
+impl Breaker {
+    pub(super) fn new(rule: BreakerRule) -> Self {
+        Self {
+            rule,
+            faults: AtomicU32::new(0),
+            first: AtomicU64::new(0),
+            open_until: AtomicU64::new(0),
+            opened: AtomicU32::new(0),
+        }
+    }
+
+    /// Whether the stage is asked. The clock is looked at only when the breaker is not closed.
+    pub(super) fn admit(&self, now: impl FnOnce() -> Duration) -> Admission {
+        let until = self.open_until.load(Relaxed);
+        if until == 0 {
+            return Admission::Closed;
+        }
+        let now = nanos(now());
+        if now < until {
+            return Admission::Open;
+        }
+        let next = now.saturating_add(nanos(PROBE_WAIT)).max(1);
+        match self
+            .open_until
+            .compare_exchange(until, next, Relaxed, Relaxed)
+        {
+            Ok(_) => Admission::Probe,
+            Err(_) => Admission::Open,
+        }
+    }
+
+    /// The stage answered.
+    pub(super) fn answered(&self) {
+        if self.faults.load(Relaxed) != 0 {
+            self.faults.store(0, Relaxed);
+            self.open_until.store(0, Relaxed);
+            self.opened.store(0, Relaxed);
+        }
+    }
+
+    /// The stage failed. Whether this opened the breaker.
+    pub(super) fn failed(&self, admission: Admission, now: Duration) -> bool {
+        let now = nanos(now);
+        if self.faults.load(Relaxed) == 0
+            || self.first.load(Relaxed) + nanos(self.rule.within) < now
+        {
+            self.first.store(now, Relaxed);
+            if admission == Admission::Closed {
+                self.faults.store(0, Relaxed);
+            }
+        }
+        let faults = self.faults.fetch_add(1, Relaxed) + 1;
+        if admission != Admission::Probe && faults < self.rule.failures {
+            return false;
+        }
+        let doublings = self.opened.fetch_add(1, Relaxed).min(DOUBLINGS_MAX);
+        let wait = self.rule.retry_after.saturating_mul(1 << doublings);
+        self.open_until
+            .store(now.saturating_add(nanos(wait)).max(1), Relaxed);
+        true
+    }
+
+    /// Whether it is open, for `SHOW`.
+    pub(super) fn is_open(&self) -> bool {
+        self.open_until.load(Relaxed) != 0
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn breaker() -> Breaker {
+        Breaker::new(BreakerRule {
+            failures: 3,
+            within: Duration::from_secs(10),
+            retry_after: Duration::from_secs(1),
+        })
+    }
+
+    fn at(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn fail(breaker: &Breaker, millis: u64) -> bool {
+        let admission = breaker.admit(|| at(millis));
+        assert_ne!(admission, Admission::Open, "at {millis}");
+        breaker.failed(admission, at(millis))
+    }
+
+    #[test]
+    fn faults_in_a_row_open_it_and_an_answer_starts_the_count_anew() {
+        let breaker = breaker();
+        assert!(!fail(&breaker, 1) && !fail(&breaker, 2));
+        breaker.answered();
+        assert!(!fail(&breaker, 3) && !fail(&breaker, 4) && fail(&breaker, 5));
+        assert_eq!(breaker.admit(|| at(6)), Admission::Open);
+        assert!(breaker.is_open());
+    }
+
+    #[test]
+    fn faults_far_apart_do_not_count_together() {
+        let breaker = breaker();
+        assert!(!fail(&breaker, 0) && !fail(&breaker, 1));
+        assert!(!fail(&breaker, 20_000) && !fail(&breaker, 20_001) && fail(&breaker, 20_002));
+    }
+
+    #[test]
+    fn one_call_finds_out_and_the_waits_double() {
+        let breaker = breaker();
+        assert!(!fail(&breaker, 1) && !fail(&breaker, 2) && fail(&breaker, 3));
+        assert_eq!(breaker.admit(|| at(1_002)), Admission::Open);
+        assert_eq!(breaker.admit(|| at(1_004)), Admission::Probe);
+        assert_eq!(
+            breaker.admit(|| at(1_004)),
+            Admission::Open,
+            "one call only"
+        );
+        assert!(breaker.failed(Admission::Probe, at(1_004)));
+        assert_eq!(breaker.admit(|| at(3_003)), Admission::Open);
+        assert_eq!(breaker.admit(|| at(3_005)), Admission::Probe);
+        breaker.answered();
+        assert_eq!(breaker.admit(|| at(3_005)), Admission::Closed);
+        assert!(!fail(&breaker, 3_006));
+    }
+
+    #[test]
+    fn a_probe_that_never_ends_is_not_waited_for_for_ever() {
+        let breaker = breaker();
+        assert!(!fail(&breaker, 1) && !fail(&breaker, 2) && fail(&breaker, 3));
+        assert_eq!(breaker.admit(|| at(2_000)), Admission::Probe);
+        assert_eq!(breaker.admit(|| at(11_999)), Admission::Open);
+        assert_eq!(breaker.admit(|| at(12_001)), Admission::Probe);
+    }
+}
