@@ -2,6 +2,7 @@
 
 mod check;
 mod explain;
+mod hardening;
 mod output;
 mod run;
 mod scenario;

@@ -2,6 +2,7 @@
 
 use super::CONFIG;
 use super::PolicyArguments;
+use super::hardening;
 use super::output;
 use crate::server;
 use crate::server::Options;
@@ -28,6 +29,9 @@ pub struct Arguments {
     /// How long a stop waits for transactions to end.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     drain_timeout: Duration,
+    /// Let the kernel refuse this process any memory that is written and executed (Linux 6.3). Nothing here needs it.
+    #[arg(long)]
+    deny_exec_memory: bool,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -38,6 +42,12 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
     if let Err(error) = start_log(&arguments) {
         output::complain(&format!("error: --log: {error}\n"));
         return ExitCode::from(super::USAGE);
+    }
+    if arguments.deny_exec_memory
+        && let Err(error) = hardening::deny_exec_memory()
+    {
+        output::complain(&format!("error: --deny-exec-memory: {error}\n"));
+        return ExitCode::FAILURE;
     }
     let options = Options {
         policy: arguments.policy.policy,

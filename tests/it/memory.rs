@@ -8,8 +8,10 @@ use crate::support::frames::parse;
 use crate::support::frames::query;
 use crate::support::frames::sync;
 use crate::support::message::shape;
+use crate::support::plugins;
 use crate::support::policy::PolicyText;
 use crate::support::proxy::Proxy;
+use crate::support::proxy::denies_exec_memory;
 use crate::support::wire::Wire;
 
 const MEBIBYTE: usize = 1024 * 1024;
@@ -28,6 +30,37 @@ fn within_bounds(work: impl Fn(&mut Wire)) {
         let growth = proxy.peak_resident_bytes().saturating_sub(before);
         assert!(growth < GROWTH_MAX, "{mode}: {growth} bytes");
         assert_eq!(wire.value("SELECT 'alive'"), "alive");
+    }
+}
+
+#[test]
+fn no_memory_is_written_and_executed_with_scripts_and_plugins_running() {
+    let wasm = plugins::refusing("by plugin");
+    let policy = PolicyText::of(Cluster::shared())
+        .stage("pre_query", "script", "script = 'for t in sql.tables { if t.name == \"s\" { return deny(\"by script\"); } } next()'")
+        .stage("pre_query", "rhai", "script = 'let n = 0; while n < 3 { n += 1; } next()'")
+        .stage("pre_query", "plugin", "when = { tables = [\"p\"] }\nplugin = \"p\"")
+        .extra(&plugins::table("p", &wasm));
+    let proxy = Proxy::start_with(&policy, &[("p.wasm", &wasm)], &[]);
+    let mut wire = proxy.login("app");
+    assert_eq!(wire.fails("SELECT * FROM s").message, "by script");
+    assert_eq!(wire.fails("SELECT * FROM p").message, "by plugin");
+    wire.works("SELECT 1");
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", proxy.pid())).expect("its maps");
+    for line in maps.lines() {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (rights, file) = (fields[1], fields.get(5).copied().unwrap_or(""));
+        assert!(!(rights.contains('w') && rights.contains('x')), "{line}");
+        let of_the_kernel = ["[vdso]", "[vsyscall]"].contains(&file);
+        assert!(
+            !rights.contains('x') || file.starts_with('/') || of_the_kernel,
+            "{line}"
+        );
+    }
+    if denies_exec_memory() {
+        let status = std::fs::read_to_string(format!("/proc/{}/cmdline", proxy.pid()))
+            .expect("its arguments");
+        assert!(status.contains("--deny-exec-memory"), "{status}");
     }
 }
 

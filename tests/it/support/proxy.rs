@@ -58,6 +58,15 @@ pub(crate) struct Proxy {
     read: AtomicU64,
 }
 
+/// Whether the kernel can deny executable memory: then every proxy of the tests runs without any.
+pub(crate) fn denies_exec_memory() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release
+        .split(['.', '-'])
+        .map_while(|part| part.parse::<u32>().ok());
+    (6, 3) <= (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
 impl Proxy {
     /// Starts the proxy and waits until it accepts.
     #[track_caller]
@@ -82,6 +91,9 @@ impl Proxy {
         let path = folder.write("policy.toml", policy.text());
         let log = File::create(folder.path().join("log")).expect("a log file");
         let mut command = pgwarden(&["run", "--log-format", "json"]);
+        if denies_exec_memory() {
+            command.arg("--deny-exec-memory");
+        }
         command.args(arguments).arg(path);
         command
             .stdout(log.try_clone().expect("a second handle"))

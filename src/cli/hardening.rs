@@ -1,0 +1,35 @@
+//! `--deny-exec-memory`: the kernel refuses this process memory that is, or becomes, executable after it was written.
+//! Owns the only unsafe call of this crate.
+//!
+//! Source: prctl(2), PR_SET_MDWE; Linux 6.3.
+
+use std::io;
+
+/// Denies the process executable memory beyond what is mapped now. It cannot be taken back, and children inherit it.
+///
+/// # Errors
+/// Where the kernel is older than 6.3, or is not Linux. What was asked for and cannot be had is never passed over.
+pub(super) fn deny_exec_memory() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        const SET_MDWE: libc::c_int = 65;
+        const REFUSE_EXEC_GAIN: libc::c_ulong = 1;
+        const NONE: libc::c_ulong = 0;
+        #[expect(unsafe_code, reason = "no safe wrapper exists")]
+        // SAFETY: this option takes numbers only, no pointer, and changes nothing that Rust relies on.
+        let answer = unsafe { libc::prctl(SET_MDWE, REFUSE_EXEC_GAIN, NONE, NONE, NONE) };
+        if answer == 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        Err(io::Error::new(
+            error.kind(),
+            format!("the kernel cannot deny executable memory (Linux 6.3 can): {error}"),
+        ))
+    }
+    #[cfg(not(target_os = "linux"))]
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "only Linux can deny executable memory",
+    ))
+}
