@@ -182,6 +182,7 @@ impl<'a> Scenario<'a> {
             tls: who.tls,
             auth_method: AuthMethod::None,
             attributes: BTreeMap::new(),
+            learned: BTreeMap::new(),
         };
         if let Some(user) = policy.users.get(who.user) {
             introduce(user, &mut context);
@@ -200,8 +201,8 @@ impl<'a> Scenario<'a> {
     }
 
     /// Asks `on_connect`.
-    pub(super) fn connect(&self) -> Result<(), Refusal> {
-        self.pipeline.connect(&self.context, &self.services)
+    pub(super) fn connect(&mut self) -> Result<(), Refusal> {
+        self.pipeline.connect(&mut self.context, &self.services)
     }
 
     /// Plays one message, and goes on as the session would if the node succeeds.

@@ -89,6 +89,16 @@ pub struct SessionContext {
     pub auth_method: AuthMethod,
     /// Attributes of the user, from the policy.
     pub attributes: BTreeMap<Arc<str>, Arc<str>>,
+    /// Attributes that stages have set. They never replace one of the policy's.
+    pub learned: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+impl SessionContext {
+    /// An attribute: the policy's, or one that a stage has set.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<&Arc<str>> {
+        self.attributes.get(name).or_else(|| self.learned.get(name))
+    }
 }
 
 /// How a statement arrived.

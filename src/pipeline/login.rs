@@ -2,6 +2,7 @@
 
 use super::Pipeline;
 use super::stage::Asked;
+use super::stage::Spent;
 use super::stage::Stage;
 use crate::hook::Answer;
 use crate::hook::AuthRequest;
@@ -11,6 +12,7 @@ use crate::hook::Input;
 use crate::hook::Refusal;
 use crate::hook::SessionContext;
 use crate::policy::Mode;
+use crate::sandbox::Effects;
 use crate::sandbox::Services;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -34,12 +36,18 @@ impl Pipeline {
     /// The refusal that the client is told before it is closed.
     pub fn connect(
         &self,
-        session: &SessionContext,
+        session: &mut SessionContext,
         services: &Arc<dyn Services>,
     ) -> Result<(), Refusal> {
         for stage in self.stages(Hook::OnConnect) {
             let input = session_input(Hook::OnConnect, session, None);
-            match stage.ask(&input, services, &mut 0) {
+            let mut spent = Spent::default();
+            let asked = stage.ask(&input, services, &mut spent);
+            if let Some(effects) = spent.effects {
+                self.emit(&effects, session, services);
+                learn(session, *effects);
+            }
+            match asked {
                 Asked::Fault(fault) if stage.fault_refuses(Hook::OnConnect, &fault, services) => {
                     return Err(Refusal::with_code(
                         fault.sqlstate(),
@@ -74,7 +82,12 @@ impl Pipeline {
         services: &Arc<dyn Services>,
     ) -> Login {
         for stage in self.stages(Hook::Authenticate) {
-            if let Some(login) = ask_login(stage, session, request, services) {
+            let mut spent = Spent::default();
+            let login = ask_login(stage, session, request, services, &mut spent);
+            if let Some(effects) = spent.effects {
+                self.emit(&effects, session, services);
+            }
+            if let Some(login) = login {
                 return login;
             }
         }
@@ -87,9 +100,10 @@ fn ask_login(
     session: &SessionContext,
     request: &AuthRequest<'_>,
     services: &Arc<dyn Services>,
+    spent: &mut Spent,
 ) -> Option<Login> {
     let input = session_input(Hook::Authenticate, session, Some(request));
-    let asked = stage.ask(&input, services, &mut 0);
+    let asked = stage.ask(&input, services, spent);
     if let Asked::Fault(fault) = &asked {
         return stage
             .fault_refuses(Hook::Authenticate, fault, services)
@@ -106,6 +120,11 @@ fn ask_login(
     };
     stage.stats.refusals.fetch_add(1, Relaxed);
     Some(Login::Denied(denied))
+}
+
+/// Takes in the attributes a stage has set.
+pub(super) fn learn(session: &mut SessionContext, effects: Effects) {
+    session.learned.extend(effects.attributes);
 }
 
 /// What a stage is told where there is no statement.

@@ -4,6 +4,7 @@
 use super::Pipeline;
 use super::login::session_input;
 use super::stage::Asked;
+use super::stage::Spent;
 use crate::hook::Answer;
 use crate::hook::CustomCall;
 use crate::hook::Hook;
@@ -12,6 +13,7 @@ use crate::hook::Outcome;
 use crate::hook::Refusal;
 use crate::hook::SessionContext;
 use crate::hook::StatementContext;
+use crate::sandbox::Effects;
 use crate::sandbox::Services;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -65,7 +67,7 @@ impl Pipeline {
                 custom: Some(call),
                 ..session_input(Hook::Custom, session, None)
             };
-            match stage.ask(&input, services, &mut 0) {
+            match stage.ask(&input, services, &mut Spent::default()) {
                 Asked::Skipped => continue,
                 Asked::Answer(Answer::Block(refusal)) => return Err(refusal),
                 Asked::Fault(fault) if stage.fault_refuses(Hook::Custom, &fault, services) => {
@@ -80,10 +82,28 @@ impl Pipeline {
         Ok(asked)
     }
 
+    /// Runs the `custom` chain for each event. Whoever emitted it does not learn what came of it.
+    pub(super) fn emit(
+        &self,
+        effects: &Effects,
+        session: &SessionContext,
+        services: &Arc<dyn Services>,
+    ) {
+        for (name, payload) in &effects.events {
+            if let Err(refusal) = self.custom(session, CustomCall { name, payload }, services) {
+                tracing::info!(event = %name, code = %refusal.code, message = %refusal.message, "event refused");
+            }
+        }
+    }
+
     fn watch(&self, input: &Input<'_>, services: &Arc<dyn Services>) {
         for stage in self.stages(input.hook) {
-            if let Asked::Fault(fault) = stage.ask(input, services, &mut 0) {
+            let mut spent = Spent::default();
+            if let Asked::Fault(fault) = stage.ask(input, services, &mut spent) {
                 stage.fault_refuses(input.hook, &fault, services);
+            }
+            if let Some(effects) = spent.effects {
+                self.emit(&effects, input.session, services);
             }
         }
     }

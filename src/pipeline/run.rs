@@ -2,9 +2,13 @@
 //!
 //! pre_query, rewrite, authorize, cache_get, route; then the verdict. Pure: everything it knows is an argument.
 
+mod route;
+
 use super::Pipeline;
 use super::explain::step;
+use super::login::learn;
 use super::stage::Asked;
+use super::stage::Spent;
 use super::stage::Stage;
 use super::subject::Subject;
 use super::subject::Text;
@@ -21,13 +25,13 @@ use crate::hook::Hook;
 use crate::hook::Input;
 use crate::hook::Protocol;
 use crate::hook::Refusal;
-use crate::hook::RouteAnswer;
 use crate::hook::Rows;
 use crate::hook::SessionContext;
 use crate::hook::StatementContext;
 use crate::policy::Mode;
 use crate::policy::OnUnparsed;
 use crate::policy::RouteTarget;
+use crate::sandbox::Effects;
 use crate::sandbox::Fault;
 use crate::sandbox::Services;
 use crate::sqlstate::SqlState;
@@ -106,7 +110,9 @@ struct Run<'a> {
     detail: Detail,
     by: Decider,
     routed_by: Decider,
-    fuel: u64,
+    spent: Spent,
+    /// The session as later stages see it, where one has set an attribute.
+    learned: Option<Box<SessionContext>>,
     steps: Vec<Step>,
     subject: Option<Subject<'a>>,
     timeout: Option<Duration>,
@@ -129,7 +135,8 @@ impl<'a> Run<'a> {
             detail,
             by: Decider::Default,
             routed_by: Decider::Default,
-            fuel: 0,
+            spent: Spent::default(),
+            learned: None,
             steps: Vec::new(),
             subject: None,
             timeout: None,
@@ -150,7 +157,8 @@ impl<'a> Run<'a> {
             routed_by: self.routed_by,
             facts,
             text,
-            fuel: self.fuel,
+            fuel: self.spent.fuel,
+            learned: self.learned,
             steps: self.steps,
         }
     }
@@ -362,53 +370,6 @@ impl<'a> Run<'a> {
         Ok(None)
     }
 
-    /// The first stage that names a place decides.
-    fn route(&mut self) -> Result<(RouteTarget, Option<RouteTarget>), Refused> {
-        for stage in self.pipeline.stages(Hook::Route) {
-            let found = match self.ask(stage, Hook::Route)? {
-                Asked::Route { to, otherwise } => Some((to, otherwise)),
-                Asked::Answer(Answer::Route(answer)) => match self.target(&answer) {
-                    Ok(target) => Some((target, None)),
-                    Err(fault) => {
-                        self.fault(stage, Hook::Route, &fault)?;
-                        None
-                    }
-                },
-                _ => None,
-            };
-            if let Some((target, otherwise)) =
-                found.filter(|(target, _)| *target != RouteTarget::Default)
-            {
-                self.routed_by = Decider::Stage(Arc::clone(&stage.name));
-                return Ok((target, otherwise));
-            }
-        }
-        Ok((self.pipeline.otherwise.route, None))
-    }
-
-    /// A guest's word for a place, as an id. A name the policy does not have is a fault.
-    fn target(&self, answer: &RouteAnswer) -> Result<RouteTarget, Fault> {
-        let find = |names: &[Arc<str>], name: &str, what: &str| {
-            names
-                .iter()
-                .position(|known| **known == *name)
-                .ok_or_else(|| {
-                    Fault::BadAnswer(
-                        format!("routed to {what} `{name}`, which the policy does not name").into(),
-                    )
-                })
-        };
-        Ok(match answer {
-            RouteAnswer::Default => RouteTarget::Default,
-            RouteAnswer::Primary => RouteTarget::Primary,
-            RouteAnswer::Standby => RouteTarget::Standby,
-            RouteAnswer::Node(name) => RouteTarget::Node(find(&self.pipeline.nodes, name, "node")?),
-            RouteAnswer::Branch(name) => {
-                RouteTarget::Branch(find(&self.pipeline.branches, name, "branch")?)
-            }
-        })
-    }
-
     /// Asks one stage. A refusal, or a fault that refuses, ends the run; a stage that only observes changes nothing.
     fn ask(&mut self, stage: &Stage, hook: Hook) -> Result<Asked, Refused> {
         let Some(subject) = &self.subject else {
@@ -425,17 +386,20 @@ impl<'a> Run<'a> {
         let input = Input {
             hook,
             request_id: self.statement.request_id,
-            session: self.statement.session,
+            session: self.learned.as_deref().unwrap_or(self.statement.session),
             statement: Some(&context),
             outcome: None,
             auth: None,
             custom: None,
         };
-        let before = self.fuel;
-        let asked = stage.ask(&input, self.services, &mut self.fuel);
+        let before = self.spent.fuel;
+        let asked = stage.ask(&input, self.services, &mut self.spent);
         if self.detail == Detail::Full {
             self.steps
-                .push(step(stage, hook, &input, &asked, self.fuel - before));
+                .push(step(stage, hook, &input, &asked, self.spent.fuel - before));
+        }
+        if let Some(effects) = self.spent.effects.take() {
+            self.apply(*effects);
         }
         match asked {
             Asked::Fault(fault) => self.fault(stage, hook, &fault).map(|()| Asked::Skipped),
@@ -450,6 +414,18 @@ impl<'a> Run<'a> {
                 Err(Box::new(self.signed(refusal)))
             }
             asked => Ok(asked),
+        }
+    }
+
+    /// Runs the events a stage emitted, and lets later stages see the attributes it set.
+    #[cold]
+    fn apply(&mut self, effects: Effects) {
+        let session = self.learned.as_deref().unwrap_or(self.statement.session);
+        self.pipeline.emit(&effects, session, self.services);
+        if !effects.attributes.is_empty() {
+            let mut session = session.clone();
+            learn(&mut session, effects);
+            self.learned = Some(Box::new(session));
         }
     }
 

@@ -14,6 +14,7 @@ use crate::policy::OnFailure;
 use crate::policy::Polarity;
 use crate::policy::Predicate;
 use crate::policy::RouteTarget;
+use crate::sandbox::Effects;
 use crate::sandbox::Fault;
 use crate::sandbox::Guest;
 use crate::sandbox::Level;
@@ -55,6 +56,13 @@ pub(super) enum Action {
         fields: Box<[Field]>,
     },
     Guest(Box<dyn Guest>),
+}
+
+/// What asking stages cost, and what the last one wants to have happen.
+#[derive(Default)]
+pub(super) struct Spent {
+    pub(super) fuel: u64,
+    pub(super) effects: Option<Box<Effects>>,
 }
 
 /// What asking a stage came to.
@@ -117,12 +125,12 @@ impl Stage {
         union(action, union(self.when.needs(), self.unless.needs()))
     }
 
-    /// Asks the stage, and counts. The fuel it spent is added to `fuel`.
+    /// Asks the stage, and counts. What it spent and wants to have happen is added to `spent`.
     pub(super) fn ask(
         &self,
         input: &Input<'_>,
         services: &Arc<dyn Services>,
-        fuel: &mut u64,
+        spent: &mut Spent,
     ) -> Asked {
         if self.mode == Mode::Off || !self.guards_match(input) {
             return Asked::Skipped;
@@ -146,7 +154,7 @@ impl Stage {
                 services.log(&self.name, *level, &log_line(fields, input));
                 Asked::Answer(Answer::Continue)
             }
-            Action::Guest(guest) => self.ask_guest(guest.as_ref(), input, services, fuel, timed),
+            Action::Guest(guest) => self.ask_guest(guest.as_ref(), input, services, spent, timed),
         }
     }
 
@@ -155,7 +163,7 @@ impl Stage {
         guest: &dyn Guest,
         input: &Input<'_>,
         services: &Arc<dyn Services>,
-        fuel: &mut u64,
+        spent: &mut Spent,
         timed: bool,
     ) -> Asked {
         let admission = self.breaker.admit(|| services.monotonic());
@@ -168,11 +176,14 @@ impl Stage {
             self.stats
                 .took(services.monotonic().saturating_sub(started));
         }
-        let (asked, spent) = match called {
+        let (asked, fuel) = match called {
             Ok(reply) => {
                 self.breaker.answered();
                 if admission == Admission::Probe {
                     self.mended();
+                }
+                if self.mode == Mode::Enforce {
+                    spent.effects = reply.effects;
                 }
                 (Asked::Answer(reply.answer), reply.fuel)
             }
@@ -183,8 +194,8 @@ impl Stage {
                 (Asked::Fault(failed.fault), failed.fuel)
             }
         };
-        *fuel += spent;
-        self.stats.spent(spent);
+        spent.fuel += fuel;
+        self.stats.spent(fuel);
         asked
     }
 

@@ -3,6 +3,7 @@
 use crate::hook::Hook;
 use crate::hook::Refusal;
 use crate::hook::Rows;
+use crate::hook::SessionContext;
 use crate::policy::RouteTarget;
 use crate::sandbox::Fault;
 use crate::statement::Facts;
@@ -188,6 +189,8 @@ pub struct Trace {
     pub text: Option<Arc<str>>,
     /// Fuel spent by all stages.
     pub fuel: u64,
+    /// The session with the attributes that stages have set for this statement.
+    pub learned: Option<Box<SessionContext>>,
     /// Every stage asked, with [`Detail::Full`].
     pub steps: Vec<Step>,
 }

@@ -76,6 +76,8 @@ pub(super) const EMPTY: &str = "P0509";
 
 /// A certificate, a key and what is asked of them do not work together. Found by what builds TLS from a policy.
 pub const TLS_UNUSABLE: &str = "P0511";
+/// The text is not a regular expression.
+pub(super) const BAD_PATTERN: &str = "P0512";
 
 /// A stage has no action or several.
 pub(super) const ACTION_COUNT: &str = "P0601";

@@ -1,6 +1,7 @@
 //! `[permissions.NAME]` and `[sandbox]`: what foreign code may see and do, and what it may use. Owns no plugin.
 
 use super::code;
+use super::document::Value;
 use super::keys::BREAKER;
 use super::keys::KV;
 use super::keys::LIMIT_KEYS;
@@ -14,6 +15,7 @@ use crate::sandbox::Call;
 use crate::sandbox::Grants;
 use crate::sandbox::KvGrant;
 use crate::sandbox::Limits;
+use crate::sandbox::Patterns;
 use crate::sandbox::See;
 use crate::unit;
 use std::sync::Arc;
@@ -219,28 +221,19 @@ pub(super) fn permissions(scope: Scope<'_, '_>) -> Vec<Permissions> {
             name: name.into(),
             see,
             call: call.collect(),
-            kv: kv(table),
+            kv: place(table, "kv", ""),
+            // No namespace of `kv` has a colon, so that the cache cannot drive out what must stay.
+            cache: place(table, "cache", "cache:"),
+            patterns: patterns(table),
         };
-        let stores = grants
-            .call
-            .iter()
-            .any(|call| matches!(call, Call::KvRead | Call::KvWrite));
-        if stores && !table.has("kv") {
-            let found = Diagnostic::error(
-                code::MISSING_KEY,
-                table.key_at("call"),
-                "stored values need a namespace",
-            );
-            scope
-                .reading
-                .add(found.help("write kv = { namespace = \"..\" }"));
-        }
-        if !stores && table.has("kv") {
-            let message = "`kv` has no effect without `kv.read` or `kv.write` in `call`";
-            scope
-                .reading
-                .error(code::NO_EFFECT, table.key_at("kv"), message);
-        }
+        let has = |wanted: &[Call]| grants.call.iter().any(|call| wanted.contains(call));
+        needs_place(
+            table,
+            "kv",
+            has(&[Call::KvRead, Call::KvWrite]),
+            "`kv.read` or `kv.write`",
+        );
+        needs_place(table, "cache", has(&[Call::Cache]), "`cache`");
         let is_right = table.is_sound && scope.reading.errors() == errors;
         is_right.then(|| Permissions {
             granted: Arc::new(Granted::of(name, table)),
@@ -249,10 +242,54 @@ pub(super) fn permissions(scope: Scope<'_, '_>) -> Vec<Permissions> {
     })
 }
 
-fn kv(table: &Table<'_, '_>) -> Option<KvGrant> {
-    let inner = table.table("kv", &KV)?;
+/// Values need a namespace, and a namespace needs a call that uses it.
+fn needs_place(table: &Table<'_, '_>, key: &'static str, used: bool, calls: &str) {
+    if used && !table.has(key) {
+        let message = format!("{calls} in `call` needs a namespace");
+        let found = Diagnostic::error(code::MISSING_KEY, table.key_at("call"), message);
+        table
+            .reading
+            .add(found.help(format!("write {key} = {{ namespace = \"..\" }}")));
+    }
+    if !used && table.has(key) {
+        let message = format!("`{key}` has no effect without {calls} in `call`");
+        table
+            .reading
+            .error(code::NO_EFFECT, table.key_at(key), message);
+    }
+}
+
+fn patterns(table: &Table<'_, '_>) -> Patterns {
+    let mut patterns = Patterns::default();
+    let Some(entry) = table.entry("patterns") else {
+        return patterns;
+    };
+    if !matches!(entry.word.value, Value::Table(_)) {
+        table.reading.wrong_type(&entry.word, "a table");
+    }
+    for entry in entry.word.entries() {
+        let Some(text) = table.reading.text(&entry.word) else {
+            continue;
+        };
+        if let Err(error) = patterns.insert(&entry.key, &text.value) {
+            let message = format!("pattern `{}`: {error}", entry.key);
+            table.reading.error(code::BAD_PATTERN, text.at, message);
+        }
+    }
+    patterns
+}
+
+fn place(table: &Table<'_, '_>, key: &'static str, prefix: &str) -> Option<KvGrant> {
+    let inner = table.table(key, &KV)?;
+    let namespace = inner.arc("namespace").unwrap_or_default();
+    if namespace.contains(':') {
+        let message = "a namespace has no colon in its name";
+        inner
+            .reading
+            .error(code::BAD_VALUE, inner.value_at("namespace"), message);
+    }
     let grant = KvGrant {
-        namespace: inner.arc("namespace").unwrap_or_default(),
+        namespace: format!("{prefix}{namespace}").into(),
         max_keys: inner
             .count("max_keys", 1..=10_000_000)
             .unwrap_or(KV_MAX_KEYS),

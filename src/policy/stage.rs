@@ -304,10 +304,14 @@ impl Stage {
                 see,
                 call,
                 kv,
+                cache,
+                patterns,
             } = grants;
             section.debug("see", see);
             section.debug("call", call);
             section.debug("kv", kv);
+            section.debug("cache", cache);
+            section.debug("patterns", patterns);
             section.limits(limits);
             section.debug("state", state);
             section.debug("on_failure", on_failure);

@@ -24,6 +24,9 @@ pub enum Fault {
     /// It answered something that is no answer, or not one that is legal at this hook.
     #[error("bad answer: {0}")]
     BadAnswer(Cow<'static, str>),
+    /// It called host functions too often.
+    #[error("too many calls of host functions")]
+    TooManyCalls,
     /// It called what it was not granted.
     #[error("call refused: {0}")]
     CallRefused(&'static str),
@@ -45,13 +48,14 @@ pub enum Fault {
 
 impl Fault {
     /// The name of every kind.
-    pub const KINDS: [&str; 10] = [
+    pub const KINDS: [&str; 11] = [
         "out_of_fuel",
         "out_of_memory",
         "deadline",
         "stack_overflow",
         "trap",
         "bad_answer",
+        "too_many_calls",
         "call_refused",
         "input_too_large",
         "breaker_open",
@@ -68,6 +72,7 @@ impl Fault {
             Self::StackOverflow => "stack_overflow",
             Self::Trap(_) => "trap",
             Self::BadAnswer(_) => "bad_answer",
+            Self::TooManyCalls => "too_many_calls",
             Self::CallRefused(_) => "call_refused",
             Self::InputTooLarge { .. } => "input_too_large",
             Self::BreakerOpen => "breaker_open",
@@ -86,6 +91,7 @@ impl Fault {
             "stack_overflow" => Self::StackOverflow,
             "trap" => Self::Trap(text),
             "bad_answer" => Self::BadAnswer(text),
+            "too_many_calls" => Self::TooManyCalls,
             "call_refused" => Self::CallRefused("injected by a test"),
             "input_too_large" => Self::InputTooLarge { bytes: 0, max: 0 },
             "breaker_open" => Self::BreakerOpen,

@@ -30,6 +30,17 @@ pub struct Reply {
     pub answer: Answer,
     /// Fuel used.
     pub fuel: u64,
+    /// What it wants to have happen.
+    pub effects: Option<Box<Effects>>,
+}
+
+/// What a guest wants to have happen besides its answer. A call that faults has none.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Effects {
+    /// Attributes that later stages see: of the same statement, or of the session where it is set at login.
+    pub attributes: Vec<(Arc<str>, Arc<str>)>,
+    /// Events, name and payload, for the `custom` chain.
+    pub events: Vec<(Box<str>, Box<str>)>,
 }
 
 /// A guest's failure and what it cost.

@@ -50,6 +50,8 @@ pub struct Limits {
     pub script_array_items_max: usize,
     /// Entries of one map in a script, nested ones included.
     pub script_map_items_max: usize,
+    /// Calls of host functions a call.
+    pub host_calls_max: u32,
     /// Log lines a call; more are dropped.
     pub log_lines_max: u32,
     /// Bytes of a log line; the rest is cut.
@@ -78,6 +80,7 @@ impl Default for Limits {
             script_string_bytes_max: 64 << 10,
             script_array_items_max: 4_096,
             script_map_items_max: 1_024,
+            host_calls_max: 10_000,
             log_lines_max: 16,
             log_line_bytes_max: 1_024,
             instances_kept_max: 64,

@@ -22,6 +22,7 @@ mod wasm;
 mod tests;
 
 pub use fault::Fault;
+pub use guest::Effects;
 pub use guest::Failed;
 pub use guest::Guest;
 pub use guest::GuestSpec;
@@ -39,6 +40,7 @@ pub use manifest::Step;
 pub use permission::Call;
 pub use permission::Grants;
 pub use permission::KvGrant;
+pub use permission::Patterns;
 pub use permission::See;
 pub use script::load_script;
 pub use services::Level;

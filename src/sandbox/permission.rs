@@ -3,6 +3,9 @@
 
 use crate::hook::abi::Field;
 use crate::hook::abi::Fields;
+use regex_lite::Regex;
+use regex_lite::RegexBuilder;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -102,11 +105,17 @@ pub enum Call {
     Time,
     /// Random numbers.
     Random,
-    /// Hashing.
+    /// Hashing, keyed and not.
     Sha256,
+    /// The cache.
+    Cache,
+    /// Attributes that later stages see.
+    Attributes,
+    /// Events for the `custom` chain.
+    Emit,
 }
 
-const CALL: [(Call, &str); 7] = [
+const CALL: [(Call, &str); 10] = [
     (Call::Log, "log"),
     (Call::Metrics, "metrics"),
     (Call::KvRead, "kv.read"),
@@ -114,6 +123,9 @@ const CALL: [(Call, &str); 7] = [
     (Call::Time, "time"),
     (Call::Random, "random"),
     (Call::Sha256, "sha256"),
+    (Call::Cache, "cache"),
+    (Call::Attributes, "attributes"),
+    (Call::Emit, "emit"),
 ];
 
 impl Call {
@@ -159,6 +171,68 @@ pub struct Grants {
     pub call: BTreeSet<Call>,
     /// Where its stored values lie.
     pub kv: Option<KvGrant>,
+    /// Where its cached values lie.
+    pub cache: Option<KvGrant>,
+    /// Regular expressions it may match fields against, by name.
+    pub patterns: Patterns,
+}
+
+/// Regular expressions by name, compiled once. They match in a time linear in the text.
+#[derive(Clone, Default)]
+pub struct Patterns(BTreeMap<Arc<str>, Regex>);
+
+impl Patterns {
+    /// Adds one.
+    ///
+    /// # Errors
+    /// What is wrong with the expression.
+    pub fn insert(&mut self, name: &str, expression: &str) -> Result<(), String> {
+        let compiled = RegexBuilder::new(expression)
+            .size_limit(PATTERN_BYTES_MAX)
+            .nest_limit(PATTERN_DEPTH_MAX)
+            .build()
+            .map_err(|error| error.to_string())?;
+        self.0.insert(name.into(), compiled);
+        Ok(())
+    }
+
+    /// The one of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Regex> {
+        self.0.get(name)
+    }
+
+    /// Their names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(|name| &**name)
+    }
+}
+
+/// Bytes a compiled pattern may take, and how deep it may nest.
+const PATTERN_BYTES_MAX: usize = 256 << 10;
+const PATTERN_DEPTH_MAX: u32 = 32;
+
+impl PartialEq for Patterns {
+    fn eq(&self, other: &Self) -> bool {
+        self.written() == other.written()
+    }
+}
+
+impl Eq for Patterns {}
+
+impl std::fmt::Debug for Patterns {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.written().fmt(f)
+    }
+}
+
+impl Patterns {
+    fn written(&self) -> BTreeMap<&str, &str> {
+        let written = self.0.iter();
+        written
+            .map(|(name, pattern)| (&**name, pattern.as_str()))
+            .collect()
+    }
 }
 
 impl Grants {
@@ -178,6 +252,8 @@ impl Grants {
             ]),
             call: BTreeSet::from([Call::Log]),
             kv: None,
+            cache: None,
+            patterns: Patterns::default(),
         }
     }
 
@@ -190,8 +266,12 @@ impl Grants {
     /// Whether it may have this effect. Stored values need a namespace as well.
     #[must_use]
     pub fn may_call(&self, call: Call) -> bool {
-        self.call.contains(&call)
-            && (self.kv.is_some() || !matches!(call, Call::KvRead | Call::KvWrite))
+        let has_place = match call {
+            Call::KvRead | Call::KvWrite => self.kv.is_some(),
+            Call::Cache => self.cache.is_some(),
+            _ => true,
+        };
+        self.call.contains(&call) && has_place
     }
 
     /// The fields it may see.

@@ -81,6 +81,29 @@ impl Store {
         lock(&namespace).put(quota, key, value, expiry(ttl, now), now)
     }
 
+    /// Sets a value, and makes room for it: what expires first goes first.
+    ///
+    /// # Errors
+    /// When it is larger than all the namespace may hold.
+    pub fn put_evicting(
+        &self,
+        namespace: &Arc<str>,
+        quota: Quota,
+        key: &[u8],
+        value: &[u8],
+        ttl: Option<u64>,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        let namespace = self.open(namespace);
+        let mut namespace = lock(&namespace);
+        let expires = expiry(ttl, now);
+        if namespace.put(quota, key, value, expires, now).is_err() {
+            namespace.make_room();
+            namespace.put(quota, key, value, expires, now)?;
+        }
+        Ok(())
+    }
+
     /// Forgets a key; whether it was there.
     pub fn delete(&self, namespace: &str, key: &[u8], now: u64) -> bool {
         let Some(namespace) = self.existing(namespace) else {
@@ -238,6 +261,22 @@ impl Namespace {
             },
         );
         Ok(())
+    }
+
+    /// Drops the quarter of the entries that would expire first, so that the next puts find room at once.
+    fn make_room(&mut self) {
+        let mut order: Vec<(u64, Box<[u8]>)> = self
+            .entries
+            .iter()
+            .map(|(key, entry)| (entry.expires, key.clone()))
+            .collect();
+        let dropped = order.len().div_ceil(4);
+        if dropped < order.len() {
+            order.select_nth_unstable(dropped);
+        }
+        for (_, key) in order.into_iter().take(dropped) {
+            self.remove(&key);
+        }
     }
 
     fn fits(&self, quota: Quota, key: &[u8], value: &[u8]) -> bool {

@@ -1,6 +1,7 @@
 //! One call of one guest as the host sees it: what it was told, what it may do, what it has left.
 //! Owns no engine; both engines keep a `Turn` beside their instance and hand it to the gate in `host`.
 
+use super::Effects;
 use super::Fault;
 use super::Grants;
 use super::GuestSpec;
@@ -77,6 +78,8 @@ pub(crate) struct Turn {
     services: Option<Arc<dyn Services>>,
     open: bool,
     log_lines: u32,
+    calls: u32,
+    effects: Option<Box<Effects>>,
 }
 
 impl Turn {
@@ -89,6 +92,8 @@ impl Turn {
             services: None,
             open: false,
             log_lines: 0,
+            calls: 0,
+            effects: None,
         })
     }
 
@@ -102,6 +107,8 @@ impl Turn {
         self.meter = Meter::new(limits.fuel, limits.deadline);
         self.hook = input.hook;
         self.log_lines = 0;
+        self.calls = 0;
+        self.effects = None;
         if !self
             .services
             .as_ref()
@@ -162,6 +169,39 @@ impl Turn {
     pub(crate) fn look_at_clock(&mut self) -> Result<(), Fault> {
         let now = self.services()?.monotonic();
         self.meter.look(now)
+    }
+
+    /// What the guest wants to have happen if its answer counts.
+    pub(crate) fn effects(&mut self) -> &mut Effects {
+        self.effects.get_or_insert_default()
+    }
+
+    pub(crate) fn take_effects(&mut self) -> Option<Box<Effects>> {
+        self.effects.take()
+    }
+
+    /// Counts a call of a host function.
+    pub(crate) fn count_call(&mut self) -> Result<(), Fault> {
+        if self.calls == self.profile.limits.host_calls_max {
+            return Err(Fault::TooManyCalls);
+        }
+        self.calls += 1;
+        Ok(())
+    }
+
+    pub(crate) fn pattern(&self, name: &str) -> Option<&regex_lite::Regex> {
+        self.profile.grants.patterns.get(name)
+    }
+
+    /// The cache's namespace. Its name cannot be one of `kv`: those have no colon.
+    pub(crate) fn cache(&self) -> Result<(Arc<str>, Quota), Fault> {
+        let cache = self.profile.grants.cache.as_ref();
+        let cache = cache.ok_or(Fault::CallRefused("cache"))?;
+        let quota = Quota {
+            keys_max: cache.max_keys,
+            bytes_max: cache.max_bytes,
+        };
+        Ok((Arc::clone(&cache.namespace), quota))
     }
 
     pub(crate) fn namespace(&self) -> Result<(Arc<str>, Quota), Fault> {

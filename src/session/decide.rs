@@ -165,6 +165,7 @@ impl Session {
                 in_transaction,
                 tx_writes: self.tx_writes,
                 statement_count: among.count,
+                learned: trace.learned,
             })
         });
         let go = match trace.verdict {
@@ -398,7 +399,7 @@ impl Session {
         };
         pipeline.ended(
             observed.request_id,
-            &self.context,
+            observed.learned.as_deref().unwrap_or(&self.context),
             &statement,
             outcome,
             &self.shared.services,

@@ -233,6 +233,7 @@ impl LoginAttempt {
             tls,
             auth_method: AuthMethod::None,
             attributes: BTreeMap::new(),
+            learned: BTreeMap::new(),
         };
         if let Some(user) = user {
             introduce(user, &mut context);

@@ -4,6 +4,7 @@
 use super::by_name::ByName;
 use crate::hook::Protocol;
 use crate::hook::Rows;
+use crate::hook::SessionContext;
 use crate::pipeline::Permit;
 use crate::pipeline::Pipeline;
 use crate::pipeline::Prepared;
@@ -76,6 +77,8 @@ pub(super) struct Observed {
     pub(super) in_transaction: bool,
     pub(super) tx_writes: bool,
     pub(super) statement_count: u32,
+    /// The session with attributes that stages have set for this statement.
+    pub(super) learned: Option<Box<SessionContext>>,
 }
 
 /// One message's statements, from sending to their end.

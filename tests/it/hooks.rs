@@ -247,3 +247,53 @@ fn stored_values_outlive_calls_and_reloads() {
     wire.works("SELECT 1");
     assert_eq!(wire.fails("SELECT 1").message, "thrice");
 }
+
+/// Permissions for what the test below does.
+const EFFECTS: &str = r#"[permissions.effects]
+see = ["identity", "session", "sql.text"]
+call = ["attributes", "emit", "cache", "kv.write", "kv.read"]
+kv = { namespace = "effects" }
+cache = { namespace = "effects", max_keys = 10 }
+patterns = { pan = '\b\d{16}\b' }"#;
+
+#[test]
+fn attributes_events_cache_and_patterns_reach_other_stages_and_sessions() {
+    let guest = |script: &str| format!("permissions = \"effects\"\nscript = '''{script}'''");
+    let greet =
+        guest("attribute::set(\"plan\", \"free\"); event::emit(\"hello\", user.name); next()");
+    let pan = guest(
+        "if field::matches(\"sql.text\", \"pan\") { attribute::set(\"pan\", \"yes\"); } next()",
+    );
+    let free =
+        "when = { tables = [\"gold\"], attr = { plan = \"free\" } }\ndeny = \"not on this plan\"";
+    let carded =
+        "when = { attr = { pan = \"yes\" } }\ndeny = \"card numbers stay out of statements\"";
+    let seen = guest(
+        "if sql.text.contains(\"remember\") { cache::put(\"k\", user.name); }
+         else if sql.text.contains(\"recall\") { return deny(`cached: ${cache::get(\"k\")}, greeted: ${kv::get(\"hello\")}`); }
+         next()",
+    );
+    let policy = PolicyText::of(Cluster::shared())
+        .extra(EFFECTS)
+        .stage("on_connect", "greet", &greet)
+        .stage("pre_query", "pan", &pan)
+        .stage("pre_query", "free", free)
+        .stage("pre_query", "carded", carded)
+        .stage("pre_query", "seen", &seen)
+        .stage("custom", "count", &guest("kv::add(event.name, 1); next()"));
+    let proxy = Proxy::start(&policy);
+    let mut first = proxy.login("app");
+    let mut second = proxy.login("app");
+    assert_eq!(
+        first.fails("SELECT * FROM gold").message,
+        "not on this plan"
+    );
+    let refused = only_problem(&second.extended("SELECT '4111111111111111'"));
+    assert_eq!(refused.message, "card numbers stay out of statements");
+    second.works("SELECT '411111111111111'");
+    first.works("SELECT 'remember'");
+    assert_eq!(
+        second.fails("SELECT 'recall'").message,
+        "cached: app, greeted: 2"
+    );
+}

@@ -131,6 +131,70 @@ pub fn sha256(bytes: &[u8]) -> [u8; 64] {
     hex
 }
 
+/// The HMAC-SHA-256 of bytes as 64 lower-case hex digits. Needs `sha256`.
+#[must_use]
+pub fn hmac_sha256(key: &[u8], bytes: &[u8]) -> [u8; 64] {
+    let mut hex = [0; 64];
+    raw::hmac_sha256(key, bytes, &mut hex);
+    hex
+}
+
+/// Whether both are equal, in a time that does not tell where they differ: for secrets and what is made of them.
+#[must_use]
+pub fn constant_time_equal(left: &[u8], right: &[u8]) -> bool {
+    raw::ct_eq(left, right) == 1
+}
+
+/// Whether a text field matches a pattern of the permission set; `None` where the field is not granted or has no value.
+#[must_use]
+pub fn matches(field: Field, pattern: &str) -> Option<bool> {
+    match raw::matches(field as i32, pattern.as_bytes()) {
+        -1 => None,
+        found => Some(found == 1),
+    }
+}
+
+/// The fingerprint of a statement's text, as in `sql.fingerprint`.
+#[must_use]
+pub fn fingerprint(text: &str) -> u64 {
+    raw::fingerprint(text.as_bytes()) as u64
+}
+
+/// A statement's text with `$n` for literals; `None` where `buffer` is too small for it.
+pub fn normalize<'a>(text: &str, buffer: &'a mut [u8]) -> Option<&'a str> {
+    let len = usize::try_from(raw::normalize(text.as_bytes(), buffer)).ok()?;
+    core::str::from_utf8(buffer.get(..len)?).ok()
+}
+
+/// A value of the cache; `None` where there is none, or where `buffer` is too small for it. Needs `cache`.
+pub fn cache_get<'a>(key: &str, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    let len = usize::try_from(raw::cache_get(key.as_bytes(), buffer)).ok()?;
+    buffer.get(..len)
+}
+
+/// Puts a value into the cache, for `ttl_ms` milliseconds or, with 0, until it is driven out. Needs `cache`.
+///
+/// # Errors
+/// When the value is larger than the cache.
+pub fn cache_put(key: &str, value: &[u8], ttl_ms: i64) -> Result<(), StoreError> {
+    status(raw::cache_put(key.as_bytes(), value, ttl_ms)).map(|_| ())
+}
+
+/// Forgets a value of the cache; whether there was one. Needs `cache`.
+pub fn cache_delete(key: &str) -> bool {
+    raw::cache_delete(key.as_bytes()) == 1
+}
+
+/// Sets an attribute that later stages see. Needs `attributes`.
+pub fn attribute_set(name: &str, value: &str) {
+    raw::attribute_set(name.as_bytes(), value.as_bytes());
+}
+
+/// Runs the `custom` chain for an event, after this call. Needs `emit`.
+pub fn emit(name: &str, payload: &str) {
+    raw::emit(name.as_bytes(), payload.as_bytes());
+}
+
 fn status(status: i32) -> Result<i32, StoreError> {
     match status {
         -3 => Err(StoreError::NotANumber),

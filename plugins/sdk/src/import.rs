@@ -38,6 +38,34 @@ mod raw {
         pub(crate) safe fn now() -> i64;
         pub(crate) safe fn random() -> i64;
         pub(super) fn sha256(bytes: *const u8, len: usize, hex: *mut u8);
+        pub(super) fn hmac_sha256(
+            key: *const u8,
+            key_len: usize,
+            bytes: *const u8,
+            len: usize,
+            hex: *mut u8,
+        );
+        pub(super) fn ct_eq(
+            left: *const u8,
+            left_len: usize,
+            right: *const u8,
+            right_len: usize,
+        ) -> i32;
+        pub(super) fn matches(field: i32, pattern: *const u8, len: usize) -> i32;
+        pub(super) fn fingerprint(text: *const u8, len: usize) -> i64;
+        pub(super) fn normalize(text: *const u8, text_len: usize, into: *mut u8, len: usize)
+        -> i32;
+        pub(super) fn cache_get(key: *const u8, key_len: usize, into: *mut u8, len: usize) -> i32;
+        pub(super) fn cache_put(
+            key: *const u8,
+            key_len: usize,
+            value: *const u8,
+            len: usize,
+            ttl_ms: i64,
+        ) -> i32;
+        pub(super) fn cache_delete(key: *const u8, key_len: usize) -> i32;
+        pub(super) fn attribute_set(name: *const u8, name_len: usize, value: *const u8, len: usize);
+        pub(super) fn emit(name: *const u8, name_len: usize, payload: *const u8, len: usize);
     }
 }
 
@@ -110,4 +138,52 @@ pub(crate) fn metric_observe(name: &[u8], value: f64) {
 
 pub(crate) fn sha256(bytes: &[u8], hex: &mut [u8; 64]) {
     unsafe { raw::sha256(bytes.as_ptr(), bytes.len(), hex.as_mut_ptr()) }
+}
+
+pub(crate) fn hmac_sha256(key: &[u8], bytes: &[u8], hex: &mut [u8; 64]) {
+    unsafe {
+        raw::hmac_sha256(
+            key.as_ptr(),
+            key.len(),
+            bytes.as_ptr(),
+            bytes.len(),
+            hex.as_mut_ptr(),
+        )
+    }
+}
+
+pub(crate) fn ct_eq(left: &[u8], right: &[u8]) -> i32 {
+    unsafe { raw::ct_eq(left.as_ptr(), left.len(), right.as_ptr(), right.len()) }
+}
+
+pub(crate) fn matches(field: i32, pattern: &[u8]) -> i32 {
+    unsafe { raw::matches(field, pattern.as_ptr(), pattern.len()) }
+}
+
+pub(crate) fn fingerprint(text: &[u8]) -> i64 {
+    unsafe { raw::fingerprint(text.as_ptr(), text.len()) }
+}
+
+pub(crate) fn normalize(text: &[u8], into: &mut [u8]) -> i32 {
+    unsafe { raw::normalize(text.as_ptr(), text.len(), into.as_mut_ptr(), into.len()) }
+}
+
+pub(crate) fn cache_get(key: &[u8], into: &mut [u8]) -> i32 {
+    unsafe { raw::cache_get(key.as_ptr(), key.len(), into.as_mut_ptr(), into.len()) }
+}
+
+pub(crate) fn cache_put(key: &[u8], value: &[u8], ttl_ms: i64) -> i32 {
+    unsafe { raw::cache_put(key.as_ptr(), key.len(), value.as_ptr(), value.len(), ttl_ms) }
+}
+
+pub(crate) fn cache_delete(key: &[u8]) -> i32 {
+    unsafe { raw::cache_delete(key.as_ptr(), key.len()) }
+}
+
+pub(crate) fn attribute_set(name: &[u8], value: &[u8]) {
+    unsafe { raw::attribute_set(name.as_ptr(), name.len(), value.as_ptr(), value.len()) }
+}
+
+pub(crate) fn emit(name: &[u8], payload: &[u8]) {
+    unsafe { raw::emit(name.as_ptr(), name.len(), payload.as_ptr(), payload.len()) }
 }

@@ -14,6 +14,14 @@ pub struct Host {
     pub config: BTreeMap<String, String>,
     /// Stored values.
     pub kv: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// What the cache holds.
+    pub cache: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Whether a field, by its number, matches a pattern, by its name.
+    pub matches: BTreeMap<(u16, String), bool>,
+    /// Attributes that were set.
+    pub attributes: BTreeMap<String, String>,
+    /// Events that were emitted: name and payload.
+    pub events: Vec<(String, String)>,
     /// Log lines.
     pub log: Vec<String>,
     /// Metric changes, as `name value`.
@@ -269,5 +277,57 @@ pub(crate) mod import {
             (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
         });
         hex.copy_from_slice(format!("{sum:064x}").as_bytes());
+    }
+
+    /// Not a MAC either: the digits depend on both.
+    pub(crate) fn hmac_sha256(key: &[u8], bytes: &[u8], hex: &mut [u8; 64]) {
+        sha256(&[key, b"|", bytes].concat(), hex);
+    }
+
+    pub(crate) fn ct_eq(left: &[u8], right: &[u8]) -> i32 {
+        i32::from(left == right)
+    }
+
+    pub(crate) fn matches(field: i32, pattern: &[u8]) -> i32 {
+        let pattern = String::from_utf8_lossy(pattern).into_owned();
+        host(|host| {
+            let known = host.matches.get(&(field as u16, pattern));
+            known.map_or(-1, |matches| i32::from(*matches))
+        })
+    }
+
+    /// The same number for the same text.
+    pub(crate) fn fingerprint(text: &[u8]) -> i64 {
+        text.iter().fold(0, |sum, byte| {
+            (sum ^ i64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
+
+    /// The text as it is.
+    pub(crate) fn normalize(text: &[u8], into: &mut [u8]) -> i32 {
+        give(text, into)
+    }
+
+    pub(crate) fn cache_get(key: &[u8], into: &mut [u8]) -> i32 {
+        host(|host| host.cache.get(key).map_or(-1, |value| give(value, into)))
+    }
+
+    pub(crate) fn cache_put(key: &[u8], value: &[u8], _ttl_ms: i64) -> i32 {
+        host(|host| host.cache.insert(key.to_vec(), value.to_vec()));
+        0
+    }
+
+    pub(crate) fn cache_delete(key: &[u8]) -> i32 {
+        host(|host| i32::from(host.cache.remove(key).is_some()))
+    }
+
+    pub(crate) fn attribute_set(name: &[u8], value: &[u8]) {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        host(|host| host.attributes.insert(text(name), text(value)));
+    }
+
+    pub(crate) fn emit(name: &[u8], payload: &[u8]) {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        host(|host| host.events.push((text(name), text(payload))));
     }
 }

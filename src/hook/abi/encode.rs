@@ -214,7 +214,9 @@ fn write_session(field: Field, input: &Input<'_>, out: &mut Vec<u8>) -> Option<(
             }
         }
         Field::UserAttributes => {
-            for (key, value) in &session.attributes {
+            let learned = session.learned.iter();
+            let learned = learned.filter(|(key, _)| !session.attributes.contains_key(*key));
+            for (key, value) in session.attributes.iter().chain(learned) {
                 item(out, key);
                 item(out, value);
             }

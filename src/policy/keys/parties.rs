@@ -138,6 +138,16 @@ pub(in crate::policy) static PERMISSIONS: Noun = Noun {
             Kind::Table(&KV),
             "Where its stored values lie, for `kv.read` and `kv.write`.",
         ),
+        key(
+            "cache",
+            Kind::Table(&KV),
+            "Where its cached values lie, for `cache`; the oldest go when it is full.",
+        ),
+        key(
+            "patterns",
+            Kind::Named(&TEXT),
+            "Regular expressions by name, which it may match fields against.",
+        ),
         later("load", "Statements whose results are fetched for it."),
     ],
 };

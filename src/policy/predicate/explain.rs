@@ -41,8 +41,7 @@ fn found(matcher: &Matcher, input: &Input<'_>) -> Option<String> {
     Some(match matcher {
         Matcher::Text(fact, _) => fact.get(input).map_or_else(none, str::to_owned),
         Matcher::Attribute(name, _) => session
-            .attributes
-            .get(name)
+            .attribute(name)
             .map_or_else(none, |value| value.to_string()),
         Matcher::Flag(fact, _) => fact.get(input)?.to_string(),
         Matcher::Figure(fact, _) => figure(*fact, fact.get(input)?),

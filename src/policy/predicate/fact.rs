@@ -174,8 +174,7 @@ impl Matcher {
                 .into(),
             Self::Attribute(name, globs) => input
                 .session
-                .attributes
-                .get(name)
+                .attribute(name)
                 .is_some_and(|value| any_glob(globs, value))
                 .into(),
             Self::Flag(fact, wanted) => known(fact.get(input).map(|found| found == *wanted)),

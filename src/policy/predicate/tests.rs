@@ -73,6 +73,7 @@ fn asked<T>(facts: &Facts, ask: impl FnOnce(&Input<'_>) -> T) -> T {
         tls: true,
         auth_method: AuthMethod::Scram,
         attributes: BTreeMap::from([("tenant".into(), "acme".into())]),
+        learned: BTreeMap::new(),
     };
     let statement = StatementContext {
         facts,

@@ -348,9 +348,10 @@ impl Reader<'_> {
             );
             return;
         };
-        if function == HostFunction::Contains {
+        if matches!(function, HostFunction::Contains | HostFunction::Matches) {
             self.review.used = self.spec.grants.fields();
         }
+        self.pattern(function, call);
         let Some(needed) = function
             .needs()
             .filter(|needed| !self.spec.grants.may_call(*needed))
@@ -367,6 +368,25 @@ impl Reader<'_> {
         );
         let help = format!("needs `{}` in `call`", needed.name());
         self.error(code::CALL_NOT_GRANTED, position, message, Some(help));
+    }
+
+    /// A pattern that is named in the script is one of the permission set's.
+    fn pattern(&mut self, function: HostFunction, call: &FnCallExpr) {
+        let (HostFunction::Matches, Some(Expr::StringConstant(name, position))) =
+            (function, call.args.get(1))
+        else {
+            return;
+        };
+        let patterns = &self.spec.grants.patterns;
+        if patterns.get(name).is_none() {
+            let help =
+                nearest(name, patterns.names()).map(|known| format!("did you mean `{known}`?"));
+            let message = format!(
+                "the permissions of stage `{}` have no pattern `{name}`",
+                self.spec.stage
+            );
+            self.error(code::UNKNOWN_FIELD, *position, message, help);
+        }
     }
 
     fn hooks(&self) -> String {

@@ -38,11 +38,97 @@ pub(super) fn register(engine: &mut Engine, memory_bytes_max: usize) {
             bytes: text.as_bytes(),
         })
     });
+    digest(&mut sha256);
     engine.register_static_module("sha256", sha256.into());
     let mut field = Module::new();
     field.set_native_fn("contains", contains);
+    field.set_native_fn("matches", matches);
     engine.register_static_module("field", field.into());
+    engine.register_static_module("statement", statement().into());
+    engine.register_static_module("cache", cache().into());
+    engine.register_static_module("attribute", attribute().into());
+    engine.register_static_module("event", event().into());
     register_map(engine, memory_bytes_max);
+}
+
+fn digest(module: &mut Module) {
+    module.set_native_fn("hmac", |key: ImmutableString, text: ImmutableString| {
+        value(Request::HmacSha256 {
+            key: key.as_bytes(),
+            bytes: text.as_bytes(),
+        })
+    });
+    module.set_native_fn("equal", |left: ImmutableString, right: ImmutableString| {
+        value(Request::ConstantTimeEqual {
+            left: left.as_bytes(),
+            right: right.as_bytes(),
+        })
+    });
+}
+
+fn statement() -> Module {
+    let mut module = Module::new();
+    module.set_native_fn("fingerprint", |text: ImmutableString| {
+        let number = value(Request::Fingerprint { text: &text })?;
+        let number = number.as_int().unwrap_or_default().cast_unsigned();
+        Ok(Dynamic::from(format!("{number:016x}")))
+    });
+    module.set_native_fn("normalize", |text: ImmutableString| {
+        value(Request::Normalize { text: &text })
+    });
+    module
+}
+
+fn cache() -> Module {
+    let mut module = Module::new();
+    module.set_native_fn("get", |key: ImmutableString| {
+        value(Request::CacheGet {
+            key: key.as_bytes(),
+        })
+    });
+    module.set_native_fn("delete", |key: ImmutableString| {
+        value(Request::CacheDelete {
+            key: key.as_bytes(),
+        })
+    });
+    let put = |key: &str, new: Dynamic, ttl_ms: i64| {
+        let new = written(new);
+        value(Request::CachePut {
+            key: key.as_bytes(),
+            value: new.as_bytes(),
+            ttl_ms,
+        })
+    };
+    module.set_native_fn("put", move |key: ImmutableString, new: Dynamic| {
+        put(&key, new, 0)
+    });
+    module.set_native_fn(
+        "put",
+        move |key: ImmutableString, new: Dynamic, ttl_ms: i64| put(&key, new, ttl_ms),
+    );
+    module
+}
+
+fn attribute() -> Module {
+    let mut module = Module::new();
+    module.set_native_fn("set", |name: ImmutableString, new: Dynamic| {
+        value(Request::AttributeSet {
+            name: &name,
+            value: &written(new),
+        })
+    });
+    module
+}
+
+fn event() -> Module {
+    let mut module = Module::new();
+    module.set_native_fn("emit", |name: ImmutableString, payload: Dynamic| {
+        value(Request::Emit {
+            name: &name,
+            payload: &written(payload),
+        })
+    });
+    module
 }
 
 /// Rhai's own `map` collects its results where nothing can count them.
@@ -175,16 +261,25 @@ fn metric() -> Module {
 }
 
 fn contains(path: ImmutableString, needle: ImmutableString) -> Result<Dynamic, Stop> {
-    let Some(field) = path
+    let field = field(&path)?;
+    let needle = needle.as_bytes();
+    present(value(Request::Contains { field, needle })?, &path)
+}
+
+fn matches(path: ImmutableString, pattern: ImmutableString) -> Result<Dynamic, Stop> {
+    let field = field(&path)?;
+    let pattern = &pattern;
+    present(value(Request::Matches { field, pattern })?, &path)
+}
+
+fn field(path: &str) -> Result<Field, Stop> {
+    let field = path
         .split_once('.')
-        .and_then(|(variable, name)| Field::by_name(variable, name))
-    else {
-        return stop(Fault::trap("no such field"));
-    };
-    let found = value(Request::Contains {
-        field,
-        needle: needle.as_bytes(),
-    })?;
+        .and_then(|(variable, name)| Field::by_name(variable, name));
+    field.map_or_else(|| stop(Fault::trap("no such field")), Ok)
+}
+
+fn present(found: Dynamic, path: &str) -> Result<Dynamic, Stop> {
     if found.is_unit() {
         return stop(Fault::trap(format!(
             "`{path}` is not granted or has no value here"

@@ -198,10 +198,15 @@ impl Guest for ScriptGuest {
         }
         let (mut turn, result) = self.run(turn, services);
         let fuel = turn.meter.used();
+        let effects = turn.take_effects();
         turn.end();
         self.turns.put(turn);
         match result {
-            Ok(answer) => Ok(Reply { answer, fuel }),
+            Ok(answer) => Ok(Reply {
+                answer,
+                fuel,
+                effects,
+            }),
             Err(fault) => Err(Failed { fault, fuel }),
         }
     }

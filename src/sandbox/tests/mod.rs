@@ -2,6 +2,7 @@
 
 mod answers;
 mod calls;
+mod functions;
 mod limits;
 mod loading;
 mod seeing;
@@ -113,6 +114,7 @@ fn session() -> SessionContext {
         tls: true,
         auth_method: AuthMethod::Scram,
         attributes: BTreeMap::from([("team".into(), "red".into())]),
+        learned: BTreeMap::new(),
     }
 }
 
@@ -195,6 +197,15 @@ pub(super) fn trusted() -> GuestSpec {
         max_keys: 8,
         max_bytes: 4_096,
     });
+    spec.grants.cache = Some(KvGrant {
+        namespace: "cache:n".into(),
+        max_keys: 4,
+        max_bytes: 4_096,
+    });
+    spec.grants
+        .patterns
+        .insert("pan", r"\b\d{16}\b")
+        .expect("a pattern");
     spec
 }
 

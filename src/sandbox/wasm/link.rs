@@ -1,5 +1,10 @@
 //! The wasm shims of the host functions: pointers and lengths to a `Request`, a `Response` to a result. They decide nothing.
 
+mod cache;
+mod digest;
+mod effect;
+mod text;
+
 use super::super::Fault;
 use super::super::Grants;
 use super::super::HostFunction;
@@ -58,6 +63,14 @@ pub(super) fn signature(function: HostFunction) -> FuncType {
         }
         HostFunction::Now | HostFunction::Random => ("", "I"),
         HostFunction::Sha256 => ("iii", ""),
+        HostFunction::HmacSha256 => ("iiiii", ""),
+        HostFunction::ConstantTimeEqual => ("iiii", "i"),
+        HostFunction::Matches => ("iii", "i"),
+        HostFunction::Fingerprint => ("ii", "I"),
+        HostFunction::Normalize | HostFunction::CacheGet => ("iiii", "i"),
+        HostFunction::CachePut => ("iiiiI", "i"),
+        HostFunction::CacheDelete => ("ii", "i"),
+        HostFunction::AttributeSet | HostFunction::Emit => ("iiii", ""),
     };
     FuncType::new(
         params.bytes().map(value_type),
@@ -126,7 +139,17 @@ fn define(linker: &mut Linker<Data>, function: HostFunction) -> Result<(), Linke
         HostFunction::Random => linker.func_wrap(IMPORT_MODULE, name, |caller: Host<'_>| {
             number(caller, Request::Random)
         }),
-        HostFunction::Sha256 => linker.func_wrap(IMPORT_MODULE, name, sha256),
+        HostFunction::Sha256 => linker.func_wrap(IMPORT_MODULE, name, digest::sha256),
+        HostFunction::HmacSha256 => linker.func_wrap(IMPORT_MODULE, name, digest::hmac),
+        HostFunction::ConstantTimeEqual => linker.func_wrap(IMPORT_MODULE, name, digest::equal),
+        HostFunction::Matches => linker.func_wrap(IMPORT_MODULE, name, text::matches),
+        HostFunction::Fingerprint => linker.func_wrap(IMPORT_MODULE, name, text::fingerprint),
+        HostFunction::Normalize => linker.func_wrap(IMPORT_MODULE, name, text::normalize),
+        HostFunction::CacheGet => linker.func_wrap(IMPORT_MODULE, name, cache::get),
+        HostFunction::CachePut => linker.func_wrap(IMPORT_MODULE, name, cache::put),
+        HostFunction::CacheDelete => linker.func_wrap(IMPORT_MODULE, name, cache::delete),
+        HostFunction::AttributeSet => linker.func_wrap(IMPORT_MODULE, name, effect::attribute_set),
+        HostFunction::Emit => linker.func_wrap(IMPORT_MODULE, name, effect::emit),
     }?;
     Ok(())
 }
@@ -166,6 +189,10 @@ fn read(memory: &[u8], pointer: i32, len: i32) -> Result<&[u8], Fault> {
     range(pointer, len)
         .and_then(|range| memory.get(range))
         .ok_or(Fault::trap("a pointer leads outside of the memory"))
+}
+
+fn read_text(memory: &[u8], pointer: i32, len: i32) -> Result<&str, Fault> {
+    std::str::from_utf8(read(memory, pointer, len)?).map_err(|_| Fault::trap("a text is not UTF-8"))
 }
 
 fn place(memory: &mut [u8], pointer: i32, len: i32) -> Result<&mut [u8], Fault> {
@@ -277,8 +304,7 @@ fn config(
     len: i32,
 ) -> Result<i32, Error> {
     enter(caller, |memory, turn| {
-        let path = std::str::from_utf8(read(memory, path, path_len)?)
-            .map_err(|_| Fault::trap("a path is not UTF-8"))?;
+        let path = read_text(memory, path, path_len)?;
         match call(turn, Request::Config { path })? {
             Response::Text(text) => give(memory, pointer, len, text.as_bytes()),
             Response::Missing => Ok(MISSING),
@@ -406,22 +432,5 @@ fn number(caller: Host<'_>, request: Request<'_>) -> Result<i64, Error> {
     enter(caller, |_, turn| match call(turn, request)? {
         Response::Number(number) => Ok(number),
         _ => unexpected(),
-    })
-}
-
-fn sha256(caller: Host<'_>, bytes: i32, len: i32, out: i32) -> Result<(), Error> {
-    enter(caller, |memory, turn| {
-        match call(
-            turn,
-            Request::Sha256 {
-                bytes: read(memory, bytes, len)?,
-            },
-        )? {
-            Response::Text(hex) => {
-                place(memory, out, 64)?.copy_from_slice(hex.as_bytes());
-                Ok(())
-            }
-            _ => unexpected(),
-        }
     })
 }

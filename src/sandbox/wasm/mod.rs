@@ -4,6 +4,7 @@ mod check;
 mod instance;
 mod link;
 
+use super::Effects;
 use super::Failed;
 use super::Fault;
 use super::Guest;
@@ -144,10 +145,10 @@ impl WasmGuest {
         let mut instance = self.instance(turn)?;
         let result = instance.ask();
         let mut turn = instance.into_turn();
-        let fuel = turn.meter.used();
+        let (fuel, effects) = (turn.meter.used(), turn.take_effects());
         turn.end();
         pool.put(turn);
-        reply(result, fuel)
+        reply(result, fuel, effects)
     }
 
     fn call_kept(
@@ -162,13 +163,13 @@ impl WasmGuest {
         };
         Self::begin(instance.turn(), input, services)?;
         let result = instance.ask();
-        let fuel = instance.turn().meter.used();
+        let (fuel, effects) = (instance.turn().meter.used(), instance.turn().take_effects());
         instance.turn().end();
         if result.is_ok() {
             // After a fault the guest's own stack pointer is wherever the fault found it.
             pool.put(instance);
         }
-        reply(result, fuel)
+        reply(result, fuel, effects)
     }
 }
 
@@ -185,9 +186,17 @@ impl Guest for WasmGuest {
     }
 }
 
-fn reply(result: Result<Answer, Fault>, fuel: u64) -> Result<Reply, Failed> {
+fn reply(
+    result: Result<Answer, Fault>,
+    fuel: u64,
+    effects: Option<Box<Effects>>,
+) -> Result<Reply, Failed> {
     match result {
-        Ok(answer) => Ok(Reply { answer, fuel }),
+        Ok(answer) => Ok(Reply {
+            answer,
+            fuel,
+            effects,
+        }),
         Err(fault) => Err(Failed { fault, fuel }),
     }
 }

@@ -1,6 +1,8 @@
 //! The one table of host functions and the one gate in front of them: permission, charge, then the call.
 //! Owns no engine: a shim turns its arguments into a `Request` and a `Response` into its results, and decides nothing.
 
+mod perform;
+
 use super::Fault;
 use super::Level;
 use super::MetricOp;
@@ -8,15 +10,9 @@ use super::StoreError;
 use super::permission::Call;
 use super::turn::Turn;
 use crate::hook::abi::Field;
-use sha2::Digest;
-use sha2::Sha256;
+use perform::perform;
 use std::borrow::Cow;
 use std::sync::Arc;
-
-/// Bytes of a metric's name.
-const METRIC_NAME_BYTES_MAX: usize = 64;
-/// Bytes of a stored value's key.
-const KEY_BYTES_MAX: usize = 256;
 
 /// One host function's row.
 #[derive(Debug)]
@@ -63,12 +59,32 @@ pub enum HostFunction {
     Random,
     /// The SHA-256 of bytes, as lower-case hex.
     Sha256,
+    /// The HMAC-SHA-256 of bytes, as lower-case hex.
+    HmacSha256,
+    /// Whether two texts are equal, in a time that does not tell where they differ.
+    ConstantTimeEqual,
+    /// Whether a text field matches a pattern of the permission set.
+    Matches,
+    /// The fingerprint of a statement's text.
+    Fingerprint,
+    /// A statement's text with `$n` for literals.
+    Normalize,
+    /// A value of the cache.
+    CacheGet,
+    /// Puts a value into the cache; the oldest go when it is full.
+    CachePut,
+    /// Forgets a value of the cache.
+    CacheDelete,
+    /// Sets an attribute that later stages see.
+    AttributeSet,
+    /// Runs the `custom` chain for an event, after this call.
+    Emit,
 }
 
 use HostFunction as F;
 
 /// In the order of the enum. All are legal at every hook; an observer may store, count and log.
-static TABLE: [Row; 15] = [
+static TABLE: [Row; 25] = [
     row(F::Log, "log", None, Some(Call::Log)),
     row(F::Get, "get", None, None),
     row(F::Contains, "contains", Some(("field", "contains")), None),
@@ -119,7 +135,62 @@ static TABLE: [Row; 15] = [
         Some(("sha256", "hex")),
         Some(Call::Sha256),
     ),
+    row(
+        F::HmacSha256,
+        "hmac_sha256",
+        Some(("sha256", "hmac")),
+        Some(Call::Sha256),
+    ),
+    row(
+        F::ConstantTimeEqual,
+        "ct_eq",
+        Some(("sha256", "equal")),
+        None,
+    ),
+    row(F::Matches, "matches", Some(("field", "matches")), None),
+    row(
+        F::Fingerprint,
+        "fingerprint",
+        Some(("statement", "fingerprint")),
+        None,
+    ),
+    row(
+        F::Normalize,
+        "normalize",
+        Some(("statement", "normalize")),
+        None,
+    ),
+    row(
+        F::CacheGet,
+        "cache_get",
+        Some(("cache", "get")),
+        Some(Call::Cache),
+    ),
+    row(
+        F::CachePut,
+        "cache_put",
+        Some(("cache", "put")),
+        Some(Call::Cache),
+    ),
+    row(
+        F::CacheDelete,
+        "cache_delete",
+        Some(("cache", "delete")),
+        Some(Call::Cache),
+    ),
+    row(
+        F::AttributeSet,
+        "attribute_set",
+        Some(("attribute", "set")),
+        Some(Call::Attributes),
+    ),
+    row(F::Emit, "emit", Some(("event", "emit")), Some(Call::Emit)),
 ];
+
+/// How much dearer than copying a byte it is to hash one, to match one, to read one as SQL.
+const HASHING: usize = 8;
+const MATCHING: usize = 64;
+const READING: usize = 16;
 
 /// `log` is four functions in a script, one per level, and one with a level in a module.
 pub(crate) const SCRIPT_LOG: &str = "log";
@@ -237,6 +308,43 @@ pub(crate) enum Request<'a> {
     Sha256 {
         bytes: &'a [u8],
     },
+    HmacSha256 {
+        key: &'a [u8],
+        bytes: &'a [u8],
+    },
+    ConstantTimeEqual {
+        left: &'a [u8],
+        right: &'a [u8],
+    },
+    Matches {
+        field: Field,
+        pattern: &'a str,
+    },
+    Fingerprint {
+        text: &'a str,
+    },
+    Normalize {
+        text: &'a str,
+    },
+    CacheGet {
+        key: &'a [u8],
+    },
+    CachePut {
+        key: &'a [u8],
+        value: &'a [u8],
+        ttl_ms: i64,
+    },
+    CacheDelete {
+        key: &'a [u8],
+    },
+    AttributeSet {
+        name: &'a str,
+        value: &'a str,
+    },
+    Emit {
+        name: &'a str,
+        payload: &'a str,
+    },
 }
 
 /// A call's result.
@@ -284,6 +392,16 @@ impl Request<'_> {
             Self::Now => F::Now,
             Self::Random => F::Random,
             Self::Sha256 { .. } => F::Sha256,
+            Self::HmacSha256 { .. } => F::HmacSha256,
+            Self::ConstantTimeEqual { .. } => F::ConstantTimeEqual,
+            Self::Matches { .. } => F::Matches,
+            Self::Fingerprint { .. } => F::Fingerprint,
+            Self::Normalize { .. } => F::Normalize,
+            Self::CacheGet { .. } => F::CacheGet,
+            Self::CachePut { .. } => F::CachePut,
+            Self::CacheDelete { .. } => F::CacheDelete,
+            Self::AttributeSet { .. } => F::AttributeSet,
+            Self::Emit { .. } => F::Emit,
         }
     }
 
@@ -304,7 +422,17 @@ impl Request<'_> {
                 ..
             } => key.len() + expected.map_or(0, <[u8]>::len) + value.len(),
             Self::Metric { name, .. } => name.len(),
-            Self::Sha256 { bytes } => bytes.len() * 8, // hashing is that much dearer than copying
+            Self::Sha256 { bytes } => bytes.len() * HASHING,
+            Self::HmacSha256 { key, bytes } => (key.len() + bytes.len()) * HASHING,
+            Self::ConstantTimeEqual { left, right } => left.len() + right.len(),
+            Self::Matches { field, pattern } => {
+                pattern.len() + turn.frame.content(*field).map_or(0, <[u8]>::len) * MATCHING
+            }
+            Self::Fingerprint { text } | Self::Normalize { text } => text.len() * READING,
+            Self::CacheGet { key } | Self::CacheDelete { key } => key.len(),
+            Self::CachePut { key, value, .. } => key.len() + value.len(),
+            Self::AttributeSet { name, value } => name.len() + value.len(),
+            Self::Emit { name, payload } => name.len() + payload.len(),
             Self::Get { .. } | Self::Now | Self::Random => 0,
         }
     }
@@ -327,135 +455,13 @@ pub(crate) fn call(turn: &mut Turn, request: Request<'_>) -> Result<Response, Fa
     if !row.needs.is_none_or(|call| turn.may_call(call)) || !turn.is_open() {
         return Err(Fault::CallRefused(row.import));
     }
+    turn.count_call()?;
     let bytes = request.bytes(turn);
     turn.meter.charge_call(bytes)?;
     let response = perform(turn, request)?;
     turn.meter
         .charge(response.bytes() as u64 / super::limits::BYTES_PER_FUEL)?;
     Ok(response)
-}
-
-fn perform(turn: &mut Turn, request: Request<'_>) -> Result<Response, Fault> {
-    match request {
-        Request::Log { level, message } => {
-            turn.log(level, message);
-            Ok(Response::Nothing)
-        }
-        Request::Get { field, offset, len } => Ok(part(turn, field, offset, len)),
-        Request::Contains { field, needle } => Ok(match turn.frame.content(field) {
-            Some(content) => Response::Flag(memchr::memmem::find(content, needle).is_some()),
-            None => Response::Missing,
-        }),
-        Request::Config { path } => Ok(turn.config(path).map_or(Response::Missing, Response::Text)),
-        Request::Metric { op, name, value } => metric(turn, op, name, value),
-        Request::Now => Ok(Response::Number(signed(turn.services()?.unix_micros()))),
-        Request::Random => Ok(Response::Number(turn.services()?.random().cast_signed())),
-        Request::Sha256 { bytes } => Ok(Response::Text(hex(&Sha256::digest(bytes)))),
-        Request::KvGet { .. }
-        | Request::KvSet { .. }
-        | Request::KvDelete { .. }
-        | Request::KvAdd { .. }
-        | Request::KvCompareAndSwap { .. } => stored(turn, request),
-    }
-}
-
-fn part(turn: &Turn, field: Field, offset: usize, len: usize) -> Response {
-    let Some(content) = turn.frame.content(field) else {
-        return Response::Missing;
-    };
-    let total = content.len();
-    let offset = offset.min(total);
-    Response::Part {
-        field,
-        offset,
-        len: len.min(total - offset),
-        total,
-    }
-}
-
-fn metric(turn: &mut Turn, op: MetricOp, name: &[u8], value: f64) -> Result<Response, Fault> {
-    let legal = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_';
-    let name = std::str::from_utf8(name).ok().filter(|name| {
-        !name.is_empty() && name.len() <= METRIC_NAME_BYTES_MAX && name.as_bytes().iter().all(legal)
-    });
-    let Some(name) = name else {
-        return Err(Fault::trap("a metric's name has 1 to 64 of a-z, 0-9 and _"));
-    };
-    if !value.is_finite() || (op == MetricOp::Add && value < 0.0) {
-        return Err(Fault::trap(
-            "a metric's value is finite, and a counter only goes up",
-        ));
-    }
-    let stage = turn.stage();
-    turn.services()?.metric(&stage, name, op, value);
-    Ok(Response::Nothing)
-}
-
-fn stored(turn: &Turn, request: Request<'_>) -> Result<Response, Fault> {
-    let (namespace, quota) = turn.namespace()?;
-    let services = turn.services()?;
-    let (store, now) = (services.store(), services.unix_micros());
-    Ok(match request {
-        Request::KvGet { key } => store
-            .get(&namespace, bounded(key)?, now)
-            .map_or(Response::Missing, Response::Bytes),
-        Request::KvSet { key, value, ttl_ms } => status(
-            store.set(&namespace, quota, bounded(key)?, value, ttl(ttl_ms)?, now),
-            |()| Response::Flag(true),
-        ),
-        Request::KvDelete { key } => Response::Flag(store.delete(&namespace, bounded(key)?, now)),
-        Request::KvAdd { key, delta, ttl_ms } => status(
-            store.add(&namespace, quota, bounded(key)?, delta, ttl(ttl_ms)?, now),
-            Response::Number,
-        ),
-        Request::KvCompareAndSwap {
-            key,
-            expected,
-            value,
-            ttl_ms,
-        } => {
-            let ttl = ttl(ttl_ms)?;
-            let swapped =
-                store.compare_and_swap(&namespace, quota, bounded(key)?, expected, value, ttl, now);
-            status(swapped, Response::Flag)
-        }
-        _ => return Err(Fault::Internal("not a stored-value call")),
-    })
-}
-
-fn status<T>(result: Result<T, StoreError>, good: impl FnOnce(T) -> Response) -> Response {
-    result.map_or_else(Response::Store, good)
-}
-
-fn bounded(key: &[u8]) -> Result<&[u8], Fault> {
-    if key.is_empty() || KEY_BYTES_MAX < key.len() {
-        return Err(Fault::trap("a key has 1 to 256 bytes"));
-    }
-    Ok(key)
-}
-
-/// Milliseconds as a guest gives them (0: for ever) to microseconds.
-fn ttl(ttl_ms: i64) -> Result<Option<u64>, Fault> {
-    let ttl_ms = u64::try_from(ttl_ms).map_err(|_| Fault::trap("a ttl is not negative"))?;
-    Ok((ttl_ms != 0).then(|| ttl_ms.saturating_mul(1_000)))
-}
-
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| {
-            [
-                DIGITS[usize::from(byte >> 4)],
-                DIGITS[usize::from(byte & 15)],
-            ]
-        })
-        .map(char::from)
-        .collect()
 }
 
 /// A guest's bytes as text for a log line: control characters would forge lines.
@@ -467,31 +473,4 @@ pub(crate) fn printable(bytes: &[u8], bytes_max: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_table_is_in_the_order_of_the_enum() {
-        for (index, row) in TABLE.iter().enumerate() {
-            assert_eq!(row.function as usize, index);
-            assert_eq!(HostFunction::by_import(row.import), Some(row.function));
-            if let Some((module, name)) = row.script {
-                assert_eq!(
-                    HostFunction::by_script_name(module, name),
-                    Some(row.function)
-                );
-            }
-        }
-        assert_eq!(
-            HostFunction::by_script_name("log", "warn"),
-            Some(HostFunction::Log)
-        );
-        assert_eq!(HostFunction::by_script_name("log", "shout"), None);
-    }
-
-    #[test]
-    fn log_lines_cannot_be_forged() {
-        assert_eq!(printable(b"a\nb\x1b[31m\xff", 100), "a b [31m\u{fffd}");
-        assert_eq!(printable(b"abc", 2), "ab");
-    }
-}
+mod tests;
