@@ -224,26 +224,20 @@ fn a_full_cache_makes_room() {
 
 #[test]
 fn what_the_sdk_and_the_page_say_is_what_there_is() {
-    let read = |path: &str| {
-        let path = format!("{}/plugins/{path}", env!("CARGO_MANIFEST_DIR"));
-        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
-    };
-    let (sdk, mocks, page) = (
-        read("sdk/src/import.rs"),
-        read("sdk/src/testing.rs"),
-        read("README.md"),
-    );
+    const SDK: &str = include_str!("../../../plugins/sdk/src/import.rs");
+    const MOCKS: &str = include_str!("../../../plugins/sdk/src/testing.rs");
+    const PAGE: &str = include_str!("../../../plugins/README.md");
     for function in HostFunction::all() {
         let name = function.import_name();
         assert!(
-            sdk.contains(&format!(" fn {name}(")),
+            SDK.contains(&format!(" fn {name}(")),
             "sdk/src/import.rs lacks {name}"
         );
         assert!(
-            mocks.contains(&format!(" fn {name}(")),
+            MOCKS.contains(&format!(" fn {name}(")),
             "sdk/src/testing.rs lacks {name}"
         );
-        let (_, table) = page.split_once("## Host functions").expect("that section");
+        let (_, table) = PAGE.split_once("## Host functions").expect("that section");
         let mut rows = table.lines().filter(|line| line.starts_with("| `"));
         let cell = format!("`{name}`");
         let row = rows.find(|line| {
