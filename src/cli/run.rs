@@ -53,6 +53,7 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
         policy: arguments.policy.policy,
         environment: arguments.policy.env,
         drain: arguments.drain_timeout,
+        tests: super::test::failures,
     };
     let runtime = match runtime(arguments.workers) {
         Ok(runtime) => runtime,

@@ -70,28 +70,16 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     };
     let filter = arguments.filter.as_deref().unwrap_or_default();
     let (mut passed, mut failed) = (0_usize, 0_usize);
-    for test in world
-        .policy
-        .tests
-        .iter()
-        .filter(|test| test.name.contains(filter))
-    {
-        for (index, case) in test.cases.iter().enumerate() {
-            let failures = runner.run(case);
-            if failures.is_empty() {
-                passed += 1;
-                continue;
-            }
-            failed += 1;
-            let number = if test.cases.len() == 1 {
-                String::new()
-            } else {
-                format!(" (case {})", index + 1)
-            };
-            output::print(&format!("FAIL {}{number}  {}\n", test.name, case.place));
-            for line in failures {
-                output::print(&format!("     {line}\n"));
-            }
+    for (name, case) in cases(&world.policy).filter(|(name, _)| name.contains(filter)) {
+        let failures = runner.run(case);
+        if failures.is_empty() {
+            passed += 1;
+            continue;
+        }
+        failed += 1;
+        output::print(&format!("FAIL {name}  {}\n", case.place));
+        for line in failures {
+            output::print(&format!("     {line}\n"));
         }
     }
     let stages = world.policy.stages.len();
@@ -104,6 +92,41 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// Runs every test of a policy, for a reload that must pass them: each that fails in one line.
+pub(super) fn failures(
+    policy: &Policy,
+    pipelines: &[Arc<Pipeline>],
+    analyzer: &Arc<Analyzer>,
+) -> Vec<String> {
+    let mut runner = Runner {
+        policy,
+        pipelines,
+        analyzer: Arc::clone(analyzer),
+        asked: BTreeSet::new(),
+    };
+    let failed = cases(policy).filter_map(|(name, case)| {
+        let failures = runner.run(case);
+        let first = failures.first()?;
+        Some(format!("{}: test `{name}` fails: {first}", case.place))
+    });
+    failed.collect()
+}
+
+/// Every case, with the name of its test and its number where there are several.
+fn cases(policy: &Policy) -> impl Iterator<Item = (String, &Case)> {
+    policy.tests.iter().flat_map(|test| {
+        let is_only = test.cases.len() == 1;
+        test.cases.iter().enumerate().map(move |(index, case)| {
+            let name = if is_only {
+                test.name.to_string()
+            } else {
+                format!("{} (case {})", test.name, index + 1)
+            };
+            (name, case)
+        })
+    })
 }
 
 struct Runner<'a> {
@@ -181,6 +204,7 @@ impl Runner<'_> {
     fn pipeline(&self, case: &Case) -> Option<Arc<Pipeline>> {
         let index = self.policy.listeners[case.given.listener].pipeline;
         if case.given.inject.is_empty() {
+            self.pipelines[index].forget_faults();
             return Some(Arc::clone(&self.pipelines[index]));
         }
         let (mut report, stats) = (Report::default(), StatsRegistry::default());

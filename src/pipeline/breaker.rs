@@ -70,13 +70,29 @@ impl Breaker {
         }
     }
 
-    /// The stage answered.
-    pub(super) fn answered(&self) {
-        if self.faults.load(Relaxed) != 0 {
+    /// The stage answered. While it is open only the probe's answer counts: a call that began before it opened says nothing
+    /// about now.
+    pub(super) fn answered(&self, admission: Admission) {
+        let is_open = self.open_until.load(Relaxed) != 0;
+        if self.faults.load(Relaxed) != 0 && (admission == Admission::Probe || !is_open) {
             self.faults.store(0, Relaxed);
             self.open_until.store(0, Relaxed);
             self.opened.store(0, Relaxed);
         }
+    }
+
+    /// The probe came to nothing that says how the stage is: whoever asks next finds out.
+    pub(super) fn undecided(&self, admission: Admission, now: Duration) {
+        if admission == Admission::Probe {
+            self.open_until.store(nanos(now).max(1), Relaxed);
+        }
+    }
+
+    /// Closes it and forgets every fault.
+    pub(super) fn reset(&self) {
+        self.faults.store(0, Relaxed);
+        self.open_until.store(0, Relaxed);
+        self.opened.store(0, Relaxed);
     }
 
     /// The stage failed. Whether this opened the breaker.
@@ -90,8 +106,10 @@ impl Breaker {
                 self.faults.store(0, Relaxed);
             }
         }
-        let faults = self.faults.fetch_add(1, Relaxed) + 1;
-        if admission != Admission::Probe && faults < self.rule.failures {
+        let faults = self.faults.fetch_add(1, Relaxed).saturating_add(1);
+        let is_open = self.open_until.load(Relaxed) != 0;
+        // A call that began before it opened does not lengthen the wait.
+        if admission != Admission::Probe && (is_open || faults < self.rule.failures) {
             return false;
         }
         let doublings = self.opened.fetch_add(1, Relaxed).min(DOUBLINGS_MAX);
@@ -137,7 +155,7 @@ mod tests {
     fn faults_in_a_row_open_it_and_an_answer_starts_the_count_anew() {
         let breaker = breaker();
         assert!(!fail(&breaker, 1) && !fail(&breaker, 2));
-        breaker.answered();
+        breaker.answered(Admission::Closed);
         assert!(!fail(&breaker, 3) && !fail(&breaker, 4) && fail(&breaker, 5));
         assert_eq!(breaker.admit(|| at(6)), Admission::Open);
         assert!(breaker.is_open());
@@ -164,7 +182,7 @@ mod tests {
         assert!(breaker.failed(Admission::Probe, at(1_004)));
         assert_eq!(breaker.admit(|| at(3_003)), Admission::Open);
         assert_eq!(breaker.admit(|| at(3_005)), Admission::Probe);
-        breaker.answered();
+        breaker.answered(Admission::Probe);
         assert_eq!(breaker.admit(|| at(3_005)), Admission::Closed);
         assert!(!fail(&breaker, 3_006));
     }
@@ -176,5 +194,26 @@ mod tests {
         assert_eq!(breaker.admit(|| at(2_000)), Admission::Probe);
         assert_eq!(breaker.admit(|| at(11_999)), Admission::Open);
         assert_eq!(breaker.admit(|| at(12_001)), Admission::Probe);
+    }
+    #[test]
+    fn calls_that_began_before_it_opened_change_nothing() {
+        let breaker = breaker();
+        assert!(!fail(&breaker, 1) && !fail(&breaker, 2) && fail(&breaker, 3));
+        breaker.answered(Admission::Closed);
+        assert_eq!(breaker.admit(|| at(4)), Admission::Open);
+        assert!(!breaker.failed(Admission::Closed, at(900)));
+        assert_eq!(breaker.admit(|| at(1_003)), Admission::Probe);
+    }
+
+    #[test]
+    fn a_probe_that_says_nothing_leaves_it_to_the_next_call() {
+        let breaker = breaker();
+        assert!(!fail(&breaker, 1) && !fail(&breaker, 2) && fail(&breaker, 3));
+        assert_eq!(breaker.admit(|| at(2_000)), Admission::Probe);
+        breaker.undecided(Admission::Probe, at(2_000));
+        assert_eq!(breaker.admit(|| at(2_000)), Admission::Probe);
+        breaker.answered(Admission::Probe);
+        breaker.undecided(Admission::Closed, at(2_001));
+        assert_eq!(breaker.admit(|| at(2_001)), Admission::Closed);
     }
 }

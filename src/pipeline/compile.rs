@@ -6,7 +6,7 @@ mod tests;
 
 use super::Pipeline;
 use super::breaker::Breaker;
-use super::figures::StatsRegistry;
+use super::registry::StatsRegistry;
 use super::stage::Action;
 use super::stage::Stage;
 use super::stage::union;
@@ -51,6 +51,7 @@ pub fn compile_with_faults(
     analyzer: &Arc<Analyzer>,
     faults: &BTreeMap<usize, Fault>,
 ) -> Option<Vec<Arc<Pipeline>>> {
+    let _loading = stats.loading(policy);
     let stages = policy.stages.iter().enumerate();
     let stages: Vec<Option<Arc<Stage>>> = stages
         .map(|(index, stage)| compile_stage(policy, stage, faults.get(&index), report, stats))

@@ -2,10 +2,6 @@
 //! Owns counting, not what is counted.
 
 use crate::sandbox::Fault;
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -19,11 +15,17 @@ const LOG_EVERY: Duration = Duration::from_secs(1);
 
 /// Counts by powers of two: bucket `n` holds values below `2^n` and not below half of it.
 #[derive(Debug)]
-pub struct Histogram([AtomicU64; Self::BUCKETS]);
+pub struct Histogram {
+    buckets: [AtomicU64; Self::BUCKETS],
+    sum: AtomicU64,
+}
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+        Self {
+            buckets: std::array::from_fn(|_| AtomicU64::new(0)),
+            sum: AtomicU64::new(0),
+        }
     }
 }
 
@@ -31,15 +33,38 @@ impl Histogram {
     /// The last bucket holds everything above 2^38: four and a half minutes, in nanoseconds.
     const BUCKETS: usize = 40;
 
-    fn observe(&self, value: u64) {
+    /// Counts a value.
+    pub fn observe(&self, value: u64) {
         let bucket = (u64::BITS - value.leading_zeros()) as usize;
-        self.0[bucket.min(Self::BUCKETS - 1)].fetch_add(1, Relaxed);
+        self.buckets[bucket.min(Self::BUCKETS - 1)].fetch_add(1, Relaxed);
+        self.sum.fetch_add(value, Relaxed);
+    }
+
+    /// The sum of all values.
+    #[must_use]
+    pub fn sum(&self) -> u64 {
+        self.sum.load(Relaxed)
+    }
+
+    /// The largest value of each bucket, and how many values there were up to it. The last bucket has no largest.
+    #[must_use]
+    pub fn cumulative(&self) -> Vec<(Option<u64>, u64)> {
+        let mut seen = 0;
+        let buckets = self.buckets.iter().enumerate();
+        buckets
+            .map(|(bucket, count)| {
+                seen += count.load(Relaxed);
+                let largest = (bucket < Self::BUCKETS - 1).then_some((1 << bucket) - 1);
+                (largest, seen)
+            })
+            .collect()
     }
 
     /// The upper bound of the bucket that holds the `per_mille`-th value; 0 without values.
     #[must_use]
     pub fn quantile(&self, per_mille: u64) -> u64 {
-        let counts: Vec<u64> = self.0.iter().map(|count| count.load(Relaxed)).collect();
+        let counts = self.buckets.iter().map(|count| count.load(Relaxed));
+        let counts: Vec<u64> = counts.collect();
         let all: u64 = counts.iter().sum();
         let wanted = (all * per_mille).div_ceil(1_000);
         let mut seen = 0;
@@ -83,25 +108,40 @@ impl FaultCounts {
     }
 }
 
-/// How a stage is doing.
+/// How a stage or plugin is doing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Health {
+    /// Its revision is being built.
+    Loading,
     /// It answers.
     Ready,
     /// It failed within the last minute.
     Degraded,
     /// It is not asked: its breaker is open.
     Broken,
+    /// The last session has left its revision.
+    Unloaded,
 }
 
 impl Health {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Loading,
+        Self::Ready,
+        Self::Degraded,
+        Self::Broken,
+        Self::Unloaded,
+    ];
+
     /// The name in `SHOW`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Loading => "loading",
             Self::Ready => "ready",
             Self::Degraded => "degraded",
             Self::Broken => "broken",
+            Self::Unloaded => "unloaded",
         }
     }
 }
@@ -115,8 +155,6 @@ pub struct StageStats {
     pub refusals: AtomicU64,
     /// Times it would have done something, but only observes.
     pub observed: AtomicU64,
-    /// Fuel spent.
-    pub fuel: AtomicU64,
     /// Fuel of a call, of guests.
     pub fuel_of_calls: Histogram,
     /// Nanoseconds of a call, of guests; one call in eight is timed.
@@ -136,7 +174,6 @@ impl StageStats {
     }
 
     pub(super) fn spent(&self, fuel: u64) {
-        self.fuel.fetch_add(fuel, Relaxed);
         self.fuel_of_calls.observe(fuel);
     }
 
@@ -178,29 +215,6 @@ fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Figures of every stage, by name.
-#[derive(Default, Debug)]
-pub struct StatsRegistry(Mutex<BTreeMap<Arc<str>, Arc<StageStats>>>);
-
-impl StatsRegistry {
-    /// The figures of one stage; new ones for a new name.
-    #[must_use]
-    pub fn stage(&self, name: &Arc<str>) -> Arc<StageStats> {
-        let mut stages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(stages.entry(Arc::clone(name)).or_default())
-    }
-
-    /// All of them, by name.
-    #[must_use]
-    pub fn all(&self) -> Vec<(Arc<str>, Arc<StageStats>)> {
-        let stages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        stages
-            .iter()
-            .map(|(name, stats)| (Arc::clone(name), Arc::clone(stats)))
-            .collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +229,13 @@ mod tests {
         assert_eq!(histogram.quantile(500), 4);
         assert_eq!(histogram.quantile(900), 128);
         assert_eq!(histogram.quantile(990), 1 << 20);
+        let cumulative = histogram.cumulative();
+        assert_eq!(
+            cumulative[..4],
+            [(Some(0), 1), (Some(1), 2), (Some(3), 5), (Some(7), 5)]
+        );
+        assert_eq!(cumulative.last(), Some(&(None, 10)));
+        assert_eq!(histogram.sum(), 1_000_410);
         histogram.observe(u64::MAX);
         assert_eq!(histogram.quantile(1_000), 1 << 39);
     }

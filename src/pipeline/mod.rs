@@ -9,9 +9,11 @@ mod explain;
 mod figures;
 mod login;
 mod observe;
+mod registry;
 mod run;
 mod stage;
 mod subject;
+mod unload;
 mod verdict;
 
 pub use compile::compile;
@@ -21,12 +23,14 @@ pub use figures::FaultCounts;
 pub use figures::Health;
 pub use figures::Histogram;
 pub use figures::StageStats;
-pub use figures::StatsRegistry;
 pub use login::Login;
+pub use registry::PluginId;
+pub use registry::StatsRegistry;
 pub use run::NoPrepared;
 pub use run::Prepared;
 pub use run::Statement;
 pub use run::decide;
+pub use unload::unload;
 pub use verdict::Decider;
 pub use verdict::Detail;
 pub use verdict::Permit;
@@ -100,6 +104,12 @@ impl Pipeline {
         let mut stages = self.hooks.iter().flatten();
         let stage = stages.find(|known| *known.name == *stage)?;
         Some(stage.health(now))
+    }
+
+    /// Closes every breaker: each of a policy's tests begins anew.
+    pub fn forget_faults(&self) {
+        let stages = self.hooks.iter().flatten();
+        stages.for_each(|stage| stage.breaker.reset());
     }
 
     fn stages(&self, hook: Hook) -> &[Arc<Stage>] {

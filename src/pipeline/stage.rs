@@ -178,7 +178,7 @@ impl Stage {
         }
         let (asked, fuel) = match called {
             Ok(reply) => {
-                self.breaker.answered();
+                self.breaker.answered(admission);
                 if admission == Admission::Probe {
                     self.mended();
                 }
@@ -186,6 +186,11 @@ impl Stage {
                     spent.effects = reply.effects;
                 }
                 (Asked::Answer(reply.answer), reply.fuel)
+            }
+            Err(failed) if matches!(failed.fault, Fault::InputTooLarge { .. }) => {
+                // The statement's fault and not the guest's, which was not asked.
+                self.breaker.undecided(admission, services.monotonic());
+                (Asked::Fault(failed.fault), failed.fuel)
             }
             Err(failed) => {
                 if self.breaker.failed(admission, services.monotonic()) {

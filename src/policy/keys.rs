@@ -15,6 +15,7 @@ pub(super) use parties::KV;
 pub(super) use parties::LIMIT_KEYS;
 pub(super) use parties::PERMISSIONS;
 pub(super) use parties::PLUGIN;
+pub(super) use parties::RELOAD;
 pub(super) use parties::ROLE;
 pub(super) use parties::SANDBOX;
 pub(super) use parties::SQL;

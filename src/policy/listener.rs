@@ -125,7 +125,7 @@ fn listener(scope: Scope<'_, '_>, name: &str, table: &Table<'_, '_>) -> Option<L
     })
 }
 
-fn address(scope: Scope<'_, '_>, spot: &Spot<String>) -> Option<Bind> {
+pub(super) fn address(scope: Scope<'_, '_>, spot: &Spot<String>) -> Option<Bind> {
     if let Some(path) = spot.value.strip_prefix("unix:") {
         // The kernel's sun_path has 108 bytes, one of them for the end.
         const PATH_BYTES_MAX: usize = 107;

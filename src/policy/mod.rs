@@ -77,7 +77,9 @@ pub use revision::Revision;
 pub use schema::schema;
 pub use secret::Secret;
 pub use settings::Admin;
+pub use settings::Gate;
 pub use settings::OnUnparsed;
+pub use settings::ReloadRules;
 pub use settings::SqlRules;
 pub use stage::Mode;
 pub use stage::OnFailure;
@@ -140,6 +142,8 @@ pub struct Policy {
     pub sql: SqlRules,
     /// Who may use the admin console.
     pub admin: Admin,
+    /// When and how a changed policy is taken over.
+    pub reload: ReloadRules,
     /// What the operator expects of it.
     pub tests: Vec<Test>,
 }
@@ -213,6 +217,7 @@ fn resolve(scope: Scope<'_, '_>, root: &Path) -> Policy {
             .map(|stem| stem.to_string_lossy().into_owned())
             .unwrap_or_default()
     };
+    let admin = settings::admin(scope, &listeners);
     Policy {
         name: name.map_or_else(by_file, |spot| spot.value).into(),
         revision: Revision::of(""),
@@ -226,7 +231,8 @@ fn resolve(scope: Scope<'_, '_>, root: &Path) -> Policy {
         stages,
         pipelines,
         sql: settings::sql(scope),
-        admin: settings::admin(scope),
+        admin,
+        reload: settings::reload(scope),
         tests,
     }
 }
@@ -258,6 +264,7 @@ impl Policy {
             pipelines,
             sql,
             admin,
+            reload,
             tests: _,
         } = self;
         let mut canonical = Canonical::default();
@@ -290,6 +297,7 @@ impl Policy {
             .for_each(|pipeline| pipeline.write(&mut canonical, names, stages));
         sql.write(&mut canonical);
         admin.write(&mut canonical);
+        reload.write(&mut canonical);
         canonical.finish()
     }
 }

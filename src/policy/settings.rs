@@ -1,9 +1,15 @@
-//! The tables that exist once: `[sql]` and `[admin]`.
+//! The tables that exist once: `[sql]`, `[admin]` and `[reload]`.
 
 use super::canonical::Canonical;
+use super::code;
 use super::keys::ADMIN;
+use super::keys::RELOAD;
 use super::keys::SQL;
 use super::keys::USER;
+use super::listener;
+use super::listener::Bind;
+use super::listener::Listener;
+use super::report::Diagnostic;
 use super::scope::Scope;
 use std::sync::Arc;
 
@@ -39,7 +45,35 @@ pub struct Admin {
     pub users: Vec<Arc<str>>,
     /// Roles, by name.
     pub roles: Vec<Arc<str>>,
+    /// Where figures are served over HTTP.
+    pub metrics: Vec<Bind>,
 }
+
+/// When and how a changed policy is taken over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ReloadRules {
+    /// Whether a change of any of its files reloads it.
+    pub watch: bool,
+    /// What a reload must pass.
+    pub gate: Gate,
+}
+
+/// What a reload must pass besides being free of mistakes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Gate {
+    /// Nothing.
+    #[default]
+    Check,
+    /// The policy's own tests.
+    Tests,
+}
+
+/// `none` is a word other programs have; what has mistakes is never taken.
+const GATES: [(&str, Gate); 3] = [
+    ("none", Gate::Check),
+    ("check", Gate::Check),
+    ("tests", Gate::Tests),
+];
 
 const UNPARSED: [(&str, OnUnparsed); 2] = [
     ("deny", OnUnparsed::Deny),
@@ -69,7 +103,7 @@ pub(super) fn sql(scope: Scope<'_, '_>) -> SqlRules {
     rules
 }
 
-pub(super) fn admin(scope: Scope<'_, '_>) -> Admin {
+pub(super) fn admin(scope: Scope<'_, '_>, listeners: &[Listener]) -> Admin {
     let Some(table) = scope.single(&ADMIN) else {
         return Admin::default();
     };
@@ -80,8 +114,43 @@ pub(super) fn admin(scope: Scope<'_, '_>) -> Admin {
         .map(Arc::from)
         .collect();
     let roles = scope.roles(&table, "roles");
+    let mut metrics = Vec::new();
+    for spot in table.texts("metrics") {
+        let Some(bind) = listener::address(scope, &spot) else {
+            continue;
+        };
+        let listens = listeners.iter().find(|other| other.bind.contains(&bind));
+        if let Some(other) = listens {
+            let message = format!(
+                "`{}` is where listener `{}` listens",
+                spot.value, other.name
+            );
+            let found = Diagnostic::error(code::BAD_ADDRESS, spot.at, message);
+            scope.reading.add(found.label("choose another port"));
+        } else if metrics.contains(&bind) {
+            scope.listed_twice(&spot);
+        } else {
+            metrics.push(bind);
+        }
+    }
     table.finish();
-    Admin { users, roles }
+    Admin {
+        users,
+        roles,
+        metrics,
+    }
+}
+
+pub(super) fn reload(scope: Scope<'_, '_>) -> ReloadRules {
+    let Some(table) = scope.single(&RELOAD) else {
+        return ReloadRules::default();
+    };
+    let rules = ReloadRules {
+        watch: table.boolean("watch").unwrap_or_default(),
+        gate: table.choice("gate", &GATES).unwrap_or_default(),
+    };
+    table.finish();
+    rules
 }
 
 impl SqlRules {
@@ -102,7 +171,11 @@ impl SqlRules {
 
 impl Admin {
     pub(super) fn write(&self, canonical: &mut Canonical) {
-        let Self { users, roles } = self;
+        let Self {
+            users,
+            roles,
+            metrics,
+        } = self;
         let sorted = |names: &[Arc<str>]| {
             let mut names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
             names.sort();
@@ -111,5 +184,17 @@ impl Admin {
         let mut section = canonical.section("admin", "");
         section.list("users", &sorted(users));
         section.list("roles", &sorted(roles));
+        let mut metrics: Vec<String> = metrics.iter().map(|bind| format!("{bind:?}")).collect();
+        metrics.sort();
+        section.list("metrics", &metrics);
+    }
+}
+
+impl ReloadRules {
+    pub(super) fn write(&self, canonical: &mut Canonical) {
+        let Self { watch, gate } = self;
+        let mut section = canonical.section("reload", "");
+        section.debug("watch", watch);
+        section.debug("gate", gate);
     }
 }

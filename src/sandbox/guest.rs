@@ -62,6 +62,14 @@ pub trait Guest: Send + Sync {
     /// # Errors
     /// Whatever the guest did wrong; see [`Fault`]. Its instance is gone then.
     fn call(&self, input: &Input<'_>, services: &Arc<dyn Services>) -> Result<Reply, Failed>;
+
+    /// Tells it that nobody will ask it again, where it wants to know. Within its limits, and with its permissions.
+    ///
+    /// # Errors
+    /// Whatever the guest did wrong.
+    fn unload(&self, _services: &Arc<dyn Services>) -> Result<(), Fault> {
+        Ok(())
+    }
 }
 
 /// What the policy says about a guest.

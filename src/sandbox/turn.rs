@@ -125,6 +125,15 @@ impl Turn {
         Ok(())
     }
 
+    /// Opens a turn that asks nothing: there is a clock, a log and a store, and no input.
+    pub(crate) fn begin_unload(&mut self, services: &Arc<dyn Services>) {
+        self.refill();
+        self.log_lines = 0;
+        self.services = Some(Arc::clone(services));
+        self.frame.clear();
+        self.open = true;
+    }
+
     /// The frame, the meter and the hook, for an engine that reads the frame while it counts.
     pub(crate) fn reading(&mut self) -> (&Frame, &mut Meter, Hook) {
         (&self.frame, &mut self.meter, self.hook)

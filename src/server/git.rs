@@ -5,18 +5,27 @@ use std::path::PathBuf;
 
 /// The commit that the work tree around `file` has checked out.
 pub(super) fn commit_of(file: &Path) -> Option<String> {
+    let git = folder_of(file)?;
+    let head = std::fs::read_to_string(git.join("HEAD")).ok()?;
+    match head.trim().strip_prefix("ref: ") {
+        None => hash(head.trim()),
+        Some(name) => find_ref(&git, name),
+    }
+}
+
+/// Whether git is changing the work tree around `file` right now.
+pub(super) fn is_changing(file: &Path) -> bool {
+    folder_of(file).is_some_and(|git| git.join("index.lock").exists())
+}
+
+fn folder_of(file: &Path) -> Option<PathBuf> {
     let file = file.canonicalize().ok()?;
     let git = file
         .ancestors()
         .skip(1)
         .map(|folder| folder.join(".git"))
         .find(|git| git.exists())?;
-    let git = git_folder(&git)?;
-    let head = std::fs::read_to_string(git.join("HEAD")).ok()?;
-    match head.trim().strip_prefix("ref: ") {
-        None => hash(head.trim()),
-        Some(name) => find_ref(&git, name),
-    }
+    git_folder(&git)
 }
 
 /// A work tree's `.git` is a file that names the folder.

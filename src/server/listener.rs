@@ -1,6 +1,8 @@
 //! Listening sockets: bound before a policy is in force, closed after it no longer is. Each accepted connection becomes one
-//! task that owns it.
+//! task that owns it. The addresses of figures are opened and closed the same way, and outlast the others while the process drains.
 
+use super::figures::Figures;
+use super::http;
 use crate::hook::ClientAddress;
 use crate::net::Stream;
 use crate::net::address::tune;
@@ -26,6 +28,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::net::UnixListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -34,6 +37,9 @@ const BACKLOG: i32 = 1024;
 
 /// Pause after an accept that failed for want of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Requests for figures that are answered at a time.
+const SCRAPES_MAX: usize = 16;
 
 /// A socket that could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -53,14 +59,22 @@ pub(super) struct Listeners {
     shared: Arc<Shared>,
     console: Arc<dyn Console>,
     open: HashMap<Bind, JoinHandle<()>>,
+    figures: Arc<Figures>,
+    scraped: HashMap<Bind, JoinHandle<()>>,
 }
 
 impl Listeners {
-    pub(super) fn new(shared: Arc<Shared>, console: Arc<dyn Console>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        console: Arc<dyn Console>,
+        figures: Arc<Figures>,
+    ) -> Self {
         Self {
             shared,
             console,
             open: HashMap::new(),
+            figures,
+            scraped: HashMap::new(),
         }
     }
 
@@ -68,20 +82,28 @@ impl Listeners {
     pub(super) fn bind_new(&self, policy: &Policy) -> Result<Vec<(Bind, Bound)>, BindError> {
         let wanted = policy.listeners.iter().flat_map(|listener| &listener.bind);
         let new = wanted.filter(|bind| !self.open.contains_key(bind));
-        new.map(|bind| {
-            let bound = open(bind).map_err(|source| BindError {
-                address: address_of(bind),
-                source,
-            })?;
-            Ok((bind.clone(), bound))
-        })
-        .collect()
+        let scraped = policy.admin.metrics.iter();
+        let scraped = scraped.filter(|bind| !self.scraped.contains_key(bind));
+        new.chain(scraped)
+            .map(|bind| {
+                let bound = open(bind).map_err(|source| BindError {
+                    address: address_of(bind),
+                    source,
+                })?;
+                Ok((bind.clone(), bound))
+            })
+            .collect()
     }
 
     /// Accepts from the new sockets, and closes those that `policy` does not name any more.
     pub(super) fn adopt(&mut self, new: Vec<(Bind, Bound)>, policy: &Policy) {
         for (bind, bound) in new {
             tracing::info!(address = address_of(&bind), "listening");
+            if policy.admin.metrics.contains(&bind) {
+                let task = tokio::spawn(serve_figures(bound, Arc::clone(&self.figures)));
+                self.scraped.insert(bind, task);
+                continue;
+            }
             let acceptor = Acceptor {
                 shared: Arc::clone(&self.shared),
                 console: Arc::clone(&self.console),
@@ -99,11 +121,25 @@ impl Listeners {
             }
             wanted
         });
+        self.scraped.retain(|bind, task| {
+            let wanted = policy.admin.metrics.contains(bind);
+            if !wanted {
+                close(bind, task);
+            }
+            wanted
+        });
     }
 
-    /// Closes all of them.
+    /// Closes those of clients.
     pub(super) fn close(&mut self) {
         for (bind, task) in self.open.drain() {
+            close(&bind, &task);
+        }
+    }
+
+    /// Closes those of figures, which are read to the end.
+    pub(super) fn close_figures(&mut self) {
+        for (bind, task) in self.scraped.drain() {
             close(&bind, &task);
         }
     }
@@ -169,6 +205,33 @@ fn remove_stale(path: &Path) -> io::Result<()> {
             "exists and is not a socket",
         )),
         Err(_) => Ok(()),
+    }
+}
+
+/// Answers requests for figures, a few at a time.
+async fn serve_figures(bound: Bound, figures: Arc<Figures>) {
+    let places = Arc::new(Semaphore::new(SCRAPES_MAX));
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        let stream = match &bound {
+            Bound::Tcp(listener) => listener.accept().await.map(|(tcp, _)| Stream::Tcp(tcp)),
+            Bound::Unix(listener) => listener.accept().await.map(|(unix, _)| Stream::Unix(unix)),
+        };
+        match stream {
+            Ok(stream) => {
+                let figures = Arc::clone(&figures);
+                tokio::spawn(async move {
+                    let answered = http::exchange(stream, |path| figures.answer(path)).await;
+                    if let Err(error) = answered {
+                        tracing::debug!(%error, "request for figures");
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accept failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
     }
 }
 

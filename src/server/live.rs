@@ -4,6 +4,9 @@
 use super::git;
 use super::listener::Listeners;
 use super::source::Disk;
+use super::source::Stamps;
+use super::source::Watched;
+use super::status::Status;
 use crate::net::Address;
 use crate::net::ClientTls;
 use crate::net::ListenerTls;
@@ -11,11 +14,15 @@ use crate::net::ServerTls;
 use crate::net::tls::TlsError;
 use crate::net::tls::TlsVersion;
 use crate::pipeline;
+use crate::pipeline::Pipeline;
 use crate::pipeline::StatsRegistry;
 use crate::policy;
+use crate::policy::Files;
+use crate::policy::Gate;
 use crate::policy::ListenerTlsMode;
 use crate::policy::NodeAddress;
 use crate::policy::NodeTlsMode;
+use crate::policy::Policy;
 use crate::policy::Report;
 use crate::policy::Revision;
 use crate::pool::Target;
@@ -26,8 +33,12 @@ use crate::statement::Analyzer;
 use std::hash::DefaultHasher;
 use std::hash::Hash as _;
 use std::hash::Hasher as _;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
@@ -67,7 +78,17 @@ pub fn build(
     stages: &StatsRegistry,
     analyzer: &Arc<Analyzer>,
 ) -> Result<World, Report> {
-    let (policy, mut report) = policy::load(&source.path, source.environment.as_deref(), &Disk);
+    build_from(source, &Disk, stages, analyzer)
+}
+
+/// The same, reading through `files`.
+pub(super) fn build_from(
+    source: &Source,
+    files: &dyn Files,
+    stages: &StatsRegistry,
+    analyzer: &Arc<Analyzer>,
+) -> Result<World, Report> {
+    let (policy, mut report) = policy::load(&source.path, source.environment.as_deref(), files);
     let policy = match policy {
         Ok(policy) => policy,
         Err(draft) => {
@@ -167,6 +188,13 @@ fn nodes(nodes: &[policy::Node], report: &mut Report) -> Vec<NodeTarget> {
     made
 }
 
+/// Runs the tests a policy carries on pipelines that serve nobody; what fails, one line each. They belong to the verb
+/// `test`, which stands above the server.
+pub type PolicyTests = fn(&Policy, &[Arc<Pipeline>], &Arc<Analyzer>) -> Vec<String>;
+
+/// A revision that is not in force any more goes when its last session has left it.
+type Retired = Vec<Arc<World>>;
+
 /// Held for a whole reload, across its awaits: that is its purpose, and no session ever waits for it.
 #[expect(
     clippy::disallowed_types,
@@ -180,22 +208,52 @@ pub struct Reloader {
     source: Source,
     analyzer: Arc<Analyzer>,
     listeners: ReloadLock,
+    status: Arc<Status>,
+    tests: PolicyTests,
+    /// The files of the last attempt, as it found them.
+    stamps: Mutex<Stamps>,
+    retired: Mutex<Retired>,
+}
+
+/// What a [`Reloader`] is made of.
+pub(super) struct Parts {
+    pub(super) shared: Arc<Shared>,
+    pub(super) source: Source,
+    pub(super) analyzer: Arc<Analyzer>,
+    pub(super) listeners: Listeners,
+    pub(super) status: Arc<Status>,
+    pub(super) tests: PolicyTests,
+    pub(super) stamps: Stamps,
 }
 
 impl Reloader {
     /// For a process that serves already.
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        source: Source,
-        analyzer: Arc<Analyzer>,
-        listeners: Listeners,
-    ) -> Self {
+    pub(super) fn new(parts: Parts) -> Self {
         Self {
-            shared,
-            source,
-            analyzer,
-            listeners: ReloadLock::new(listeners),
+            shared: parts.shared,
+            source: parts.source,
+            analyzer: parts.analyzer,
+            listeners: ReloadLock::new(parts.listeners),
+            status: parts.status,
+            tests: parts.tests,
+            stamps: Mutex::new(parts.stamps),
+            retired: Mutex::default(),
         }
+    }
+
+    /// The policy's root file.
+    pub(super) fn path(&self) -> &Path {
+        &self.source.path
+    }
+
+    /// Whether a change of a file reloads the policy.
+    pub(super) fn watches(&self) -> bool {
+        self.shared.live.load().policy.reload.watch
+    }
+
+    /// The files of the last attempt, as it found them.
+    pub(super) fn stamps(&self) -> Stamps {
+        lock(&self.stamps).clone()
     }
 
     /// Builds the next world whole, away from traffic, then swaps it in. Not cancel safe.
@@ -214,19 +272,33 @@ impl Reloader {
                 tracing::error!(mistakes = reasons.len(), %revision, ?took, "reload refused, the running policy stays");
             }
         }
+        self.status.reloaded(&outcome, SystemTime::now());
         outcome
     }
 
     async fn try_reload(&self, listeners: &mut Listeners) -> Reload {
-        let (shared, source, analyzer) = (
+        let (shared, source, analyzer, tests) = (
             Arc::clone(&self.shared),
             self.source.clone(),
             Arc::clone(&self.analyzer),
+            self.tests,
         );
         let built = tokio::task::spawn_blocking(move || {
-            build(&source, &shared.stages, &analyzer).map_err(|report| report.lines())
+            let files = Watched::default();
+            let built = build_from(&source, &files, &shared.stages, &analyzer);
+            let built = built.map_err(|report| report.lines());
+            let gate = shared.live.load().policy.reload.gate;
+            let built = built.and_then(|next| match gate.max(next.policy.reload.gate) {
+                Gate::Check => Ok(next),
+                Gate::Tests => pass_tests(next, tests, &analyzer),
+            });
+            (built, files.into_stamps())
         });
-        let next = match built.await {
+        let built = built.await.map(|(built, stamps)| {
+            *lock(&self.stamps) = stamps;
+            built
+        });
+        let next = match built {
             Ok(Ok(next)) => next,
             Ok(Err(reasons)) => return Reload::Kept { reasons },
             Err(panic) => {
@@ -250,17 +322,86 @@ impl Reloader {
         };
         let to = next.policy.revision;
         let old = self.shared.live.swap(Arc::new(next)); // the only write in the program
-        listeners.adopt(bound, &self.shared.live.load().policy);
-        Reload::Swapped {
-            from: old.policy.revision,
-            to,
+        let world = self.shared.live.load();
+        listeners.adopt(bound, &world.policy);
+        self.shared.stages.in_force(&world.policy);
+        let from = old.policy.revision;
+        lock(&self.retired).push(old);
+        self.unload_retired().await;
+        Reload::Swapped { from, to }
+    }
+
+    /// Tells the guests of revisions that no session is in any more that they go. Not cancel safe: what it has taken is not
+    /// told again.
+    pub(super) async fn unload_retired(&self) {
+        let unused: Vec<Arc<World>> = lock(&self.retired)
+            .extract_if(.., |world| is_unused(world))
+            .collect();
+        if !unused.is_empty() {
+            self.unload(unused).await;
         }
     }
 
-    /// Stops accepting.
+    /// The same at the end of the process, for the revision in force as well. Guests that may still be asked are left alone.
+    pub(super) async fn unload_all(&self) {
+        self.unload_retired().await;
+        if self.shared.clients.count() == 0 {
+            self.unload(vec![self.shared.live.load_full()]).await;
+        }
+    }
+
+    async fn unload(&self, worlds: Vec<Arc<World>>) {
+        let shared = Arc::clone(&self.shared);
+        let told = tokio::task::spawn_blocking(move || {
+            for world in worlds {
+                pipeline::unload(&world.pipelines, &shared.services);
+                shared
+                    .stages
+                    .unloaded(&world.policy, &shared.live.load().policy);
+            }
+        });
+        if let Err(error) = told.await {
+            tracing::error!(%error, "unloading a revision failed");
+        }
+    }
+
+    /// Stops accepting clients.
     pub async fn close_listeners(&self) {
         self.listeners.lock().await.close();
     }
+
+    /// Stops serving figures.
+    pub(super) async fn close_figures(&self) {
+        self.listeners.lock().await.close_figures();
+    }
+}
+
+/// Whether nothing but the list of retired revisions leads to it. What is not in force can be found by nobody new.
+fn is_unused(world: &Arc<World>) -> bool {
+    let pipelines = &mut world.pipelines.iter();
+    Arc::strong_count(world) == 1 && pipelines.all(|pipeline| Arc::strong_count(pipeline) == 1)
+}
+
+/// Runs the policy's tests on guests of their own, so that nothing of them is left in those that will serve.
+fn pass_tests(
+    next: World,
+    tests: PolicyTests,
+    analyzer: &Arc<Analyzer>,
+) -> Result<World, Vec<String>> {
+    let (mut report, stats) = (Report::default(), StatsRegistry::default());
+    let Some(pipelines) = pipeline::compile(&next.policy, &mut report, &stats, analyzer) else {
+        return Err(report.lines());
+    };
+    let failures = tests(&next.policy, &pipelines, analyzer);
+    if failures.is_empty() {
+        Ok(next)
+    } else {
+        Err(failures)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn log_swap(world: &World, from: &Revision, to: &Revision, took: Duration) {

@@ -1,13 +1,19 @@
 //! The process: files, signals, listening sockets, the swapped pointer and the operator's console.
 
 mod admin;
+mod figures;
 mod git;
+mod health;
+mod http;
 mod listener;
 mod live;
 mod run;
 mod services;
 mod source;
+mod status;
+mod watch;
 
+pub use live::PolicyTests;
 pub use live::Reload;
 pub use live::Reloader;
 pub use live::Source;

@@ -1,11 +1,17 @@
 //! Start to stop, told top to bottom: load, bind, serve, reload on SIGHUP, drain on SIGTERM.
 
 use super::admin::AdminConsole;
+use super::figures::Figures;
 use super::listener::Listeners;
+use super::live::Parts;
+use super::live::PolicyTests;
 use super::live::Reloader;
 use super::live::Source;
-use super::live::build;
+use super::live::build_from;
 use super::services::ProcessServices;
+use super::source::Watched;
+use super::status::Status;
+use super::watch::watch;
 use crate::pipeline::StatsRegistry;
 use crate::policy::Credential;
 use crate::policy::Report;
@@ -22,6 +28,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::SystemTime;
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
@@ -46,6 +53,8 @@ pub struct Options {
     pub environment: Option<String>,
     /// How long a stop waits for transactions.
     pub drain: Duration,
+    /// Runs the tests a policy carries.
+    pub tests: PolicyTests,
 }
 
 /// Why the process did not start.
@@ -77,8 +86,10 @@ pub async fn run(options: Options) -> Result<(), Start> {
     };
     let analyzer = Arc::new(Analyzer::new(STATEMENTS_MAX));
     let stages = StatsRegistry::default();
-    let world =
-        build(&source, &stages, &analyzer).map_err(|report| Start::Policy(Box::new(report)))?;
+    let files = Watched::default();
+    let world = build_from(&source, &files, &stages, &analyzer)
+        .map_err(|report| Start::Policy(Box::new(report)))?;
+    let stamps = files.into_stamps();
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(|error| Start::System(error.to_string()))?;
     let login_keys = LoginKeys::new(random);
@@ -94,22 +105,41 @@ pub async fn run(options: Options) -> Result<(), Start> {
         services: Arc::clone(&services) as Arc<dyn Services>,
         login_keys,
     });
-    let console = Arc::new(AdminConsole::new(Arc::clone(&shared), services));
-    let mut listeners = Listeners::new(Arc::clone(&shared), Arc::clone(&console) as _);
+    let status = Arc::new(Status::new(SystemTime::now()));
+    let figures = Figures::new(
+        Arc::clone(&shared),
+        Arc::clone(&services),
+        Arc::clone(&status),
+    );
+    let console = AdminConsole::new(Arc::clone(&shared), services, Arc::clone(&status));
+    let console = Arc::new(console);
+    let mut listeners = Listeners::new(
+        Arc::clone(&shared),
+        Arc::clone(&console) as _,
+        Arc::new(figures),
+    );
     let bound = listeners
         .bind_new(&shared.live.load().policy)
         .map_err(|error| Start::System(error.to_string()))?;
     listeners.adopt(bound, &shared.live.load().policy);
-    let reloader = Arc::new(Reloader::new(
-        Arc::clone(&shared),
+    let reloader = Arc::new(Reloader::new(Parts {
+        shared: Arc::clone(&shared),
         source,
         analyzer,
         listeners,
-    ));
+        status: Arc::clone(&status),
+        tests: options.tests,
+        stamps,
+    }));
+    let watcher = tokio::spawn(watch(Arc::downgrade(&reloader)));
     console.set_reloader(&reloader);
     tracing::info!(pid = std::process::id(), "ready");
     serve(&mut signals, &reloader, &shared).await;
+    watcher.abort();
+    status.drain();
     stop(&mut signals, &reloader, &shared, options.drain).await;
+    reloader.unload_all().await;
+    reloader.close_figures().await;
     Ok(())
 }
 
@@ -169,7 +199,10 @@ async fn serve(signals: &mut Signals, reloader: &Arc<Reloader>, shared: &Arc<Sha
             _ = signals.hangup.recv() => drop(reloader.reload().await),
             _ = signals.terminate.recv() => return,
             _ = signals.interrupt.recv() => return,
-            _ = sweep.tick() => shared.pools.all().iter().for_each(|pool| pool.sweep()),
+            _ = sweep.tick() => {
+                shared.pools.all().iter().for_each(|pool| pool.sweep());
+                reloader.unload_retired().await;
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU8;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Acquire;
 use std::sync::atomic::Ordering::Relaxed;
@@ -123,6 +124,19 @@ pub struct Clients {
     draining: AtomicBool,
     drained: Notify,
     by_listener: DashMap<Arc<str>, usize>,
+    /// Figures since the process started.
+    pub tally: SessionTally,
+}
+
+/// What has become of sessions and their statements.
+#[derive(Debug, Default)]
+pub struct SessionTally {
+    /// Sessions that logged in.
+    pub sessions: AtomicU64,
+    /// Logins refused.
+    pub logins_refused: AtomicU64,
+    /// Statements refused.
+    pub statements_refused: AtomicU64,
 }
 
 /// An open connection; counted until dropped.
@@ -188,6 +202,7 @@ impl Clients {
     }
 
     pub(super) fn insert(&self, control: &Arc<Control>) {
+        self.tally.sessions.fetch_add(1, Relaxed);
         self.sessions
             .insert(control.context.client_id, Arc::clone(control));
         if self.draining.load(Acquire) {

@@ -29,6 +29,7 @@ use crate::statement::SessionEffect;
 use crate::statement::Sql;
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -222,10 +223,17 @@ impl Session {
                 format!("the policy refuses what it cannot read, and {why}"),
             ),
         };
+        self.count_refusal();
         Err(self.refused(&error))
     }
 
+    fn count_refusal(&self) {
+        let tally = &self.shared.clients.tally;
+        tally.statements_refused.fetch_add(1, Relaxed);
+    }
+
     fn log_refusal(&self, request_id: Uuid, stage: &str, refusal: &Refusal) {
+        self.count_refusal();
         tracing::info!(
             session = %self.context.client_id,
             decision_id = %request_id,

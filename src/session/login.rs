@@ -48,6 +48,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 use tokio::time::Instant;
 use welcome::foretell;
@@ -178,12 +179,14 @@ impl LoginAttempt {
                 };
                 return self.reject(&context, Client::new(stream), &error).await;
             }
+            drop((self, pipeline));
             return console.run(Client::new(stream), context).await;
         }
         let admitted = tokio::select! {
             admitted = self.admit(own_login, &mut context, &parameters, &mut stream) => admitted,
             () = self.shared.clients.stopping() => Err(LoginError::Stopping),
         };
+        drop(pipeline);
         match admitted {
             Ok(admitted) => {
                 self.start(admitted, context, Client::new(stream), minor)
@@ -198,10 +201,14 @@ impl LoginAttempt {
             LoginError::Authenticate(error) if error.is_quiet() => {
                 tracing::debug!(%error, "login ended early")
             }
-            _ => tracing::info!(
-                user = %context.identity.user, database = %context.database, client = ?context.client, %error,
-                "login refused"
-            ),
+            _ => {
+                let tally = &self.shared.clients.tally;
+                tally.logins_refused.fetch_add(1, Relaxed);
+                tracing::info!(
+                    user = %context.identity.user, database = %context.database, client = ?context.client, %error,
+                    "login refused"
+                );
+            }
         }
         match error {
             LoginError::OnConnect(refusal) => {
@@ -375,9 +382,10 @@ impl LoginAttempt {
         })
     }
 
-    /// Welcomes the client and runs its session to the end.
+    /// Welcomes the client and runs its session to the end. A session moves on with the policy, so nothing here may keep the
+    /// revision of its login.
     async fn start(
-        &self,
+        self,
         admitted: Admitted,
         context: SessionContext,
         mut client: Client,
@@ -399,9 +407,10 @@ impl LoginAttempt {
             session = %context.client_id, user = %context.identity.user, database = %context.database,
             client = ?context.client, tls = context.tls, auth = context.auth_method.name(), "session began"
         );
-        let shared = Arc::clone(&self.shared);
+        let Self { shared, world, .. } = self;
+        drop(world);
         let mut session = Session::new(
-            shared,
+            Arc::clone(&shared),
             client,
             context,
             Arc::clone(&control),
@@ -415,12 +424,12 @@ impl LoginAttempt {
         }
         let end = session.relay().await;
         session.end(&end).await;
-        self.shared.clients.remove(&control);
-        self.shared.cancel.revoke(&slot);
+        shared.clients.remove(&control);
+        shared.cancel.revoke(&slot);
         session
             .binding
             .pipeline
-            .disconnect(&session.context, &self.shared.services);
+            .disconnect(&session.context, &shared.services);
         tracing::info!(session = %session.context.client_id, reason = %end, "session ended");
     }
 }

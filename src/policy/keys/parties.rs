@@ -251,7 +251,32 @@ pub(in crate::policy) static ADMIN: Noun = Noun {
     keys: &[
         key("users", Kind::Several(&NAME), "Users."),
         key("roles", Kind::Several(&NAME), "Roles."),
+        key(
+            "metrics",
+            Kind::Several(&TEXT),
+            "Where figures are served over HTTP: `ADDRESS:PORT`, `[ADDRESS]:PORT` or `unix:/PATH`. Whoever connects reads them.",
+        ),
         later("socket", "A Unix socket for the console alone."),
+    ],
+};
+
+/// `[reload]`.
+pub(in crate::policy) static RELOAD: Noun = Noun {
+    name: "reload",
+    about: "When and how a changed policy is taken over.",
+    keys: &[
+        key(
+            "watch",
+            Kind::Boolean,
+            "Whether a change of any file of the policy reloads it. Default: false.",
+        ),
+        key(
+            "gate",
+            Kind::OneOf(|| vec!["none", "check", "tests"]),
+            "What a reload must pass. What `check` refuses is refused in any case; `tests` runs the policy's own tests as well. Default: `check`.",
+        ),
+        later("sessions", "When sessions move to the new policy."),
+        later("keep", "Revisions kept for a way back."),
     ],
 };
 

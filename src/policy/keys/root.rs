@@ -7,6 +7,7 @@ use super::later;
 use super::parties::ADMIN;
 use super::parties::PERMISSIONS;
 use super::parties::PLUGIN;
+use super::parties::RELOAD;
 use super::parties::ROLE;
 use super::parties::SANDBOX;
 use super::parties::SQL;
@@ -122,7 +123,11 @@ pub(in crate::policy) static ROOT: Noun = Noun {
             Kind::Tables(&TEST),
             "Tests of the policy; they never change its revision.",
         ),
-        later("reload", "When and how a changed policy is taken over."),
+        key(
+            "reload",
+            Kind::Table(&RELOAD),
+            "When and how a changed policy is taken over.",
+        ),
         later("decisions", "The log of decisions."),
         later("metrics", "Where figures are published."),
         later("log", "The process's own log."),

@@ -121,7 +121,17 @@ const RULES: &[(&str, &str)] = &[
         "P0204",
     ),
     ("[stage.a]\nhook = \"pre_query\"\nplugin = \"p\"\n", "P0301"),
-    ("[reload]\ngate = \"tests\"\n", "P0204"),
+    ("[reload]\nkeep = 5\n", "P0204"),
+    ("[reload]\ngate = \"test\"\n", "P0502"),
+    ("[admin]\nmetrics = \"localhost:9127\"\n", "P0504"),
+    ("[admin]\nmetrics = \"127.0.0.1:6432\"\n", "P0504"),
+    ("[sandbox]\nbreaker = { failures = 0 }\n", "P0503"),
+    ("[sandbox]\nbreaker = { within = \"0s\" }\n", "P0503"),
+    ("[sandbox]\nbreaker = { after = \"1s\" }\n", "P0207"),
+    (
+        "[stage.a]\nhook = \"pre_query\"\ndeny = \"x\"\nbreaker = { failures = 2 }\n",
+        "P0208",
+    ),
     ("[listenr.x]\n", "P0207"),
     (
         "[node.pg2]\nrole = \"primary\"\nhost = \"h\"\nport = 70000\n",

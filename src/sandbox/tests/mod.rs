@@ -6,6 +6,7 @@ mod functions;
 mod limits;
 mod loading;
 mod seeing;
+mod unloading;
 
 use super::Call;
 use super::Failed;

@@ -8,6 +8,7 @@ use super::super::guest::code;
 use super::super::suggest::nearest;
 use super::instance::ALLOC;
 use super::instance::MEMORY;
+use super::instance::ON_UNLOAD;
 use super::link::signature;
 use crate::hook::abi::IMPORT_MODULE;
 use wasmi::ExternType;
@@ -30,6 +31,10 @@ pub(super) fn errors(module: &Module, spec: &GuestSpec) -> Vec<LoadError> {
     }
     let alloc = FuncType::new([ValType::I32], [ValType::I32]);
     errors.extend(export_error(module, ALLOC, &alloc, "the ABI"));
+    if module.get_export(ON_UNLOAD).is_some() {
+        let unload = FuncType::new([], []);
+        errors.extend(export_error(module, ON_UNLOAD, &unload, "unloading"));
+    }
     let hook_type = FuncType::new([ValType::I32, ValType::I32], [ValType::I64]);
     for hook in &spec.hooks {
         errors.extend(export_error(

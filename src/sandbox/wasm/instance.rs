@@ -32,6 +32,9 @@ pub(super) const MEMORY: &str = "memory";
 /// The name of the export that gives room for an input frame.
 pub(super) const ALLOC: &str = "pgw_alloc";
 
+/// The name of the export that is called when nobody will ask any more.
+pub(super) const ON_UNLOAD: &str = "on_unload";
+
 /// What wasmi keeps beside an instance.
 pub(super) struct Data {
     pub(super) turn: Box<Turn>,
@@ -46,6 +49,7 @@ pub(super) struct Instance {
     memory: Memory,
     alloc: TypedFunc<i32, i32>,
     hooks: Vec<(Hook, HookFunction)>,
+    exports: wasmi::Instance,
     /// What `pgw_alloc` gave: pointer and length. Asked for again only when a frame is longer.
     room: (usize, usize),
 }
@@ -100,6 +104,7 @@ impl Instance {
             memory,
             alloc,
             hooks,
+            exports: instance,
             room: (0, 0),
         })
     }
@@ -148,6 +153,15 @@ impl Instance {
         )?;
         let answer = self.read(word)?;
         self.store.data().turn.accept(answer)
+    }
+
+    /// Tells the guest that it goes. The turn is open.
+    pub(super) fn unload(&mut self) -> Result<(), Fault> {
+        let function = self
+            .exports
+            .get_typed_func::<(), ()>(&self.store, ON_UNLOAD);
+        let function = function.map_err(|_| Fault::Internal("an export that was there at load"))?;
+        metered(&mut self.store, function, ())
     }
 
     fn read(&mut self, word: i64) -> Result<Answer, Fault> {

@@ -23,6 +23,7 @@ use crate::hook::Input;
 use crate::statement::Needs;
 use instance::Data;
 use instance::Instance;
+use instance::ON_UNLOAD;
 use std::sync::Arc;
 use wasmi::CompilationMode;
 use wasmi::Config;
@@ -183,6 +184,27 @@ impl Guest for WasmGuest {
             Instances::Fresh(pool) => self.call_fresh(pool, input, services),
             Instances::Kept(pool) => self.call_kept(pool, input, services),
         }
+    }
+
+    fn unload(&self, services: &Arc<dyn Services>) -> Result<(), Fault> {
+        if self.module.get_export(ON_UNLOAD).is_none() {
+            return Ok(());
+        }
+        let kept = match &self.instances {
+            Instances::Fresh(_) => None,
+            Instances::Kept(pool) => pool.take(),
+        };
+        let mut instance = match kept {
+            Some(instance) => instance,
+            None => {
+                let made = self.instance(Turn::new(&self.profile));
+                Box::new(made.map_err(|failed| failed.fault)?)
+            }
+        };
+        instance.turn().begin_unload(services);
+        let result = instance.unload();
+        instance.turn().end();
+        result
     }
 }
 

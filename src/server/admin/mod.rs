@@ -1,10 +1,12 @@
 //! The operator's console: the database `pgwarden`, simple queries only. Each command is one function in `show` or here.
 
+mod guests;
 mod show;
 
 use super::live::Reload;
 use super::live::Reloader;
 use super::services::ProcessServices;
+use super::status::Status;
 use crate::hook::CustomCall;
 use crate::hook::Rows;
 use crate::hook::SessionContext;
@@ -30,6 +32,7 @@ const COMMAND_BYTES_MAX: usize = 16 * 1024;
 pub(super) struct AdminConsole {
     shared: Arc<Shared>,
     services: Arc<ProcessServices>,
+    status: Arc<Status>,
     reloader: OnceLock<Weak<Reloader>>,
 }
 
@@ -45,10 +48,15 @@ enum Answer {
 }
 
 impl AdminConsole {
-    pub(super) fn new(shared: Arc<Shared>, services: Arc<ProcessServices>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        services: Arc<ProcessServices>,
+        status: Arc<Status>,
+    ) -> Self {
         Self {
             shared,
             services,
+            status,
             reloader: OnceLock::new(),
         }
     }
@@ -157,7 +165,8 @@ impl AdminConsole {
         tracing::debug!(user = %context.identity.user, %verb, %object, "console command");
         match (verb.as_str(), words.next()) {
             ("RELOAD", None) if object.is_empty() => self.reload(context).await,
-            ("SHOW", None) => match show::show(&object, &self.shared, &self.services) {
+            ("SHOW", None) => match show::show(&object, &self.shared, &self.services, &self.status)
+            {
                 Some(rows) => Answer::Rows(rows),
                 None => Answer::Failed {
                     code: SqlState::SYNTAX_ERROR,

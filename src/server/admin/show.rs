@@ -1,17 +1,14 @@
 //! What `SHOW` shows. Secrets are in none of it.
 
+use super::guests;
 use crate::hook::ClientAddress;
 use crate::hook::Rows;
-use crate::pipeline::Health;
-use crate::policy::Action;
 use crate::pool::Pool;
-use crate::sandbox::Services as _;
 use crate::server::services::ProcessServices;
+use crate::server::status::Status;
 use crate::session::Activity;
 use crate::session::Shared;
-use crate::session::World;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 use std::time::SystemTime;
 
 /// Everything there is to show.
@@ -21,15 +18,20 @@ pub(super) const NAMES: [&str; 10] = [
 ];
 
 /// The rows of one name; `None` when there is none of it.
-pub(super) fn show(name: &str, shared: &Shared, services: &ProcessServices) -> Option<Rows> {
+pub(super) fn show(
+    name: &str,
+    shared: &Shared,
+    services: &ProcessServices,
+    status: &Status,
+) -> Option<Rows> {
     Some(match name {
-        "POLICY" => policy(shared),
+        "POLICY" => policy(shared, status),
         "POOLS" => pools(shared),
         "CLIENTS" => clients(shared),
         "SERVERS" => servers(shared),
         "STATS" => stats(shared),
-        "STAGES" => stages(shared, services),
-        "PLUGINS" => plugins(shared, services),
+        "STAGES" => guests::stages(shared),
+        "PLUGINS" => guests::plugins(shared),
         "METRICS" => metrics(services),
         "VERSION" => rows(
             &["version"],
@@ -45,7 +47,7 @@ pub(super) fn show(name: &str, shared: &Shared, services: &ProcessServices) -> O
     })
 }
 
-fn rows(columns: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Rows {
+pub(super) fn rows(columns: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Rows {
     Rows {
         columns: columns.iter().map(|column| (*column).to_owned()).collect(),
         rows: rows
@@ -55,11 +57,29 @@ fn rows(columns: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Rows {
     }
 }
 
-fn policy(shared: &Shared) -> Rows {
+fn policy(shared: &Shared, status: &Status) -> Rows {
     let world = shared.live.load();
     let policy = &world.policy;
+    let last = status.last();
+    let outcome = last.as_ref().map_or("none", |last| {
+        if last.reasons.is_empty() {
+            "swapped"
+        } else {
+            "refused"
+        }
+    });
     rows(
-        &["name", "revision", "bundle", "commit", "loaded", "stages"],
+        &[
+            "name",
+            "revision",
+            "bundle",
+            "commit",
+            "loaded",
+            "stages",
+            "last_reload",
+            "at",
+            "mistakes",
+        ],
         [vec![
             policy.name.to_string(),
             policy.revision.full(),
@@ -67,6 +87,10 @@ fn policy(shared: &Shared) -> Rows {
             world.commit.as_deref().unwrap_or("none").to_owned(),
             utc(world.loaded),
             policy.stages.len().to_string(),
+            outcome.to_owned(),
+            last.as_ref()
+                .map_or_else(|| "-".to_owned(), |last| utc(last.at)),
+            last.map_or_else(String::new, |last| last.reasons.join("\n")),
         ]],
     )
 }
@@ -196,97 +220,6 @@ fn stats(shared: &Shared) -> Rows {
             );
             row
         }),
-    )
-}
-
-fn stages(shared: &Shared, services: &ProcessServices) -> Rows {
-    let world = shared.live.load();
-    rows(
-        &[
-            "stage", "hooks", "action", "health", "calls", "refusals", "observed", "faults",
-            "fuel", "fuel_p50", "fuel_p99", "ns_p50", "ns_p99", "place",
-        ],
-        world.policy.stages.iter().map(|stage| {
-            let stats = shared.stages.stage(&stage.name);
-            let faults: Vec<String> = stats
-                .faults
-                .snapshot()
-                .iter()
-                .map(|(kind, count)| format!("{kind}={count}"))
-                .collect();
-            vec![
-                stage.name.to_string(),
-                stage
-                    .hooks
-                    .iter()
-                    .map(|hook| hook.name())
-                    .collect::<Vec<_>>()
-                    .join(","),
-                stage.action.name().to_owned(),
-                health(&world, &stage.name, services.monotonic()),
-                stats.calls.load(Relaxed).to_string(),
-                stats.refusals.load(Relaxed).to_string(),
-                stats.observed.load(Relaxed).to_string(),
-                faults.join(" "),
-                stats.fuel.load(Relaxed).to_string(),
-                stats.fuel_of_calls.quantile(500).to_string(),
-                stats.fuel_of_calls.quantile(990).to_string(),
-                stats.nanos_of_calls.quantile(500).to_string(),
-                stats.nanos_of_calls.quantile(990).to_string(),
-                stage.place.to_string(),
-            ]
-        }),
-    )
-}
-
-/// The worst of what a stage's pipelines say.
-fn worst_health(world: &World, stage: &str, now: Duration) -> Option<Health> {
-    let pipelines = world.pipelines.iter();
-    pipelines
-        .filter_map(|pipeline| pipeline.health(stage, now))
-        .max()
-}
-
-fn health(world: &World, stage: &str, now: Duration) -> String {
-    worst_health(world, stage, now)
-        .map_or("off", Health::name)
-        .to_owned()
-}
-
-fn plugins(shared: &Shared, services: &ProcessServices) -> Rows {
-    let world = shared.live.load();
-    rows(
-        &["plugin", "version", "state", "sha256", "bytes", "stages"],
-        world
-            .policy
-            .plugins
-            .iter()
-            .enumerate()
-            .map(|(index, plugin)| {
-                let used = world
-                    .policy
-                    .stages
-                    .iter()
-                    .filter(|stage| matches!(stage.action, Action::Plugin(id) if id == index));
-                let now = services.monotonic();
-                let worst = used
-                    .clone()
-                    .filter_map(|stage| worst_health(&world, &stage.name, now));
-                vec![
-                    plugin.name.to_string(),
-                    plugin
-                        .manifest
-                        .as_ref()
-                        .map_or("-", |manifest| &*manifest.version)
-                        .to_owned(),
-                    worst.max().map_or("unused", Health::name).to_owned(),
-                    plugin.sha256.to_string(),
-                    plugin.bytes.len().to_string(),
-                    used.map(|stage| stage.name.to_string())
-                        .collect::<Vec<_>>()
-                        .join(","),
-                ]
-            }),
     )
 }
 

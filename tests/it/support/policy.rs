@@ -21,6 +21,7 @@ pub(crate) struct PolicyText {
     pool_keys: String,
     users: String,
     listener_keys: String,
+    admin_keys: String,
     otherwise: String,
     hooks: Vec<(String, Vec<String>)>,
     extra: String,
@@ -46,6 +47,7 @@ impl PolicyText {
             pool_keys: String::new(),
             users,
             listener_keys: String::new(),
+            admin_keys: String::new(),
             otherwise: "authorize = \"allow\", route = \"primary\"".to_owned(),
             hooks: Vec::new(),
             extra: String::new(),
@@ -79,6 +81,13 @@ impl PolicyText {
     pub(crate) fn listener_key(mut self, line: &str) -> Self {
         self.listener_keys.push_str(line);
         self.listener_keys.push('\n');
+        self
+    }
+
+    /// A key of `[admin]`: `metrics = ".."`.
+    pub(crate) fn admin_key(mut self, line: &str) -> Self {
+        self.admin_keys.push_str(line);
+        self.admin_keys.push('\n');
         self
     }
 
@@ -163,7 +172,8 @@ impl PolicyText {
             "[pool.main]\ndatabase = \"*\"\nnodes = [{nodes}]\nmode = \"{mode}\"\nsize = {size}\n{pool_keys}\n"
         ));
         if self.users.contains("[user.postgres]") {
-            add("[admin]\nusers = [\"postgres\"]\n\n".to_owned());
+            let keys = &self.admin_keys;
+            add(format!("[admin]\nusers = [\"postgres\"]\n{keys}\n"));
         }
         add(format!(
             "{}\n{}\n[pipeline.default]\n",
