@@ -145,7 +145,8 @@ fn a_table_of_names_has_values_of_one_schema() {
     let budget = json!({ "type": "object", "additionalProperties": false,
         "properties": { "ms": { "type": "integer", "minimum": 0 }, "hard": { "type": "boolean", "default": true } } });
     let schema =
-        ConfigSchema::compile(&json!({ "type": "object", "additionalProperties": budget })).unwrap();
+        ConfigSchema::compile(&json!({ "type": "object", "additionalProperties": budget }))
+            .unwrap();
     let mut config = json!({ "acme": { "ms": 5 }, "globex": { "hard": false } });
     assert_eq!(schema.apply(&mut config), []);
     assert_eq!(
