@@ -17,6 +17,7 @@ mod hooks;
 mod logins;
 mod memory;
 mod nodes;
+mod plugins;
 mod policy_cli;
 mod pooling;
 mod reload;

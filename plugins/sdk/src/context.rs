@@ -77,6 +77,19 @@ impl<'a> Context<'a> {
         })
     }
 
+    /// The value of a key of a field of pairs, such as the user's attributes.
+    #[must_use]
+    pub fn pair(&self, field: Field, key: &str) -> Option<&'a str> {
+        let mut items = self.items(field);
+        while let Some(name) = items.next() {
+            let value = items.next()?;
+            if name == Some(key) {
+                return value;
+            }
+        }
+        None
+    }
+
     /// A text field.
     #[must_use]
     pub fn text(&self, field: Field) -> Option<&'a str> {

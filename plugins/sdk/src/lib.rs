@@ -32,12 +32,14 @@ mod import;
 mod room;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
+mod text;
 mod verdict;
 
 pub use context::Context;
 pub use context::Items;
 pub use context::Name;
 pub use field::Field;
+pub use text::Text;
 pub use verdict::Deny;
 pub use verdict::Identity;
 pub use verdict::Verdict;

@@ -122,3 +122,25 @@ fn every_key_is_documented_with_the_words_of_the_schema() {
         missing.join("\n")
     );
 }
+
+/// A stage that is shown is one that the tests of a policy ask.
+#[test]
+fn the_stages_of_the_examples_stand_in_a_policy() {
+    let policies: String = policies()
+        .iter()
+        .map(|path| repository_file(path) + "\n")
+        .collect();
+    let document = repository_file("docs/examples.md");
+    let mut shown = 0;
+    for block in document.split("```toml\n").skip(1) {
+        let (block, _) = block.split_once("```\n").unwrap();
+        for stage in block
+            .split("\n\n")
+            .filter(|part| part.starts_with("[stage."))
+        {
+            assert!(policies.contains(stage.trim_end()), "{stage}");
+            shown += 1;
+        }
+    }
+    assert!(shown != 0);
+}

@@ -13,8 +13,7 @@ pub struct ConfigSchema {
     types: Vec<Type>,
     properties: Vec<(String, ConfigSchema)>,
     required: Vec<String>,
-    /// Whether keys that are not in `properties` are allowed.
-    open: bool,
+    others: Others,
     items: Option<Box<ConfigSchema>>,
     one_of: Option<Vec<Value>>,
     minimum: Option<f64>,
@@ -22,6 +21,16 @@ pub struct ConfigSchema {
     min_length: Option<u64>,
     max_length: Option<u64>,
     default: Option<Value>,
+}
+
+/// What is said of keys that are not in `properties`.
+#[derive(Clone, PartialEq, Debug, Default)]
+enum Others {
+    #[default]
+    Refused,
+    Allowed,
+    /// Allowed with values like this: a table whose keys are names.
+    Like(Box<ConfigSchema>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -119,6 +128,11 @@ impl ConfigSchema {
                         schema.fill(value);
                     }
                 }
+                if let Others::Like(schema) = &self.others {
+                    let known = |key: &String| self.properties.iter().any(|(name, _)| name == key);
+                    let others = table.iter_mut().filter(|(key, _)| !known(key));
+                    others.for_each(|(_, value)| schema.fill(value));
+                }
             }
             Value::Array(list) => {
                 if let Some(items) = &self.items {
@@ -200,10 +214,11 @@ impl ConfigSchema {
         for (key, value) in table {
             path.push(Step::Key(key.clone()));
             let known = self.properties.iter().find(|(known, _)| known == key);
-            match known {
-                Some((_, schema)) => schema.validate(value, path, errors),
-                None if self.open => (),
-                None => {
+            match (known, &self.others) {
+                (Some((_, schema)), _) => schema.validate(value, path, errors),
+                (None, Others::Allowed) => (),
+                (None, Others::Like(schema)) => schema.validate(value, path, errors),
+                (None, Others::Refused) => {
                     let names = self.properties.iter().map(|(name, _)| name.as_str());
                     let help = nearest(key, names).map(|known| format!("did you mean `{known}`?"));
                     errors.push(ConfigError {
@@ -255,11 +270,11 @@ fn compile(schema: &Value, depth: usize) -> Result<ConfigSchema, String> {
     }
     let mut made = ConfigSchema {
         types: types(table.get("type")).ok_or_else(|| wrong("type"))?,
-        open: match table.get("additionalProperties") {
-            None => !table.contains_key("properties"),
-            Some(flag) => flag
-                .as_bool()
-                .ok_or_else(|| wrong("additionalProperties"))?,
+        others: match table.get("additionalProperties") {
+            None if table.contains_key("properties") => Others::Refused,
+            None | Some(Value::Bool(true)) => Others::Allowed,
+            Some(Value::Bool(false)) => Others::Refused,
+            Some(schema) => Others::Like(Box::new(compile(schema, depth + 1)?)),
         },
         default: table.get("default").cloned(),
         ..ConfigSchema::default()

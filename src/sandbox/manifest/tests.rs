@@ -141,6 +141,33 @@ fn what_does_not_fit_is_said_with_its_way() {
 }
 
 #[test]
+fn a_table_of_names_has_values_of_one_schema() {
+    let budget = json!({ "type": "object", "additionalProperties": false,
+        "properties": { "ms": { "type": "integer", "minimum": 0 }, "hard": { "type": "boolean", "default": true } } });
+    let schema =
+        ConfigSchema::compile(&json!({ "type": "object", "additionalProperties": budget }))
+            .unwrap();
+    let mut config = json!({ "acme": { "ms": 5 }, "globex": { "hard": false } });
+    assert_eq!(schema.apply(&mut config), []);
+    assert_eq!(
+        config,
+        json!({ "acme": { "ms": 5, "hard": true }, "globex": { "hard": false } })
+    );
+    let errors = schema.apply(&mut json!({ "acme": { "msec": 5 }, "globex": 7 }));
+    let said: Vec<(bool, &str)> = errors
+        .iter()
+        .map(|error| (error.is_key, &*error.message))
+        .collect();
+    assert_eq!(
+        said,
+        [(true, "no setting `msec`"), (false, "must be a table")]
+    );
+    let key = |name: &str| Step::Key(name.to_owned());
+    assert_eq!(errors[0].path, [key("acme"), key("msec")]);
+    assert!(ConfigSchema::compile(&json!({ "additionalProperties": 3 })).is_err());
+}
+
+#[test]
 fn a_default_must_fit_its_own_schema() {
     let wrong = json!({ "properties": { "a": { "type": "integer", "default": "x" } } });
     assert!(
