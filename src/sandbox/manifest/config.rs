@@ -15,6 +15,8 @@ pub struct ConfigSchema {
     required: Vec<String>,
     /// Whether keys that are not in `properties` are allowed.
     open: bool,
+    /// What the values of such keys look like.
+    others: Option<Box<ConfigSchema>>,
     items: Option<Box<ConfigSchema>>,
     one_of: Option<Vec<Value>>,
     minimum: Option<f64>,
@@ -119,6 +121,13 @@ impl ConfigSchema {
                         schema.fill(value);
                     }
                 }
+                if let Some(others) = &self.others {
+                    let other = |key: &str| self.properties.iter().all(|(known, _)| known != key);
+                    table
+                        .iter_mut()
+                        .filter(|(key, _)| other(key))
+                        .for_each(|(_, value)| others.fill(value));
+                }
             }
             Value::Array(list) => {
                 if let Some(items) = &self.items {
@@ -202,7 +211,11 @@ impl ConfigSchema {
             let known = self.properties.iter().find(|(known, _)| known == key);
             match known {
                 Some((_, schema)) => schema.validate(value, path, errors),
-                None if self.open => (),
+                None if self.open => {
+                    if let Some(others) = &self.others {
+                        others.validate(value, path, errors);
+                    }
+                }
                 None => {
                     let names = self.properties.iter().map(|(name, _)| name.as_str());
                     let help = nearest(key, names).map(|known| format!("did you mean `{known}`?"));
@@ -257,9 +270,13 @@ fn compile(schema: &Value, depth: usize) -> Result<ConfigSchema, String> {
         types: types(table.get("type")).ok_or_else(|| wrong("type"))?,
         open: match table.get("additionalProperties") {
             None => !table.contains_key("properties"),
-            Some(flag) => flag
-                .as_bool()
-                .ok_or_else(|| wrong("additionalProperties"))?,
+            Some(Value::Bool(flag)) => *flag,
+            Some(Value::Object(_)) => true,
+            Some(_) => return Err(wrong("additionalProperties")),
+        },
+        others: match table.get("additionalProperties") {
+            Some(others @ Value::Object(_)) => Some(Box::new(compile(others, depth + 1)?)),
+            _ => None,
         },
         default: table.get("default").cloned(),
         ..ConfigSchema::default()
