@@ -7,12 +7,15 @@
 )]
 
 mod adversaries;
+mod column_mask;
 mod console;
 mod copies;
 mod drivers;
 mod every_path;
 mod faults;
+mod foreign_plugins;
 mod hooks;
+mod jwt_auth;
 mod logins;
 mod memory;
 mod nodes;

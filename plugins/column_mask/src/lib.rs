@@ -39,6 +39,9 @@ const ROLES_BYTES_MAX: usize = 8 << 10;
 /// Bytes of a statement, before and after: an answer may have no more.
 const SQL_BYTES_MAX: usize = 255 << 10;
 
+/// Masked tables in one statement.
+const TABLES_MAX: usize = 16;
+
 /// The schema of a table whose configuration names none.
 const SCHEMA: &str = "public";
 
@@ -67,7 +70,7 @@ fn decide(context: &Context<'_>) -> Verdict {
             ]);
         }
         // Both are checked against the manifest: what is missing here was too long for its room.
-        let Some(tables) = host::config("tables", tables).and_then(Json::parse) else {
+        let Some(tables) = host::config("tables", tables).map(Json::of_host) else {
             return refuse(&["the configuration of the masks is too long", "", ""]);
         };
         match masked(context, tables, room.split_at_mut(before)) {
@@ -84,7 +87,7 @@ fn refuse(message: &Refusal<'_>) -> Verdict {
 
 /// Roles that cannot be read exempt nobody.
 fn is_exempt(context: &Context<'_>, room: &mut [u8]) -> bool {
-    let Some(roles) = host::config("exempt_roles", room).and_then(Json::parse) else {
+    let Some(roles) = host::config("exempt_roles", room).map(Json::of_host) else {
         return false;
     };
     roles
@@ -93,17 +96,18 @@ fn is_exempt(context: &Context<'_>, room: &mut [u8]) -> bool {
         .any(|exempt| context.roles().flatten().any(|role| exempt.is(role)))
 }
 
+/// A masked table that a statement reaches, and what the configuration says about it.
+type Reached<'a> = (Name<'a>, Json<'a>);
+
 /// The statement with its masks; `None` where it names no masked table.
 fn masked<'a>(
     context: &Context<'a>,
     tables: Json<'a>,
     (sql, out): (&'a mut [u8], &'a mut [u8]),
 ) -> Result<Option<&'a str>, Refusal<'a>> {
-    let mut reached = context.tables().filter_map(|name| is_masked(name, tables));
-    let Some(first) = reached.next() else {
-        return Ok(None);
-    };
-    for name in core::iter::once(first).chain(reached) {
+    let mut reached = [None; TABLES_MAX];
+    let mut count = 0;
+    for (name, about) in context.tables().filter_map(|name| reach(name, tables)) {
         if name.schema.is_some() {
             return Err([
                 "columns of ",
@@ -111,11 +115,16 @@ fn masked<'a>(
                 " are masked: name it without a schema",
             ]);
         }
+        *reached
+            .get_mut(count)
+            .ok_or(["the statement names too many masked tables", "", ""])? = Some((name, about));
+        count += 1;
     }
-    if !context
-        .kinds()
-        .all(|kind| matches!(kind, Some("select" | "explain")))
-    {
+    let Some((first, _)) = reached[0] else {
+        return Ok(None);
+    };
+    let mut kinds = context.kinds();
+    if !kinds.all(|kind| matches!(kind, Some("select" | "explain"))) {
         return Err([
             "columns of ",
             first.name,
@@ -135,13 +144,9 @@ fn masked<'a>(
     let mut out = Text::new(out);
     out.put(&sql[..place.at]);
     out.put(if place.in_with { " " } else { "WITH " });
-    for (number, name) in context
-        .tables()
-        .filter_map(|name| is_masked(name, tables))
-        .enumerate()
-    {
+    for (number, reached) in reached.into_iter().flatten().enumerate() {
         out.put(if number == 0 { "" } else { ", " });
-        definition(name.name, tables, &mut out)?;
+        definition(reached, &mut out)?;
     }
     out.put(if place.in_with { "," } else { " " });
     out.put(&sql[place.at..]);
@@ -150,17 +155,20 @@ fn masked<'a>(
         .ok_or(["the statement is too long with its masks", "", ""])
 }
 
-/// The name, if the statement reaches a masked table by it. A whole schema reaches every table in it.
-fn is_masked<'a>(name: Name<'a>, tables: Json<'_>) -> Option<Name<'a>> {
-    let reached = tables.members().any(|(table, about)| {
-        let in_schema = |schema| match about.get("schema").and_then(|known| known.text()) {
-            Some(known) => known.is(schema),
-            None => schema == SCHEMA,
-        };
-        let whole = name.name == "*" && name.schema.is_some();
-        (whole || table.is(name.name)) && name.schema.is_none_or(in_schema)
-    });
-    reached.then_some(name)
+/// The masked table that a name reaches. A whole schema reaches every table in it.
+fn reach<'a>(name: Name<'a>, tables: Json<'a>) -> Option<Reached<'a>> {
+    let whole = name.name == "*" && name.schema.is_some();
+    tables
+        .members()
+        .filter(|(table, _)| whole || table.is(name.name))
+        .find(|(_, about)| {
+            let in_schema = |schema| match about.get("schema").and_then(|known| known.text()) {
+                Some(known) => known.is(schema),
+                None => schema == SCHEMA,
+            };
+            name.schema.is_none_or(in_schema)
+        })
+        .map(|(_, about)| (name, about))
 }
 
 fn statement<'a>(context: &Context<'_>, room: &'a mut [u8]) -> Option<&'a str> {
@@ -170,41 +178,32 @@ fn statement<'a>(context: &Context<'_>, room: &'a mut [u8]) -> Option<&'a str> {
 
 /// `"users" AS NOT MATERIALIZED (SELECT "id", ('***'::text) AS "email" FROM "public"."users")`. Not materialized, so that the
 /// conditions of the statement still find the table's indexes.
-fn definition<'a>(name: &'a str, tables: Json<'a>, out: &mut Text<'_>) -> Result<(), Refusal<'a>> {
+fn definition<'a>((table, about): Reached<'a>, out: &mut Text<'_>) -> Result<(), Refusal<'a>> {
     let wrong: Refusal<'a> = [
         "the masks of ",
-        name,
+        table.name,
         " name a column that is not in its columns",
     ];
-    let about = tables.get(name).ok_or(wrong)?;
-    let columns = about.get("columns").ok_or(wrong)?;
-    let masks = about.get("masks").ok_or(wrong)?;
-    let column = |at| columns.items().nth(at).and_then(|item| item.text());
-    let has = |mask: pgwarden_guest::json::Text<'_>| {
-        let mut names = columns.items().filter_map(|item| item.text());
-        names.any(|known| known.chars().eq(mask.chars()))
-    };
-    if !masks.members().all(|(mask, _)| has(mask)) {
-        // A mask for nothing is a mistake in a name, and the column that was meant would be shown.
-        return Err(wrong);
-    }
-    out.name(name.chars());
+    let (columns, masks) = about.get("columns").zip(about.get("masks")).ok_or(wrong)?;
+    out.name(table.name.chars());
     out.put(" AS NOT MATERIALIZED (SELECT ");
-    for (at, _) in columns.items().enumerate() {
-        let column = column(at).ok_or(wrong)?;
+    let mut unused = masks.members().count();
+    for (at, column) in columns.items().enumerate() {
+        let column = column.text().ok_or(wrong)?;
         out.put(if at == 0 { "" } else { ", " });
-        let mask = masks
-            .members()
-            .find(|(masked, _)| masked.chars().eq(column.chars()));
+        let mask = masks.members().find(|(masked, _)| masked.same(column));
         if let Some((_, mask)) = mask {
+            unused = unused.checked_sub(1).ok_or(wrong)?;
+            let mask = mask.text().ok_or(wrong)?;
             out.put("(");
-            mask.text()
-                .ok_or(wrong)?
-                .chars()
-                .for_each(|char| out.char(char));
+            out.text(mask);
             out.put(") AS ");
         }
         out.name(column.chars());
+    }
+    if unused != 0 {
+        // A mask for nothing is a mistake in a name, and the column that was meant would be shown.
+        return Err(wrong);
     }
     out.put(" FROM ");
     match about.get("schema").and_then(|schema| schema.text()) {
@@ -212,7 +211,7 @@ fn definition<'a>(name: &'a str, tables: Json<'a>, out: &mut Text<'_>) -> Result
         None => out.name(SCHEMA.chars()),
     }
     out.put(".");
-    out.name(name.chars());
+    out.name(table.name.chars());
     out.put(")");
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! A text in the making, in room that was lent. Owns how SQL quotes names.
 
+use pgwarden_guest::json;
+
 /// A text that remembers whether everything fitted.
 pub(crate) struct Text<'a> {
     room: &'a mut [u8],
@@ -26,7 +28,14 @@ impl<'a> Text<'a> {
         }
     }
 
-    pub(crate) fn char(&mut self, char: char) {
+    pub(crate) fn text(&mut self, text: json::Text<'_>) {
+        match text.plain() {
+            Some(plain) => self.put(plain),
+            None => text.chars().for_each(|char| self.char(char)),
+        }
+    }
+
+    fn char(&mut self, char: char) {
         self.put(char.encode_utf8(&mut [0; 4]));
     }
 

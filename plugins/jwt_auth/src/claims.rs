@@ -163,7 +163,7 @@ impl<'a> Claims<'a> {
         let values = names.items().filter_map(|name| {
             let name = name.text()?;
             let mut members = self.json.members();
-            members.find(|(known, _)| known.chars().eq(name.chars()))
+            members.find(|(known, _)| known.same(name))
         });
         for (pair, (name, value)) in pairs.zip(values) {
             let too_long = "the token's claims are too long";

@@ -28,6 +28,12 @@ impl<'a> Json<'a> {
         (cursor.at == text.len()).then_some(value)
     }
 
+    /// Takes a document for right without reading it: for what the host wrote. Of one that is not right, parts are missing.
+    #[must_use]
+    pub fn of_host(text: &'a str) -> Self {
+        Self { raw: text.trim() }
+    }
+
     /// The value as it is written.
     #[must_use]
     pub fn raw(&self) -> &'a str {
@@ -68,9 +74,9 @@ impl<'a> Json<'a> {
     pub fn members(&self) -> impl Iterator<Item = (Text<'a>, Json<'a>)> + use<'a> {
         let mut cursor = self.inside('{');
         core::iter::from_fn(move || {
-            let name = cursor.next_value(0)?.text()?;
+            let name = cursor.skip()?.text()?;
             cursor.step(b':')?;
-            let value = cursor.next_value(0)?;
+            let value = cursor.skip()?;
             // A comma, or the end: the next name is not there.
             cursor.step(b',');
             Some((name, value))
@@ -81,7 +87,7 @@ impl<'a> Json<'a> {
     pub fn items(&self) -> impl Iterator<Item = Json<'a>> + use<'a> {
         let mut cursor = self.inside('[');
         core::iter::from_fn(move || {
-            let value = cursor.next_value(0)?;
+            let value = cursor.skip()?;
             cursor.step(b',');
             Some(value)
         })
@@ -105,8 +111,10 @@ impl<'a> Json<'a> {
         true
     }
 
+    /// What stands between the brackets.
     fn inside(&self, open: char) -> Cursor<'a> {
         let text = self.raw.strip_prefix(open).unwrap_or_default();
+        let text = text.get(..text.len().saturating_sub(1)).unwrap_or_default();
         Cursor { text, at: 0 }
     }
 }
@@ -146,13 +154,25 @@ impl<'a> Text<'a> {
     /// Whether it is this text.
     #[must_use]
     pub fn is(&self, text: &str) -> bool {
-        self.chars().eq(text.chars())
+        match self.plain() {
+            Some(plain) => plain == text,
+            None => self.chars().eq(text.chars()),
+        }
+    }
+
+    /// Whether both are the same text, however they are written.
+    #[must_use]
+    pub fn same(&self, other: Text<'_>) -> bool {
+        match other.plain() {
+            Some(plain) => self.is(plain),
+            None => self.chars().eq(other.chars()),
+        }
     }
 
     /// The text as it is written, if it has no escapes.
     #[must_use]
     pub fn plain(&self) -> Option<&'a str> {
-        (!self.raw.contains('\\')).then_some(self.raw)
+        (!self.raw.as_bytes().contains(&b'\\')).then_some(self.raw)
     }
 
     /// Copies the text without its escapes; `None` where it does not fit.
@@ -194,6 +214,37 @@ impl<'a> Cursor<'a> {
     fn step(&mut self, sign: u8) -> Option<()> {
         self.blanks();
         (self.peek()? == sign).then(|| self.at += 1)
+    }
+
+    /// Goes past a value that is known to be right: looks at brackets and quotes only, since each step costs fuel.
+    fn skip(&mut self) -> Option<Json<'a>> {
+        self.blanks();
+        let bytes = self.text.as_bytes();
+        let (start, mut at, mut depth) = (self.at, self.at, 0_usize);
+        while let Some(byte) = bytes.get(at) {
+            match byte {
+                b'"' => {
+                    at += 1;
+                    while *bytes.get(at)? != b'"' {
+                        at += 1 + usize::from(bytes[at] == b'\\');
+                    }
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth = depth.checked_sub(1)?,
+                b',' | b':' | b' ' | b'\t' | b'\n' | b'\r' if depth == 0 => break,
+                _ => {
+                    at += 1;
+                    continue;
+                }
+            }
+            at += 1;
+            if depth == 0 {
+                break;
+            }
+        }
+        self.at = at;
+        let raw = self.text.get(start..at).filter(|raw| !raw.is_empty())?;
+        Some(Json { raw })
     }
 
     fn next_value(&mut self, depth: usize) -> Option<Json<'a>> {
@@ -239,17 +290,23 @@ impl<'a> Cursor<'a> {
     }
 
     fn string(&mut self) -> Option<()> {
-        self.at += 1;
+        let bytes = self.text.as_bytes();
+        // In a variable of its own: most of a document is texts, and each step costs fuel.
+        let mut at = self.at + 1;
         loop {
-            let byte = self.peek()?;
-            self.at += 1;
-            match byte {
-                b'"' => return Some(()),
-                b'\\' => self.escape()?,
+            match bytes.get(at)? {
+                b'"' => break,
+                b'\\' => {
+                    self.at = at + 1;
+                    self.escape()?;
+                    at = self.at;
+                }
                 0..0x20 => return None,
-                _ => (),
+                _ => at += 1,
             }
         }
+        self.at = at + 1;
+        Some(())
     }
 
     fn escape(&mut self) -> Option<()> {
