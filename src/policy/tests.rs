@@ -103,7 +103,7 @@ pub(super) fn policies() -> Vec<String> {
 fn repository(name: &str) -> Memory {
     let read = |path: &str| repository_file(&format!("policies/{path}"));
     let mut memory = Memory::default().file("policy.toml", read(name));
-    for plugin in ["deny_ddl", "tenant_guard"] {
+    for plugin in ["column_mask", "deny_ddl", "jwt_auth", "tenant_guard"] {
         let hash = super::revision::sha256_hex(plugin.as_bytes());
         memory = memory.file(&format!("plugins/{plugin}.wasm"), plugin).file(
             &format!("plugins/{plugin}.wasm.sha256"),
@@ -116,6 +116,8 @@ fn repository(name: &str) -> Memory {
 #[test]
 fn the_policies_of_the_repository_are_right() {
     for name in [
+        "column-mask.toml",
+        "jwt-login.toml",
         "quickstart.toml",
         "read-only-analysts.toml",
         "tenant-isolation.toml",

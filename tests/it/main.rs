@@ -7,13 +7,16 @@
 )]
 
 mod adversaries;
+mod column_mask;
 mod console;
 mod copies;
 mod drivers;
 mod every_path;
 mod faults;
 mod figures;
+mod foreign_plugins;
 mod hooks;
+mod jwt_auth;
 mod logins;
 mod memory;
 mod nodes;

@@ -28,6 +28,7 @@ mod field;
 pub mod host;
 #[cfg(target_arch = "wasm32")]
 mod import;
+pub mod json;
 #[cfg(target_arch = "wasm32")]
 mod room;
 #[cfg(not(target_arch = "wasm32"))]
@@ -106,6 +107,15 @@ macro_rules! manifest {
 #[unsafe(no_mangle)]
 pub extern "C" fn pgw_alloc(len: usize) -> *mut u8 {
     room::input(len)
+}
+
+/// Lends `len` bytes of room, with whatever was written there last, for what is too large for the stack. Room is lent once at a
+/// time: asking for more inside of `with` is a trap.
+pub fn scratch<R>(len: usize, with: impl FnOnce(&mut [u8]) -> R) -> R {
+    #[cfg(target_arch = "wasm32")]
+    return room::scratch(len, with);
+    #[cfg(not(target_arch = "wasm32"))]
+    with(&mut vec![0; len])
 }
 
 #[doc(hidden)]

@@ -1,6 +1,8 @@
 //! A host for a plugin's own tests: inputs built field by field, a store and a configuration per thread, answers read back.
 //! Owns no permission: what a test gives is there. The sandbox's rules are tested in the sandbox.
 
+mod sha256;
+
 use crate::Context;
 use crate::Field;
 use crate::Verdict;
@@ -271,17 +273,17 @@ pub(crate) mod import {
         4
     }
 
-    /// Not a hash: a plugin's test gets the same digits for the same bytes, and needs no more.
     pub(crate) fn sha256(bytes: &[u8], hex: &mut [u8; 64]) {
-        let sum = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
-            (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        hex.copy_from_slice(format!("{sum:064x}").as_bytes());
+        write_hex(&super::sha256::sha256(bytes), hex);
     }
 
-    /// Not a MAC either: the digits depend on both.
     pub(crate) fn hmac_sha256(key: &[u8], bytes: &[u8], hex: &mut [u8; 64]) {
-        sha256(&[key, b"|", bytes].concat(), hex);
+        write_hex(&super::sha256::hmac(key, bytes), hex);
+    }
+
+    fn write_hex(bytes: &[u8; 32], hex: &mut [u8; 64]) {
+        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        hex.copy_from_slice(digits.as_bytes());
     }
 
     pub(crate) fn ct_eq(left: &[u8], right: &[u8]) -> i32 {

@@ -111,6 +111,39 @@ fn defaults_are_filled_in() {
 }
 
 #[test]
+fn keys_that_only_the_policy_knows_have_a_schema_too() {
+    let schema = ConfigSchema::compile(&json!({
+        "type": "object",
+        "properties": { "limit": { "type": "integer" } },
+        "additionalProperties": {
+            "type": "object",
+            "required": ["columns"],
+            "properties": { "schema": { "type": "string", "default": "public" }, "columns": { "type": "array" } },
+        },
+    }))
+    .unwrap();
+    let mut config =
+        json!({ "limit": 3, "users": { "columns": [] }, "orders": { "colums": [] }, "x": 7 });
+    let errors = schema.apply(&mut config);
+    assert_eq!(
+        config["users"],
+        json!({ "schema": "public", "columns": [] })
+    );
+    let said: Vec<String> = errors
+        .iter()
+        .map(|error| format!("{:?} {}", error.path, error.message))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "[Key(\"orders\")] `columns` is required",
+            "[Key(\"orders\"), Key(\"colums\")] no setting `colums`",
+            "[Key(\"x\")] must be a table",
+        ]
+    );
+}
+
+#[test]
 fn what_does_not_fit_is_said_with_its_way() {
     let mut config = json!({ "limt": 3, "mode": "sort", "tables": ["a", "", 3], "inner": { "ratio": "x", "y": 1 } });
     let errors = schema().apply(&mut config);

@@ -69,3 +69,22 @@ pub(crate) fn example(name: &str) -> Vec<u8> {
     let folder = FOLDER.get_or_init(|| script("plugins.sh", &[]));
     std::fs::read(folder.join(name).with_extension("wasm")).expect("a built plugin")
 }
+
+/// What the plugin deny_ddl was written in a second and a third time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Language {
+    C,
+    AssemblyScript,
+}
+
+/// The bytes of deny_ddl in another language.
+pub(crate) fn foreign(language: Language) -> Vec<u8> {
+    static IN_C: OnceLock<PathBuf> = OnceLock::new();
+    static IN_ASSEMBLYSCRIPT: OnceLock<PathBuf> = OnceLock::new();
+    let (folder, name) = match language {
+        Language::C => (&IN_C, "c"),
+        Language::AssemblyScript => (&IN_ASSEMBLYSCRIPT, "assemblyscript"),
+    };
+    let folder = folder.get_or_init(|| script("foreign-plugins.sh", &[name]));
+    std::fs::read(folder.join("deny_ddl.wasm")).expect("a built plugin")
+}
