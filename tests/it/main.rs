@@ -17,6 +17,8 @@ mod hooks;
 mod logins;
 mod memory;
 mod nodes;
+mod plugin_cli;
+mod plugins_document;
 mod policy_cli;
 mod pooling;
 mod reload;
