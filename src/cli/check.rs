@@ -3,7 +3,6 @@
 use super::PolicyArguments;
 use super::output;
 use crate::pipeline::StatsRegistry;
-use crate::server::Source;
 use crate::server::build;
 use crate::statement::Analyzer;
 use std::process::ExitCode;
@@ -20,10 +19,7 @@ pub struct Arguments {
 pub(super) const STATEMENTS_MAX: usize = 1_000;
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let source = Source {
-        path: arguments.policy.policy.clone(),
-        environment: arguments.policy.env.clone(),
-    };
+    let source = arguments.policy.source();
     let analyzer = Arc::new(Analyzer::new(STATEMENTS_MAX));
     match build(&source, &StatsRegistry::default(), &analyzer) {
         Ok(world) => {

@@ -16,7 +16,6 @@ use crate::pipeline::StepResult;
 use crate::pipeline::Verdict;
 use crate::policy::Policy;
 use crate::sandbox::Services;
-use crate::server::Source;
 use crate::server::build;
 use crate::statement::Analyzer;
 use std::fmt;
@@ -54,10 +53,7 @@ pub struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let source = Source {
-        path: arguments.policy.policy.clone(),
-        environment: arguments.policy.env.clone(),
-    };
+    let source = arguments.policy.source();
     let world = match build(
         &source,
         &StatsRegistry::default(),

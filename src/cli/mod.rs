@@ -4,16 +4,22 @@ mod check;
 mod explain;
 mod hardening;
 mod output;
+mod plugin;
 mod run;
 mod scenario;
 mod schema;
 mod test;
 
+use crate::server::Source;
+use crate::server::Trust;
 use clap::Parser;
 use clap::Subcommand;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// The environment variable that stands for `--trust-root`.
+const TRUST_ROOT: &str = "PGWARDEN_TRUST_ROOT";
 
 /// Wrong usage (sysexits.h EX_USAGE).
 const USAGE: u8 = 64;
@@ -40,8 +46,11 @@ pub enum Command {
     Test(test::Arguments),
     /// Show what would become of a statement, and why.
     Explain(explain::Arguments),
-    /// Print the JSON Schema of policies.
-    Schema,
+    /// Make, test, pin and sign plugins.
+    #[command(subcommand)]
+    Plugin(plugin::Command),
+    /// Print the JSON Schema of policies, or of another file that people write.
+    Schema(schema::Arguments),
 }
 
 /// Which policy, in which environment.
@@ -52,6 +61,48 @@ pub struct PolicyArguments {
     /// Values of this environment override those of `vars`.
     #[arg(long, value_name = "NAME")]
     pub env: Option<String>,
+    /// Whose signatures of plugins count.
+    #[command(flatten)]
+    pub trust: TrustArguments,
+}
+
+/// Whose signatures of plugins count.
+#[derive(Clone, Debug, clap::Args)]
+pub struct TrustArguments {
+    /// The keys.
+    #[command(flatten)]
+    pub trust_root: TrustRoot,
+    /// Refuse plugins that are not signed by a key of the trust root.
+    #[arg(long)]
+    pub require_signed: bool,
+}
+
+impl PolicyArguments {
+    fn source(&self) -> Source {
+        Source {
+            path: self.policy.clone(),
+            environment: self.env.clone(),
+            trust: Trust {
+                root: self.trust.trust_root.root(),
+                require_signed: self.trust.require_signed,
+            },
+        }
+    }
+}
+
+/// The keys whose signatures count.
+#[derive(Clone, Debug, clap::Args)]
+pub struct TrustRoot {
+    /// A folder of public keys, NAME.pub each, that `signed_by` may name. Default: PGWARDEN_TRUST_ROOT.
+    #[arg(long, value_name = "FOLDER")]
+    pub trust_root: Option<PathBuf>,
+}
+
+impl TrustRoot {
+    fn root(&self) -> Option<PathBuf> {
+        let of_process = || std::env::var_os(TRUST_ROOT).map(PathBuf::from);
+        self.trust_root.clone().or_else(of_process)
+    }
 }
 
 /// Reads the arguments, the program's name first.
@@ -81,6 +132,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
-        Command::Schema => schema::run(),
+        Command::Plugin(command) => plugin::run(&command),
+        Command::Schema(arguments) => schema::run(&arguments),
     }
 }

@@ -50,8 +50,7 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let options = Options {
-        policy: arguments.policy.policy,
-        environment: arguments.policy.env,
+        source: arguments.policy.source(),
         drain: arguments.drain_timeout,
         tests: super::test::failures,
     };

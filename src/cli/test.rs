@@ -26,7 +26,6 @@ use crate::policy::Role;
 use crate::policy::RouteTarget;
 use crate::sandbox::Quota;
 use crate::sandbox::Services as _;
-use crate::server::Source;
 use crate::server::build;
 use crate::statement::Analyzer;
 use std::collections::BTreeSet;
@@ -50,10 +49,7 @@ const GIVEN_QUOTA: Quota = Quota {
 };
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let source = Source {
-        path: arguments.policy.policy.clone(),
-        environment: arguments.policy.env.clone(),
-    };
+    let source = arguments.policy.source();
     let analyzer = Arc::new(Analyzer::new(STATEMENTS_MAX));
     let world = match build(&source, &StatsRegistry::default(), &analyzer) {
         Ok(world) => world,

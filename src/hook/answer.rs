@@ -51,6 +51,19 @@ pub enum AnswerKind {
 }
 
 impl AnswerKind {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Continue,
+        Self::Allow,
+        Self::Rewrite,
+        Self::Block,
+        Self::Cached,
+        Self::Route,
+        Self::Success,
+        Self::Denied,
+        Self::Defer,
+    ];
+
     /// The name in diagnostics, traces and the guest documentation.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -52,6 +52,16 @@ pub enum AuthMethod {
 }
 
 impl AuthMethod {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::None,
+        Self::Trust,
+        Self::Scram,
+        Self::Md5,
+        Self::Stage,
+        Self::Node,
+    ];
+
     /// The name in policies and logs.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -55,6 +55,15 @@ pub(super) const SHA256_MISMATCH: &str = "P0451";
 /// The text is not a sha256.
 pub(super) const BAD_SHA256: &str = "P0452";
 
+/// The plugin is not signed, and must be.
+pub(super) const NOT_SIGNED: &str = "P0454";
+/// The plugin's signature is not of the key that the policy names.
+pub(super) const BAD_SIGNATURE: &str = "P0455";
+/// The key that must have signed a plugin is not in the trust root.
+pub(super) const UNTRUSTED_KEY: &str = "P0456";
+/// A plugin's archive cannot be unpacked.
+pub(super) const BAD_ARCHIVE: &str = "P0457";
+
 /// A duration, size, number or date is malformed.
 pub(super) const BAD_VALUE: &str = "P0501";
 /// The value is not one of those there are.

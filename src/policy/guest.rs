@@ -202,44 +202,45 @@ impl Granted {
 
 /// The permission sets with nothing wrong in them, in the order of their names.
 pub(super) fn permissions(scope: Scope<'_, '_>) -> Vec<Permissions> {
-    scope.each(&PERMISSIONS, |scope, name, table| {
-        let errors = scope.reading.errors();
-        let see = table.texts("see");
-        let see = see.iter().filter_map(|spot| {
-            scope
-                .reading
-                .one_of(spot, "data", See::all().map(See::name), See::parse)
-        });
-        let see = see.collect();
-        let call = table.texts("call");
-        let call = call.iter().filter_map(|spot| {
-            scope
-                .reading
-                .one_of(spot, "effect", Call::all().map(Call::name), Call::parse)
-        });
-        let grants = Grants {
-            name: name.into(),
-            see,
-            call: call.collect(),
-            kv: place(table, "kv", ""),
-            // No namespace of `kv` has a colon, so that the cache cannot drive out what must stay.
-            cache: place(table, "cache", "cache:"),
-            patterns: patterns(table),
-        };
-        let has = |wanted: &[Call]| grants.call.iter().any(|call| wanted.contains(call));
-        needs_place(
-            table,
-            "kv",
-            has(&[Call::KvRead, Call::KvWrite]),
-            "`kv.read` or `kv.write`",
-        );
-        needs_place(table, "cache", has(&[Call::Cache]), "`cache`");
-        let is_right = table.is_sound && scope.reading.errors() == errors;
-        is_right.then(|| Permissions {
+    scope.each(&PERMISSIONS, |_, name, table| {
+        Some(Permissions {
+            grants: grants(name, table)?,
             granted: Arc::new(Granted::of(name, table)),
-            grants,
         })
     })
+}
+
+/// What one set grants; `None` where something is wrong with it.
+pub(super) fn grants(name: &str, table: &Table<'_, '_>) -> Option<Grants> {
+    let reading = table.reading;
+    let errors = reading.errors();
+    let see = table.texts("see");
+    let see = see
+        .iter()
+        .filter_map(|spot| reading.one_of(spot, "data", See::all().map(See::name), See::parse));
+    let see = see.collect();
+    let call = table.texts("call");
+    let call = call.iter().filter_map(|spot| {
+        reading.one_of(spot, "effect", Call::all().map(Call::name), Call::parse)
+    });
+    let grants = Grants {
+        name: name.into(),
+        see,
+        call: call.collect(),
+        kv: place(table, "kv", ""),
+        // No namespace of `kv` has a colon, so that the cache cannot drive out what must stay.
+        cache: place(table, "cache", "cache:"),
+        patterns: patterns(table),
+    };
+    let has = |wanted: &[Call]| grants.call.iter().any(|call| wanted.contains(call));
+    needs_place(
+        table,
+        "kv",
+        has(&[Call::KvRead, Call::KvWrite]),
+        "`kv.read` or `kv.write`",
+    );
+    needs_place(table, "cache", has(&[Call::Cache]), "`cache`");
+    (table.is_sound && reading.errors() == errors).then_some(grants)
 }
 
 /// Values need a namespace, and a namespace needs a call that uses it.

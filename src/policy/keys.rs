@@ -2,12 +2,17 @@
 //! schema is printed from them, and a misspelt key is compared with them, so that the three cannot drift apart.
 //! Owns no defaults and no rules between keys; those stand with the readers.
 
+mod cases;
 mod matching;
 mod parties;
 mod places;
 mod root;
 mod staging;
 
+pub(super) use cases::ANSWERED;
+pub(super) use cases::ASKED;
+pub(super) use cases::CASES;
+pub(super) use cases::PLUGIN_CASE;
 pub(super) use matching::MATCHERS;
 pub(super) use parties::ADMIN;
 pub(super) use parties::BREAKER;
@@ -231,5 +236,6 @@ mod tests {
     #[test]
     fn every_key_is_told_once_and_documented() {
         check(&ROOT);
+        check(&CASES);
     }
 }

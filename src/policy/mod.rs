@@ -6,6 +6,7 @@
 
 mod action;
 mod canonical;
+mod cases;
 mod code;
 mod document;
 mod draft;
@@ -13,6 +14,7 @@ mod guest;
 mod keys;
 mod listener;
 mod node;
+mod pins;
 mod pipeline;
 mod plugin;
 mod pool;
@@ -24,6 +26,7 @@ mod schema;
 mod scope;
 mod secret;
 mod settings;
+mod signed;
 mod sources;
 mod stage;
 mod suggest;
@@ -38,6 +41,11 @@ pub use action::Action;
 pub use action::Field;
 pub use action::RouteTarget;
 pub use action::Script;
+pub use cases::Answered;
+pub use cases::Asked;
+pub use cases::PluginCase;
+pub use cases::PluginCases;
+pub use cases::plugin_cases;
 pub use code::TLS_UNUSABLE;
 pub use draft::Draft;
 pub use guest::BreakerRule;
@@ -53,6 +61,9 @@ pub use node::NodeAddress;
 pub use node::NodeTls;
 pub use node::NodeTlsMode;
 pub use node::Role;
+pub use pins::Pin;
+pub use pins::PinSpot;
+pub use pins::pins;
 pub use pipeline::AuthorizeOtherwise;
 pub use pipeline::Otherwise;
 pub use pipeline::Pipeline;
@@ -74,6 +85,7 @@ pub use report::Severity;
 pub use report::Source;
 pub use revision::Bundle;
 pub use revision::Revision;
+pub use schema::cases_schema;
 pub use schema::schema;
 pub use secret::Secret;
 pub use settings::Admin;
@@ -111,6 +123,13 @@ pub trait Files {
 
     /// The value of an environment variable.
     fn env(&self, name: &str) -> Option<String>;
+
+    /// The content of `NAME.pub` in the trust root, a folder that is given to the process and never named by a policy. `None` where
+    /// the process has no trust root.
+    fn trusted_key(&self, name: &str) -> Option<io::Result<Vec<u8>>>;
+
+    /// Whether every plugin must be signed.
+    fn requires_signatures(&self) -> bool;
 }
 
 /// A policy in which every name has been resolved and every value checked.

@@ -17,6 +17,9 @@ use super::report::Diagnostic;
 use super::report::Place;
 use super::revision::sha256_hex;
 use super::scope::Scope;
+use super::signed::Sealed;
+use crate::sandbox::Artefact;
+use crate::sandbox::ArtefactError;
 use crate::sandbox::ConfigError;
 use crate::sandbox::ConfigSchema;
 use crate::sandbox::Limits;
@@ -24,6 +27,7 @@ use crate::sandbox::Manifest;
 use crate::sandbox::State;
 use crate::sandbox::Step;
 use serde_json::Value as Json;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -34,12 +38,14 @@ pub struct Plugin {
     pub name: Arc<str>,
     /// The file, as it is shown.
     pub path: PathBuf,
-    /// The hash of the bytes, which the policy pins; 64 hexadecimal digits.
+    /// The hash of the file, which the policy pins; 64 hexadecimal digits.
     pub sha256: Arc<str>,
-    /// The module.
+    /// The module: the file itself, or what it holds.
     pub bytes: Arc<[u8]>,
     /// What it says about itself.
     pub manifest: Option<Arc<Manifest>>,
+    /// Whose signature was found to be good.
+    pub signed_by: Option<Arc<str>>,
     /// What it is configured with; the manifest's defaults are filled in.
     pub config: Option<serde_json::Value>,
     /// What it may use.
@@ -59,7 +65,7 @@ pub(super) fn plugins(scope: Scope<'_, '_>, ceilings: Ceilings) -> Vec<Plugin> {
 }
 
 fn plugin(name: &str, table: &Table<'_, '_>, ceilings: Ceilings) -> Option<Plugin> {
-    let limits = limits(table, ceilings.limits, "`[sandbox]`");
+    let mut limits = limits(table, ceilings.limits, "`[sandbox]`");
     let state = table.choice("state", &STATES).unwrap_or(State::Fresh);
     // One ABI so far; asking for another is reported as a wrong choice.
     table.choice("abi", &[("pgwarden-1", ())]);
@@ -94,16 +100,13 @@ fn plugin(name: &str, table: &Table<'_, '_>, ceilings: Ceilings) -> Option<Plugi
                 .help("if the file is the one you reviewed, write its sha256 here"),
         );
     }
-    let manifest = match Manifest::of_module(&bytes) {
-        Ok(manifest) => manifest.map(Arc::new),
-        Err(message) => {
-            let message = format!("`{}`: {message}", path.display());
-            table
-                .reading
-                .error(code::BAD_MANIFEST, table.value_at("path"), message);
-            return None;
-        }
-    };
+    let sealed = Sealed::of(table, &path);
+    let artefact = Artefact::read(&bytes, limits.module_bytes_max)
+        .map_err(|error| unpacked(table, &path, &error))
+        .ok()?;
+    let signed_by = sealed?.verify(&bytes, &artefact)?;
+    let manifest = artefact.manifest;
+    limit(&mut limits, manifest.as_deref());
     let schema = manifest
         .as_ref()
         .and_then(|manifest| manifest.config.as_ref());
@@ -116,14 +119,32 @@ fn plugin(name: &str, table: &Table<'_, '_>, ceilings: Ceilings) -> Option<Plugi
         name: name.into(),
         path,
         sha256: found.into(),
-        bytes,
+        bytes: artefact.module,
         manifest,
+        signed_by,
         config,
         limits,
         breaker: breaker(table, ceilings.breaker),
         state,
         place,
     })
+}
+
+fn unpacked(table: &Table<'_, '_>, path: &Path, error: &ArtefactError) {
+    let code = match error {
+        ArtefactError::Archive(_) => code::BAD_ARCHIVE,
+        ArtefactError::Manifest(_) => code::BAD_MANIFEST,
+    };
+    let message = format!("`{}`: {error}", path.display());
+    table.reading.error(code, table.value_at("path"), message);
+}
+
+/// A plugin gets no more memory than it says it can use.
+fn limit(limits: &mut Limits, manifest: Option<&Manifest>) {
+    let max = manifest.and_then(|manifest| manifest.memory_bytes_max);
+    if let Some(max) = max.and_then(|max| usize::try_from(max).ok()) {
+        limits.memory_bytes_max = limits.memory_bytes_max.min(max);
+    }
 }
 
 /// 64 digits, or the first word of what `sha256sum` wrote.
@@ -201,6 +222,7 @@ impl Plugin {
             sha256,
             bytes: _,
             manifest: _,
+            signed_by,
             config,
             limits,
             // A stage's own, and what it takes from here, is written with the stage.
@@ -210,6 +232,9 @@ impl Plugin {
         } = self;
         let mut section = canonical.section("plugin", name);
         section.text("sha256", sha256);
+        if let Some(signed_by) = signed_by {
+            section.text("signed_by", signed_by);
+        }
         section.json("config", config.as_ref());
         section.limits(limits);
         section.debug("state", state);

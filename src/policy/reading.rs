@@ -115,6 +115,29 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// The bytes of a file that is part of the policy where it exists; a file that is not there is no mistake.
+    pub(super) fn bytes_if_there(&self, at: At, path: &Path) -> Option<Arc<[u8]>> {
+        match self.files.read(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => {
+                self.unreadable(at, path, &error);
+                None
+            }
+            Ok(bytes) => {
+                let bytes: Arc<[u8]> = bytes.into();
+                self.bundle
+                    .borrow_mut()
+                    .insert(path.to_owned(), Arc::clone(&bytes));
+                Some(bytes)
+            }
+        }
+    }
+
+    /// Where the process's files come from.
+    pub(super) fn files(&self) -> &'a dyn Files {
+        self.files
+    }
+
     /// The bytes of the file everything begins with, which nothing refers to.
     pub(super) fn root_bytes(&self, path: &Path) -> Option<Arc<[u8]>> {
         match self.files.read(path) {

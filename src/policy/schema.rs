@@ -1,6 +1,7 @@
-//! The JSON Schema of a policy, for editors, printed from the table of keys. It knows types and names of keys; what refers to what, and
+//! The JSON Schemas of a policy and of a plugin's tests, for editors, printed from the table of keys. It knows types and names of keys; what refers to what, and
 //! what is legal where, is `check`'s alone.
 
+use super::keys::CASES;
 use super::keys::Key;
 use super::keys::Kind;
 use super::keys::MATCHERS;
@@ -30,6 +31,21 @@ pub fn schema() -> Value {
                 json!({ "const": 1, "description": "The version of the language." }),
             );
         }
+    }
+    schema
+}
+
+/// The schema of a plugin's `tests/cases.toml`, ready to be written.
+#[must_use]
+pub fn cases_schema() -> Value {
+    let mut schema = noun(&CASES);
+    if let Value::Object(object) = &mut schema {
+        object.insert(
+            "$schema".to_owned(),
+            json!("https://json-schema.org/draft/2020-12/schema"),
+        );
+        object.insert("title".to_owned(), json!("pgwarden plugin tests"));
+        object.insert("$defs".to_owned(), definitions());
     }
     schema
 }

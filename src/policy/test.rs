@@ -318,7 +318,7 @@ fn usual_database(user: &str, cast: Cast<'_>) -> Arc<str> {
     exact.next().unwrap_or_else(fallback).into()
 }
 
-fn client(table: &Table<'_, '_>) -> ClientAddress {
+pub(super) fn client(table: &Table<'_, '_>) -> ClientAddress {
     let usual = ClientAddress::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
     let Some(spot) = table.text("client") else {
         return usual;

@@ -5,6 +5,7 @@ mod documents;
 mod fuzz;
 mod plugins;
 mod revision;
+mod signed;
 
 use super::*;
 use std::cell::RefCell;
@@ -15,6 +16,9 @@ use std::path::PathBuf;
 pub(super) struct Memory {
     files: BTreeMap<PathBuf, Vec<u8>>,
     environment: BTreeMap<String, String>,
+    /// The trust root, if there is one.
+    pub(super) trusted: Option<BTreeMap<String, String>>,
+    pub(super) requires_signatures: bool,
     pub(super) asked: RefCell<Vec<PathBuf>>,
 }
 
@@ -52,6 +56,16 @@ impl Files for Memory {
 
     fn env(&self, name: &str) -> Option<String> {
         self.environment.get(name).cloned()
+    }
+
+    fn trusted_key(&self, name: &str) -> Option<io::Result<Vec<u8>>> {
+        let key = self.trusted.as_ref()?.get(name);
+        let missing = || io::Error::new(io::ErrorKind::NotFound, "no such file");
+        Some(key.map(|key| key.clone().into_bytes()).ok_or_else(missing))
+    }
+
+    fn requires_signatures(&self) -> bool {
+        self.requires_signatures
     }
 }
 

@@ -4,6 +4,7 @@
 //! `host` is the one table of host functions and the one gate in front of them. The engines (`wasm`, `script`) convert
 //! arguments and results; they decide nothing.
 
+mod artefact;
 mod fault;
 mod guest;
 mod host;
@@ -21,6 +22,13 @@ mod wasm;
 #[cfg(test)]
 mod tests;
 
+pub use artefact::Artefact;
+pub use artefact::ArtefactError;
+pub use artefact::Packing;
+pub use artefact::PublicKey;
+pub use artefact::SealError;
+pub use artefact::SecretKey;
+pub use artefact::Signature;
 pub use fault::Fault;
 pub use guest::Effects;
 pub use guest::Failed;
@@ -35,8 +43,8 @@ pub use manifest::ConfigError;
 pub use manifest::ConfigSchema;
 pub use manifest::Manifest;
 pub use manifest::Permission;
-pub use manifest::SECTION as MANIFEST_SECTION;
 pub use manifest::Step;
+pub use manifest::schema as manifest_schema;
 pub use permission::Call;
 pub use permission::Grants;
 pub use permission::KvGrant;
@@ -49,4 +57,7 @@ pub use services::Services;
 pub use store::Quota;
 pub use store::Store;
 pub use store::StoreError;
+pub use wasm::Imported;
+pub use wasm::Inspected;
+pub use wasm::inspect_wasm;
 pub use wasm::load_wasm;

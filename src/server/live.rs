@@ -5,6 +5,7 @@ use super::git;
 use super::listener::Listeners;
 use super::source::Disk;
 use super::source::Stamps;
+use super::source::Trust;
 use super::source::Watched;
 use super::status::Status;
 use crate::net::Address;
@@ -67,6 +68,8 @@ pub struct Source {
     pub path: PathBuf,
     /// The environment, `--env`.
     pub environment: Option<String>,
+    /// Whose signatures of plugins count.
+    pub trust: Trust,
 }
 
 /// Reads and compiles a policy. Does blocking I/O.
@@ -78,7 +81,10 @@ pub fn build(
     stages: &StatsRegistry,
     analyzer: &Arc<Analyzer>,
 ) -> Result<World, Report> {
-    build_from(source, &Disk, stages, analyzer)
+    let disk = Disk {
+        trust: &source.trust,
+    };
+    build_from(source, &disk, stages, analyzer)
 }
 
 /// The same, reading through `files`.
@@ -284,7 +290,7 @@ impl Reloader {
             self.tests,
         );
         let built = tokio::task::spawn_blocking(move || {
-            let files = Watched::default();
+            let files = Watched::new(&source.trust);
             let built = build_from(&source, &files, &shared.stages, &analyzer);
             let built = built.map_err(|report| report.lines());
             let gate = shared.live.load().policy.reload.gate;

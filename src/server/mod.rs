@@ -24,3 +24,4 @@ pub use run::run;
 pub use services::MetricValue;
 pub use services::ProcessServices;
 pub use source::Disk;
+pub use source::Trust;

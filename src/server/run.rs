@@ -25,7 +25,6 @@ use crate::session::World;
 use crate::statement::Analyzer;
 use arc_swap::ArcSwap;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -47,10 +46,8 @@ const KILL_WAIT: Duration = Duration::from_secs(2);
 /// What `pgwarden run` was asked to do.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The policy's root file.
-    pub policy: PathBuf,
-    /// The environment, `--env`.
-    pub environment: Option<String>,
+    /// Where the policy lies.
+    pub source: Source,
     /// How long a stop waits for transactions.
     pub drain: Duration,
     /// Runs the tests a policy carries.
@@ -80,13 +77,10 @@ impl From<io::Error> for Start {
 /// When it cannot start.
 pub async fn run(options: Options) -> Result<(), Start> {
     let mut signals = Signals::new()?;
-    let source = Source {
-        path: options.policy.clone(),
-        environment: options.environment.clone(),
-    };
+    let source = options.source;
     let analyzer = Arc::new(Analyzer::new(STATEMENTS_MAX));
     let stages = StatsRegistry::default();
-    let files = Watched::default();
+    let files = Watched::new(&source.trust);
     let world = build_from(&source, &files, &stages, &analyzer)
         .map_err(|report| Start::Policy(Box::new(report)))?;
     let stamps = files.into_stamps();

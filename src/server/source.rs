@@ -1,5 +1,5 @@
-//! Files and environment variables as the policy asks for them, and whether the files have changed since. The policy itself
-//! does no I/O.
+//! Files, environment variables and trusted keys as the policy asks for them, and whether the files have changed since. The
+//! policy itself does no I/O.
 
 use crate::policy::Files;
 use std::cell::RefCell;
@@ -13,25 +13,43 @@ use std::path::PathBuf;
 /// A policy file, a certificate or a plugin is not longer than this.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// The file system and the environment of this process.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Disk;
+/// A key file is not longer than this.
+const KEY_BYTES_MAX: u64 = 1_024;
 
-impl Files for Disk {
+/// Whose signatures of plugins count. Given to the process, so that whoever writes the policy cannot say whom to trust.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    /// A folder of public keys, one file `NAME.pub` each. It is read anew for every load: a key that is gone is revoked.
+    pub root: Option<PathBuf>,
+    /// Whether every plugin must be signed.
+    pub require_signed: bool,
+}
+
+/// The file system and the environment of this process.
+#[derive(Clone, Copy, Debug)]
+pub struct Disk<'a> {
+    /// Whose signatures count.
+    pub trust: &'a Trust,
+}
+
+impl Disk<'_> {
+    fn key_path(&self, name: &str) -> Option<PathBuf> {
+        let root = self.trust.root.as_ref()?;
+        Some(root.join(format!("{name}.pub")))
+    }
+}
+
+impl Files for Disk<'_> {
+    fn trusted_key(&self, name: &str) -> Option<io::Result<Vec<u8>>> {
+        Some(read(&self.key_path(name)?, KEY_BYTES_MAX))
+    }
+
+    fn requires_signatures(&self) -> bool {
+        self.trust.require_signed
+    }
+
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let file = std::fs::File::open(path)?;
-        if file.metadata()?.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder"));
-        }
-        let mut bytes = Vec::new();
-        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-        if FILE_BYTES_MAX < bytes.len() as u64 {
-            return Err(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                format!("is longer than {FILE_BYTES_MAX} bytes"),
-            ));
-        }
-        Ok(bytes)
+        read(path, FILE_BYTES_MAX)
     }
 
     fn env(&self, name: &str) -> Option<String> {
@@ -76,24 +94,64 @@ pub(super) fn stamps_now(stamps: &Stamps) -> Stamps {
 }
 
 /// The disk, remembering what is read.
-#[derive(Debug, Default)]
-pub(super) struct Watched(RefCell<Stamps>);
+#[derive(Debug)]
+pub(super) struct Watched<'a> {
+    disk: Disk<'a>,
+    stamps: RefCell<Stamps>,
+}
 
-impl Watched {
+impl<'a> Watched<'a> {
+    pub(super) fn new(trust: &'a Trust) -> Self {
+        Self {
+            disk: Disk { trust },
+            stamps: RefCell::default(),
+        }
+    }
+
     pub(super) fn into_stamps(self) -> Stamps {
-        self.0.into_inner()
+        self.stamps.into_inner()
+    }
+
+    fn remember(&self, path: PathBuf) {
+        let stamp = Stamp::of(&path);
+        // The first look counts: whoever reads twice may get two contents.
+        self.stamps.borrow_mut().entry(path).or_insert(stamp);
     }
 }
 
-impl Files for Watched {
+impl Files for Watched<'_> {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let stamp = Stamp::of(path);
-        // The first look counts: whoever reads twice may get two contents.
-        self.0.borrow_mut().entry(path.to_owned()).or_insert(stamp);
-        Disk.read(path)
+        self.remember(path.to_owned());
+        self.disk.read(path)
     }
 
     fn env(&self, name: &str) -> Option<String> {
-        Disk.env(name)
+        self.disk.env(name)
     }
+
+    fn trusted_key(&self, name: &str) -> Option<io::Result<Vec<u8>>> {
+        // A key that is taken away revokes what it signed, as soon as somebody looks.
+        self.remember(self.disk.key_path(name)?);
+        self.disk.trusted_key(name)
+    }
+
+    fn requires_signatures(&self) -> bool {
+        self.disk.requires_signatures()
+    }
+}
+
+fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let file = std::fs::File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder"));
+    }
+    let mut bytes = Vec::new();
+    file.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    if bytes_max < bytes.len() as u64 {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("is longer than {bytes_max} bytes"),
+        ));
+    }
+    Ok(bytes)
 }

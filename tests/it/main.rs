@@ -21,6 +21,8 @@ mod logins;
 mod memory;
 mod nodes;
 mod plugins;
+mod plugin_cli;
+mod plugins_document;
 mod policy_cli;
 mod pooling;
 mod reload;

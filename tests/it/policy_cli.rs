@@ -256,13 +256,16 @@ fn the_example_policies_pass_their_own_tests() {
 }
 
 #[test]
-fn the_committed_schema_is_the_generated_one() {
-    let output = pgwarden(&["schema"]).output().expect("pgwarden starts");
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    let committed = std::fs::read_to_string(repository().join("schemas/policy.schema.json"))
-        .expect("the schema");
-    assert!(
-        String::from_utf8_lossy(&output.stdout) == committed,
-        "run `pgwarden schema > schemas/policy.schema.json`"
-    );
+fn the_committed_schemas_are_the_generated_ones() {
+    for of in ["policy", "plugin-manifest", "plugin-cases"] {
+        let output = pgwarden(&["schema", of]).output().expect("pgwarden starts");
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        let path = format!("schemas/{of}.schema.json");
+        let committed = std::fs::read_to_string(repository().join(&path)).expect("the schema");
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            committed,
+            "run `pgwarden schema {of} > {path}`"
+        );
+    }
 }

@@ -44,6 +44,14 @@ impl Files for OneFile {
     fn env(&self, _: &str) -> Option<String> {
         None
     }
+
+    fn trusted_key(&self, _: &str) -> Option<io::Result<Vec<u8>>> {
+        None
+    }
+
+    fn requires_signatures(&self) -> bool {
+        false
+    }
 }
 
 /// The report of the policy that ends with `more`, as `check` makes it.

@@ -63,7 +63,12 @@ pub(in crate::policy) static PLUGIN: Noun = Noun {
     name: "plugin",
     about: "A WASM plugin.",
     keys: &[
-        key("path", Kind::Path, "The `.wasm` file.").required(),
+        key(
+            "path",
+            Kind::Path,
+            "The `.wasm` file, or a `.tar.gz` that holds it.",
+        )
+        .required(),
         key(
             "sha256",
             Kind::Referable,
@@ -90,7 +95,11 @@ pub(in crate::policy) static PLUGIN: Noun = Noun {
         key("deadline", Kind::Duration, "Time a call."),
         key("max_input", Kind::Size, "What it may be told in one call."),
         key("max_output", Kind::Size, "What it may answer."),
-        later("signed_by", "The key that must have signed it."),
+        key(
+            "signed_by",
+            TEXT,
+            "The key of the trust root that must have signed it.",
+        ),
         key(
             "breaker",
             Kind::Table(&BREAKER),

@@ -6,6 +6,7 @@
 use super::super::suggest::nearest;
 use serde_json::Map;
 use serde_json::Value;
+use serde_json::json;
 
 /// A schema, with every keyword known.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -72,6 +73,32 @@ const KEYWORDS: [&str; 18] = [
     "default",
     "$comment",
 ];
+
+/// What of JSON Schema there is, as a schema.
+pub(super) fn keywords() -> Value {
+    let types: Vec<&str> = TYPES.iter().map(|row| row.0).collect();
+    let nested = json!({ "$ref": "#/$defs/schema" });
+    let count = json!({ "type": "integer", "minimum": 0 });
+    let mut properties = Map::new();
+    for keyword in KEYWORDS {
+        let of = match keyword {
+            "type" => {
+                json!({ "anyOf": [{ "enum": types }, { "type": "array", "items": { "enum": types } }] })
+            }
+            "properties" => json!({ "type": "object", "additionalProperties": nested }),
+            "items" => nested.clone(),
+            "required" => json!({ "type": "array", "items": { "type": "string" } }),
+            "additionalProperties" => json!({ "type": "boolean" }),
+            "enum" | "examples" => json!({ "type": "array" }),
+            "minimum" | "maximum" => json!({ "type": "number" }),
+            "minLength" | "maxLength" | "minItems" | "maxItems" => count.clone(),
+            "default" => json!(true),
+            _ => json!({ "type": "string" }),
+        };
+        properties.insert(keyword.to_owned(), of);
+    }
+    json!({ "type": "object", "properties": properties, "additionalProperties": false })
+}
 
 /// Nested schemas at most.
 const DEPTH_MAX: usize = 16;

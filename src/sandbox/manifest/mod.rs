@@ -2,11 +2,14 @@
 //! covered by the module's hash. Owns the manifest and its comparison with what a policy grants; no module needs to have one.
 
 mod config;
+mod legacy;
+mod schema;
 mod section;
 
 pub use config::ConfigError;
 pub use config::ConfigSchema;
 pub use config::Step;
+pub use schema::schema;
 
 use super::Call;
 use super::Grants;
@@ -23,7 +26,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// The custom section's name.
-pub const SECTION: &str = "pgwarden:manifest";
+const SECTION: &str = "pgwarden:manifest";
 
 /// The keys of a manifest, for messages and the schema.
 #[derive(Deserialize, Debug)]
@@ -47,6 +50,7 @@ struct Document {
     wants: Vec<String>,
     reads: Option<Vec<String>>,
     memory: Option<u64>,
+    max_memory: Option<u64>,
     config: Option<Value>,
 }
 
@@ -57,8 +61,8 @@ pub struct Manifest {
     pub name: Arc<str>,
     /// Its version, as `1.2.3`.
     pub version: Arc<str>,
-    /// Minor version of the ABI it was made for; the major is ours.
-    pub abi_minor: u16,
+    /// Minor version of the ABI it was made for; the major is ours. `None` in the manifests of another system, which do not say.
+    pub abi_minor: Option<u16>,
     /// What it is for.
     pub description: Arc<str>,
     /// Who made it.
@@ -77,6 +81,10 @@ pub struct Manifest {
     pub reads: Option<Fields>,
     /// Bytes of memory it needs.
     pub memory_bytes: Option<u64>,
+    /// Bytes of memory beyond which it is broken, so that it gets no more.
+    pub memory_bytes_max: Option<u64>,
+    /// Permissions in the words of another system. They grant and demand nothing here: what is imported does.
+    pub permissions: Vec<Arc<str>>,
     /// What its configuration looks like.
     pub config: Option<ConfigSchema>,
 }
@@ -132,6 +140,12 @@ impl Manifest {
             .transpose()
     }
 
+    /// The module with this manifest in it. It must have none.
+    #[must_use]
+    pub fn put_into(module: &[u8], text: &[u8]) -> Vec<u8> {
+        section::with_custom(module, SECTION, text)
+    }
+
     /// Reads a manifest.
     ///
     /// # Errors
@@ -139,6 +153,22 @@ impl Manifest {
     pub fn parse(text: &[u8]) -> Result<Self, String> {
         let document: Document =
             serde_json::from_slice(text).map_err(|error| format!("the manifest: {error}"))?;
+        Self::of_document(document)
+    }
+
+    /// Reads the manifest that lies beside a module: in our words where it names an ABI, otherwise in those of another system.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn from_json(document: Value) -> Result<Self, String> {
+        if document.get("abi").is_none() {
+            return legacy::read(document);
+        }
+        let document = serde_json::from_value(document).map_err(|error| error.to_string())?;
+        Self::of_document(document)
+    }
+
+    fn of_document(document: Document) -> Result<Self, String> {
         let permissions = |names: &[String]| -> Result<Vec<Permission>, String> {
             names.iter().map(|name| Permission::parse(name)).collect()
         };
@@ -146,7 +176,7 @@ impl Manifest {
             return Err("the manifest's `name` is empty".to_owned());
         }
         Ok(Self {
-            abi_minor: minor(&document.abi)?,
+            abi_minor: Some(minor(&document.abi)?),
             version: version(&document.version)?,
             name: document.name.into(),
             description: document.description.into(),
@@ -162,6 +192,8 @@ impl Manifest {
             wants: permissions(&document.wants)?,
             reads: document.reads.map(|names| fields(&names)).transpose()?,
             memory_bytes: document.memory,
+            memory_bytes_max: document.max_memory,
+            permissions: Vec::new(),
             config: document
                 .config
                 .map(|schema| ConfigSchema::compile(&schema))

@@ -38,6 +38,31 @@ pub(super) fn custom<'a>(module: &'a [u8], wanted: &str) -> Result<Option<&'a [u
     Ok(found)
 }
 
+/// The module with a custom section more, behind all others.
+pub(super) fn with_custom(module: &[u8], name: &str, content: &[u8]) -> Vec<u8> {
+    let mut named = leb128(name.len());
+    named.extend_from_slice(name.as_bytes());
+    named.extend_from_slice(content);
+    let mut longer = module.to_vec();
+    longer.push(CUSTOM);
+    longer.extend(leb128(named.len()));
+    longer.extend(named);
+    longer
+}
+
+fn leb128(mut value: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = (value & 0x7f) as u8;
+        value >>= 7;
+        if value == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
 /// An unsigned LEB128 of 32 bits.
 fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let mut value: u64 = 0;
@@ -73,6 +98,16 @@ mod tests {
         assert_eq!(custom(&bytes, "m"), Ok(Some(&b"{}"[..])));
         assert_eq!(custom(&bytes, "n"), Ok(None));
         assert!(custom(&module(&[("m", b"1"), ("m", b"2")]), "m").is_err());
+    }
+
+    #[test]
+    fn a_section_that_was_added_is_found() {
+        for len in [0, 1, 127, 128, 20_000] {
+            let content = vec![b'x'; len];
+            let bytes = with_custom(&module(&[("a", b"")]), "m", &content);
+            assert_eq!(custom(&bytes, "m"), Ok(Some(&*content)), "{len}");
+            assert_eq!(custom(&bytes, "a"), Ok(Some(&b""[..])), "{len}");
+        }
     }
 
     #[test]

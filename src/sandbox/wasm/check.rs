@@ -17,7 +17,7 @@ use wasmi::ImportType;
 use wasmi::Module;
 use wasmi::ValType;
 
-const PAGE_BYTES: u64 = 64 << 10;
+pub(super) const PAGE_BYTES: u64 = 64 << 10;
 
 pub(super) fn errors(module: &Module, spec: &GuestSpec) -> Vec<LoadError> {
     let mut errors: Vec<LoadError> = module
@@ -163,7 +163,7 @@ fn wrong_type(what: &str, expected: &FuncType, found: &ExternType) -> LoadError 
     )
 }
 
-fn written(function: &FuncType) -> String {
+pub(super) fn written(function: &FuncType) -> String {
     let list = |types: &[ValType]| {
         types
             .iter()

@@ -1,8 +1,13 @@
 //! WASM guests on wasmi: loading, instances, one call. Owns no host function (`link` converts for `host`) and no permission.
 
 mod check;
+mod inspect;
 mod instance;
 mod link;
+
+pub use inspect::Imported;
+pub use inspect::Inspected;
+pub use inspect::inspect_wasm;
 
 use super::Effects;
 use super::Failed;

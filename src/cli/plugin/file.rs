@@ -1,0 +1,104 @@
+//! Reads and writes the files of plugins. Owns no format: `sandbox` unpacks.
+
+use super::Complaint;
+use super::project::Project;
+use crate::policy::Files as _;
+use crate::sandbox::Artefact;
+use crate::sandbox::Limits;
+use crate::server::Disk;
+use crate::server::Trust;
+use sha2::Digest;
+use sha2::Sha256;
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A plugin's file and what it holds.
+pub(super) struct PluginFile {
+    pub(super) path: PathBuf,
+    pub(super) bytes: Arc<[u8]>,
+    pub(super) artefact: Artefact,
+}
+
+impl PluginFile {
+    /// Opens a file, or what was built in a plugin's folder.
+    pub(super) fn open(path: &Path) -> Result<Self, Complaint> {
+        let path = match path.is_dir() {
+            true => Project::open(path)?.module(),
+            false => path.to_owned(),
+        };
+        let bytes: Arc<[u8]> = read(&path)?.into();
+        let artefact = Artefact::read(&bytes, Limits::default().module_bytes_max)
+            .map_err(|error| Complaint::new(format!("`{}`: {error}", path.display())))?;
+        Ok(Self {
+            path,
+            bytes,
+            artefact,
+        })
+    }
+
+    pub(super) fn sha256(&self) -> String {
+        sha256_hex(&self.bytes)
+    }
+
+    /// The name to show: the manifest's, or else the file's.
+    pub(super) fn name(&self) -> String {
+        match &self.artefact.manifest {
+            Some(manifest) => manifest.name.to_string(),
+            None => self
+                .path
+                .file_stem()
+                .map(|stem| stem.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+        }
+    }
+}
+
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Complaint> {
+    let trust = Trust::default();
+    Disk { trust: &trust }
+        .read(path)
+        .map_err(|error| Complaint::new(format!("cannot read `{}`: {error}", path.display())))
+}
+
+/// Puts a whole file in the place of another, or of none: nobody ever reads half of it. The rights stay.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Complaint> {
+    let next = beside(path, &format!(".{}.new", std::process::id()));
+    let written = || -> std::io::Result<()> {
+        let mut file = std::fs::File::create(&next)?;
+        file.write_all(bytes)?;
+        if let Ok(before) = std::fs::metadata(path) {
+            file.set_permissions(before.permissions())?;
+        }
+        file.sync_all()?;
+        std::fs::rename(&next, path)
+    };
+    written().map_err(|error| {
+        drop(std::fs::remove_file(&next));
+        Complaint::new(format!("cannot write `{}`: {error}", path.display()))
+    })
+}
+
+/// A path in a folder, without the `.` that stands for the folder one is in.
+pub(super) fn within(folder: &Path, name: &str) -> PathBuf {
+    match folder == Path::new(".") {
+        true => PathBuf::from(name),
+        false => folder.join(name),
+    }
+}
+
+/// `plugin.wasm.sig` for `plugin.wasm` and `.sig`.
+pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(end);
+    name.into()
+}
+
+pub(super) fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

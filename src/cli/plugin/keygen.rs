@@ -1,0 +1,68 @@
+//! `pgwarden plugin keygen`: a new pair of keys.
+
+use super::Complaint;
+use super::file;
+use super::output;
+use crate::sandbox::SecretKey;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use zeroize::Zeroizing;
+
+/// Whoever reads a secret key can sign: nobody but its owner may.
+const SECRET: u32 = 0o600;
+const PUBLIC: u32 = 0o644;
+
+/// `pgwarden plugin keygen NAME`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// What policies call it in `signed_by`.
+    name: String,
+    /// The folder for NAME.key and NAME.pub.
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    out: PathBuf,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Complaint> {
+    let name = &arguments.name;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) || name.len() > 63 {
+        return Err(Complaint::new(format!(
+            "`{name}` is not a name for a key; use letters, digits, `-`, `_` and `.`, at most 63"
+        )));
+    }
+    let mut seed = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *seed).map_err(Complaint::new)?;
+    let secret = SecretKey::from_seed(seed);
+    let (key, public) = (
+        file::within(&arguments.out, &format!("{name}.key")),
+        file::within(&arguments.out, &format!("{name}.pub")),
+    );
+    if public.exists() {
+        return Err(Complaint::new(format!(
+            "`{}` exists; a key is never overwritten",
+            public.display()
+        )));
+    }
+    create(&key, secret.expose().as_bytes(), SECRET)?;
+    create(&public, format!("{}\n", secret.public()).as_bytes(), PUBLIC)?;
+    output::print(&format!(
+        "{}  signs plugins; keep it secret\n{}  belongs into the trust root\n",
+        key.display(),
+        public.display()
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn create(path: &Path, content: &[u8], mode: u32) -> Result<(), Complaint> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .and_then(|mut file| file.write_all(content))
+        .map_err(|error| Complaint::new(format!("cannot write `{}`: {error}", path.display())))
+}

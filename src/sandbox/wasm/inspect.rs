@@ -1,0 +1,78 @@
+//! What a module imports and exports, for people. Owns no judgement about any policy: `check` has that.
+
+use super::super::HostFunction;
+use super::super::Limits;
+use super::check::PAGE_BYTES;
+use super::check::written;
+use super::engine;
+use super::instance::ALLOC;
+use super::instance::MEMORY;
+use crate::hook::Hook;
+use crate::hook::abi::IMPORT_MODULE;
+use wasmi::ExternType;
+use wasmi::Module;
+
+/// A module from outside.
+#[derive(Clone, Debug)]
+pub struct Inspected {
+    /// In the order of the module.
+    pub imports: Vec<Imported>,
+    /// The hooks it can be asked at.
+    pub hooks: Vec<Hook>,
+    /// Other functions it exports, with their types.
+    pub others: Vec<String>,
+    /// Bytes of memory at the start, and at most, if it exports one.
+    pub memory: Option<(u64, Option<u64>)>,
+}
+
+/// One import.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// `module.name`.
+    pub name: String,
+    /// The host function, where it is one.
+    pub function: Option<HostFunction>,
+}
+
+/// Looks at a module without running anything of it.
+///
+/// # Errors
+/// It is none, or none that may be loaded.
+pub fn inspect_wasm(bytes: &[u8]) -> Result<Inspected, String> {
+    let module = Module::new(&engine(&Limits::default()), bytes)
+        .map_err(|error| format!("not a module that can be loaded: {error}"))?;
+    let imports = module.imports().map(|import| Imported {
+        name: format!("{}.{}", import.module(), import.name()),
+        function: Some(import.name())
+            .filter(|_| import.module() == IMPORT_MODULE)
+            .and_then(HostFunction::by_import),
+    });
+    let mut hooks: Vec<Hook> = Vec::new();
+    let mut others = Vec::new();
+    for export in module.exports() {
+        let ExternType::Func(function) = export.ty() else {
+            continue;
+        };
+        match Hook::all().find(|hook| hook.export_name() == export.name()) {
+            Some(hook) => hooks.push(hook),
+            None if export.name() == ALLOC => (),
+            None => others.push(format!("{} {}", export.name(), written(function))),
+        }
+    }
+    hooks.sort_unstable();
+    let memory = match module.get_export(MEMORY) {
+        Some(ExternType::Memory(memory)) => Some((
+            memory.minimum().saturating_mul(PAGE_BYTES),
+            memory
+                .maximum()
+                .map(|pages| pages.saturating_mul(PAGE_BYTES)),
+        )),
+        _ => None,
+    };
+    Ok(Inspected {
+        imports: imports.collect(),
+        hooks,
+        others,
+        memory,
+    })
+}
