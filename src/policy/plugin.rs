@@ -17,6 +17,7 @@ use super::report::Diagnostic;
 use super::report::Place;
 use super::revision::sha256_hex;
 use super::scope::Scope;
+use crate::sandbox::Abi;
 use crate::sandbox::ConfigError;
 use crate::sandbox::ConfigSchema;
 use crate::sandbox::Limits;
@@ -36,6 +37,8 @@ pub struct Plugin {
     pub path: PathBuf,
     /// The hash of the bytes, which the policy pins; 64 hexadecimal digits.
     pub sha256: Arc<str>,
+    /// How it is called.
+    pub abi: Abi,
     /// The module.
     pub bytes: Arc<[u8]>,
     /// What it says about itself.
@@ -59,10 +62,12 @@ pub(super) fn plugins(scope: Scope<'_, '_>, ceilings: Ceilings) -> Vec<Plugin> {
 }
 
 fn plugin(name: &str, table: &Table<'_, '_>, ceilings: Ceilings) -> Option<Plugin> {
-    let limits = limits(table, ceilings.limits, "`[sandbox]`");
+    let abi = table.choice("abi", &Abi::NAMES).unwrap_or_default();
+    let limits = limits(table, ceilings.of(abi), "`[sandbox]`");
     let state = table.choice("state", &STATES).unwrap_or(State::Fresh);
-    // One ABI so far; asking for another is reported as a wrong choice.
-    table.choice("abi", &[("pgwarden-1", ())]);
+    if abi == Abi::Helios1 {
+        not_of_helios(table, state);
+    }
     let config = table.entry("config").and_then(|entry| {
         if !matches!(entry.word.value, Value::Table(_)) {
             table.reading.wrong_type(&entry.word, "a table");
@@ -116,6 +121,7 @@ fn plugin(name: &str, table: &Table<'_, '_>, ceilings: Ceilings) -> Option<Plugi
         name: name.into(),
         path,
         sha256: found.into(),
+        abi,
         bytes,
         manifest,
         config,
@@ -124,6 +130,21 @@ fn plugin(name: &str, table: &Table<'_, '_>, ceilings: Ceilings) -> Option<Plugi
         state,
         place,
     })
+}
+
+/// Reports what plugins made for heliosdb-proxy cannot have.
+fn not_of_helios(table: &Table<'_, '_>, state: State) {
+    if state == State::Kept {
+        let message = "a plugin with `abi = \"helios-1\"` gets a fresh memory for each call: its allocator never frees";
+        let found = Diagnostic::error(code::CONTRADICTION, table.value_at("state"), message);
+        table.reading.add(found.label("remove it"));
+    }
+    if table.has("config") {
+        let message = "`config` has no effect: `helios-1` has no way to ask for it";
+        let found = Diagnostic::error(code::NO_EFFECT, table.key_at("config"), message);
+        let help = "a stage's `attributes`, and stored values, reach such a plugin";
+        table.reading.add(found.help(help));
+    }
 }
 
 /// 64 digits, or the first word of what `sha256sum` wrote.
@@ -199,6 +220,7 @@ impl Plugin {
             name,
             path: _,
             sha256,
+            abi,
             bytes: _,
             manifest: _,
             config,
@@ -210,6 +232,7 @@ impl Plugin {
         } = self;
         let mut section = canonical.section("plugin", name);
         section.text("sha256", sha256);
+        section.text("abi", abi.name());
         section.json("config", config.as_ref());
         section.limits(limits);
         section.debug("state", state);

@@ -22,6 +22,8 @@ mod wasm;
 mod tests;
 
 pub use fault::Fault;
+pub use guest::Abi;
+pub use guest::Attribute;
 pub use guest::Effects;
 pub use guest::Failed;
 pub use guest::Guest;

@@ -183,6 +183,8 @@ fn spec() -> GuestSpec {
         state: State::Fresh,
         config: None,
         manifest: None,
+        abi: super::Abi::Pgwarden1,
+        attributes: Vec::new(),
     }
 }
 
