@@ -12,6 +12,7 @@ mod copies;
 mod drivers;
 mod every_path;
 mod faults;
+mod helios;
 mod hooks;
 mod logins;
 mod memory;
