@@ -301,6 +301,21 @@ fn after_a_statement_it_knows_how_it_ended() {
     );
 }
 
+#[test]
+fn it_hears_of_events() {
+    let emit =
+        "permissions = \"emits\"\nscript = 'event::emit(\"paid\", \"fixture:note\"); next()'";
+    let policy = policy(&["pre_query", "custom"], "")
+        .extra("[permissions.emits]\ncall = [\"emit\"]")
+        .stage("on_connect", "emits", emit);
+    let proxy = start(&policy);
+    let mut wire = proxy.login("app");
+    let event = noted(&mut wire, "custom_hook");
+    assert_eq!(event["name"], "paid");
+    assert_eq!(event["payload"], "fixture:note");
+    assert_eq!(event["hook_context"]["identity"]["username"], "app");
+}
+
 /// A budget for each tenant, with no literal shown: the tenant comes as an attribute.
 fn budget() -> PolicyText {
     let plugin = plugins::table("cost_governor", &fixture());

@@ -131,7 +131,11 @@ impl Guest for HeliosGuest {
         turn.end();
         self.idle.put((turn, json));
         match result {
-            Ok(answer) => Ok(Reply { answer, fuel }),
+            Ok(answer) => Ok(Reply {
+                answer,
+                fuel,
+                effects: None, // it has no import for any
+            }),
             Err(fault) => Err(Failed { fault, fuel }),
         }
     }

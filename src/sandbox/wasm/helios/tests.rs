@@ -117,6 +117,7 @@ fn what_is_not_granted_is_empty() {
             call: spec.grants.call,
             kv: kv.clone(),
             name: "few".into(),
+            ..Grants::standard()
         };
         spec
     };
