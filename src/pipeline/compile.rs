@@ -19,6 +19,7 @@ use crate::policy::Mode;
 use crate::policy::Plugin;
 use crate::policy::Policy;
 use crate::policy::Report;
+use crate::sandbox::Abi;
 use crate::sandbox::Failed;
 use crate::sandbox::Fault;
 use crate::sandbox::Guest;
@@ -173,7 +174,7 @@ fn load_guest(
     stage: &policy::Stage,
     report: &mut Report,
 ) -> Option<Box<dyn Guest>> {
-    let spec = |config, manifest| GuestSpec {
+    let spec = |config, manifest, abi| GuestSpec {
         stage: Arc::clone(&stage.name),
         hooks: stage.hooks.clone(),
         grants: stage.grants.clone(),
@@ -181,13 +182,20 @@ fn load_guest(
         state: stage.state,
         config,
         manifest,
+        abi,
+        attributes: stage.attributes.clone(),
     };
     let loaded = match &stage.action {
-        policy::Action::Script(script) => load_script(&script.text, spec(None, None)),
+        policy::Action::Script(script) => {
+            load_script(&script.text, spec(None, None, Abi::Pgwarden1))
+        }
         policy::Action::Plugin(plugin) => {
             let plugin = &plugins[*plugin];
             let manifest = plugin.manifest.clone();
-            load_wasm(&plugin.bytes, spec(plugin.config.clone(), manifest))
+            load_wasm(
+                &plugin.bytes,
+                spec(plugin.config.clone(), manifest, plugin.abi),
+            )
         }
         _ => return None,
     };

@@ -50,6 +50,8 @@ pub(super) const MISSING_FILE: &str = "P0306";
 pub(super) const BAD_MANIFEST: &str = "P0427";
 /// A plugin's configuration does not fit its manifest.
 pub(super) const BAD_CONFIG: &str = "P0453";
+/// A plugin that usually looks at the text is shown none.
+pub(super) const NO_TEXT: &str = "P0459";
 /// The plugin's bytes are not those the policy pins.
 pub(super) const SHA256_MISMATCH: &str = "P0451";
 /// The text is not a sha256.

@@ -11,6 +11,7 @@ use super::reading::Table;
 use super::report::Diagnostic;
 use super::scope::Scope;
 use super::stage::OnFailure;
+use crate::sandbox::Abi;
 use crate::sandbox::Call;
 use crate::sandbox::Grants;
 use crate::sandbox::KvGrant;
@@ -68,6 +69,22 @@ pub(super) struct Ceilings {
     pub(super) limits: Limits,
     pub(super) on_failure: OnFailure,
     pub(super) breaker: BreakerRule,
+    /// Whether `fuel` is written: only what is not has another default for another ABI.
+    fuel_is_written: bool,
+}
+
+/// Fuel of a plugin that reads and writes JSON, where `[sandbox]` sets no ceiling.
+const FUEL_HELIOS: u64 = 4_000_000;
+
+impl Ceilings {
+    /// The ceilings of plugins of this ABI.
+    pub(super) fn of(self, abi: Abi) -> Limits {
+        let mut limits = self.limits;
+        if abi == Abi::Helios1 && !self.fuel_is_written {
+            limits.fuel = FUEL_HELIOS;
+        }
+        limits
+    }
 }
 
 pub(super) fn ceilings(scope: Scope<'_, '_>) -> Ceilings {
@@ -77,6 +94,7 @@ pub(super) fn ceilings(scope: Scope<'_, '_>) -> Ceilings {
             limits,
             on_failure: OnFailure::Closed,
             breaker: BreakerRule::default(),
+            fuel_is_written: false,
         };
     };
     set(&table, &mut limits);
@@ -93,11 +111,13 @@ pub(super) fn ceilings(scope: Scope<'_, '_>) -> Ceilings {
         .choice("on_failure", &OnFailure::NAMES)
         .unwrap_or(OnFailure::Closed);
     let breaker = breaker(&table, BreakerRule::default());
+    let fuel_is_written = table.has("fuel");
     table.finish();
     Ceilings {
         limits,
         on_failure,
         breaker,
+        fuel_is_written,
     }
 }
 

@@ -5,6 +5,7 @@
 //! table is read, one file for each noun, `predicate` for `when` and `unless`, `report` for what is wrong.
 
 mod action;
+mod attributes;
 mod canonical;
 mod cases;
 mod code;

@@ -18,6 +18,7 @@ use super::report::Place;
 use super::revision::sha256_hex;
 use super::scope::Scope;
 use super::signed::Sealed;
+use crate::sandbox::Abi;
 use crate::sandbox::Artefact;
 use crate::sandbox::ArtefactError;
 use crate::sandbox::ConfigError;
@@ -40,6 +41,8 @@ pub struct Plugin {
     pub path: PathBuf,
     /// The hash of the file, which the policy pins; 64 hexadecimal digits.
     pub sha256: Arc<str>,
+    /// How it is called.
+    pub abi: Abi,
     /// The module: the file itself, or what it holds.
     pub bytes: Arc<[u8]>,
     /// What it says about itself.
@@ -65,10 +68,12 @@ pub(super) fn plugins(scope: Scope<'_, '_>, ceilings: Ceilings) -> Vec<Plugin> {
 }
 
 fn plugin(name: &str, table: &Table<'_, '_>, ceilings: Ceilings) -> Option<Plugin> {
-    let mut limits = limits(table, ceilings.limits, "`[sandbox]`");
+    let abi = table.choice("abi", &Abi::NAMES).unwrap_or_default();
+    let mut limits = limits(table, ceilings.of(abi), "`[sandbox]`");
     let state = table.choice("state", &STATES).unwrap_or(State::Fresh);
-    // One ABI so far; asking for another is reported as a wrong choice.
-    table.choice("abi", &[("pgwarden-1", ())]);
+    if abi == Abi::Helios1 {
+        not_of_helios(table, state);
+    }
     let config = table.entry("config").and_then(|entry| {
         if !matches!(entry.word.value, Value::Table(_)) {
             table.reading.wrong_type(&entry.word, "a table");
@@ -119,6 +124,7 @@ fn plugin(name: &str, table: &Table<'_, '_>, ceilings: Ceilings) -> Option<Plugi
         name: name.into(),
         path,
         sha256: found.into(),
+        abi,
         bytes: artefact.module,
         manifest,
         signed_by,
@@ -144,6 +150,21 @@ fn limit(limits: &mut Limits, manifest: Option<&Manifest>) {
     let max = manifest.and_then(|manifest| manifest.memory_bytes_max);
     if let Some(max) = max.and_then(|max| usize::try_from(max).ok()) {
         limits.memory_bytes_max = limits.memory_bytes_max.min(max);
+    }
+}
+
+/// Reports what plugins made for heliosdb-proxy cannot have.
+fn not_of_helios(table: &Table<'_, '_>, state: State) {
+    if state == State::Kept {
+        let message = "a plugin with `abi = \"helios-1\"` gets a fresh memory for each call: its allocator never frees";
+        let found = Diagnostic::error(code::CONTRADICTION, table.value_at("state"), message);
+        table.reading.add(found.label("remove it"));
+    }
+    if table.has("config") {
+        let message = "`config` has no effect: `helios-1` has no way to ask for it";
+        let found = Diagnostic::error(code::NO_EFFECT, table.key_at("config"), message);
+        let help = "a stage's `attributes`, and stored values, reach such a plugin";
+        table.reading.add(found.help(help));
     }
 }
 
@@ -220,6 +241,7 @@ impl Plugin {
             name,
             path: _,
             sha256,
+            abi,
             bytes: _,
             manifest: _,
             signed_by,
@@ -235,6 +257,7 @@ impl Plugin {
         if let Some(signed_by) = signed_by {
             section.text("signed_by", signed_by);
         }
+        section.text("abi", abi.name());
         section.json("config", config.as_ref());
         section.limits(limits);
         section.debug("state", state);

@@ -3,6 +3,7 @@
 use super::action;
 use super::action::Action;
 use super::action::Names;
+use super::attributes;
 use super::canonical::Canonical;
 use super::code;
 use super::guest;
@@ -23,6 +24,7 @@ use super::report::Diagnostic;
 use super::report::Place;
 use super::scope::Scope;
 use crate::hook::Hook;
+use crate::sandbox::Attribute;
 use crate::sandbox::Grants;
 use crate::sandbox::Limits;
 use crate::sandbox::State;
@@ -45,6 +47,8 @@ pub struct Stage {
     pub grants: Grants,
     /// What it may use.
     pub limits: Limits,
+    /// What a plugin of another system is told beside the fields of its ABI.
+    pub attributes: Vec<Attribute>,
     /// When it is no longer asked.
     pub breaker: BreakerRule,
     /// What of one call the next may find.
@@ -137,6 +141,10 @@ fn stage(
         Some(plugin) => guest::limits(table, plugin.limits, &format!("plugin `{}`", plugin.name)),
         None => guest::limits(table, around.ceilings.limits, "`[sandbox]`"),
     };
+    let attributes = attributes::read(table, &hooks, grants.as_ref(), plugin);
+    if let (Some(plugin), Some(grants)) = (plugin, &grants) {
+        attributes::without_text(table, &hooks, grants, plugin);
+    }
     let breaker = guest::breaker(
         table,
         plugin.map_or(around.ceilings.breaker, |plugin| plugin.breaker),
@@ -152,6 +160,7 @@ fn stage(
         grants: grants.unwrap_or_else(Grants::standard),
         granted: permissions.map(|found| Arc::clone(&found.granted)),
         limits,
+        attributes,
         breaker,
         state: plugin.map_or(State::Fresh, |plugin| plugin.state),
         on_failure,
@@ -278,6 +287,7 @@ impl Stage {
             action,
             grants,
             limits,
+            attributes,
             breaker,
             state,
             on_failure,
@@ -313,6 +323,8 @@ impl Stage {
             section.debug("cache", cache);
             section.debug("patterns", patterns);
             section.limits(limits);
+            let attributes: Vec<String> = attributes.iter().map(attributes::shown).collect();
+            section.list("attributes", &attributes);
             section.debug("state", state);
             section.debug("on_failure", on_failure);
             section.debug("breaker", breaker);

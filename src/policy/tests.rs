@@ -1,5 +1,6 @@
 //! Whole policies, read from memory: what is accepted, what is refused and how that is told, and what the revision is of.
 
+mod attributes;
 mod broken;
 mod documents;
 mod fuzz;

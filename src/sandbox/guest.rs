@@ -9,6 +9,7 @@ use super::Services;
 use crate::hook::Answer;
 use crate::hook::Hook;
 use crate::hook::Input;
+use crate::hook::abi::Field;
 use crate::statement::Needs;
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,6 +22,42 @@ pub enum State {
     Fresh,
     /// Whatever the instance kept; which instance is asked is not said.
     Kept,
+}
+
+/// How a module is called.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Abi {
+    /// Ours.
+    #[default]
+    Pgwarden1,
+    /// That of plugins made for heliosdb-proxy: JSON in, JSON out.
+    Helios1,
+}
+
+impl Abi {
+    /// The names in policies and manifests.
+    pub const NAMES: [(&'static str, Self); 2] =
+        [("pgwarden-1", Self::Pgwarden1), ("helios-1", Self::Helios1)];
+
+    /// The name in policies and manifests.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pgwarden1 => "pgwarden-1",
+            Self::Helios1 => "helios-1",
+        }
+    }
+}
+
+/// One of the attributes a plugin of another system is told: a value of the input under a name of the policy's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Attribute {
+    /// The name the plugin knows it by.
+    pub name: Arc<str>,
+    /// The field.
+    pub field: Field,
+    /// Of fields that are pairs: which one.
+    pub key: Option<Arc<str>>,
 }
 
 /// A guest's answer and what it cost.
@@ -89,6 +126,10 @@ pub struct GuestSpec {
     pub config: Option<serde_json::Value>,
     /// What it says about itself.
     pub manifest: Option<Arc<Manifest>>,
+    /// How it is called; scripts have no choice.
+    pub abi: Abi,
+    /// What a module of another system is told beside the fields of its ABI.
+    pub attributes: Vec<Attribute>,
 }
 
 /// One reason why a guest cannot be loaded.

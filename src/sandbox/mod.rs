@@ -30,6 +30,8 @@ pub use artefact::SealError;
 pub use artefact::SecretKey;
 pub use artefact::Signature;
 pub use fault::Fault;
+pub use guest::Abi;
+pub use guest::Attribute;
 pub use guest::Effects;
 pub use guest::Failed;
 pub use guest::Guest;

@@ -290,6 +290,8 @@ fn of_stage(module: &Inspected, stage: &Stage, plugin: &Plugin) -> (String, bool
         state: stage.state,
         config: plugin.config.clone(),
         manifest: plugin.manifest.clone(),
+        abi: plugin.abi,
+        attributes: stage.attributes.clone(),
     };
     match load_wasm(&plugin.bytes, spec) {
         Ok(_) => {

@@ -13,6 +13,7 @@ use crate::hook::StatementContext;
 use crate::policy::Answered;
 use crate::policy::PluginCase;
 use crate::policy::PluginCases;
+use crate::sandbox::Abi;
 use crate::sandbox::Artefact;
 use crate::sandbox::Call;
 use crate::sandbox::Effects;
@@ -28,6 +29,7 @@ use crate::sandbox::Quota;
 use crate::sandbox::Reply;
 use crate::sandbox::Services;
 use crate::sandbox::State;
+use crate::sandbox::inspect_wasm;
 use crate::sandbox::load_wasm;
 use crate::statement::analyze;
 use std::collections::BTreeSet;
@@ -110,6 +112,8 @@ pub(super) fn spec(
         state: State::Fresh,
         config,
         manifest: artefact.manifest.clone(),
+        abi: inspect_wasm(&artefact.module).map_or(Abi::Pgwarden1, |module| module.abi),
+        attributes: Vec::new(),
     }
 }
 

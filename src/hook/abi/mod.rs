@@ -10,6 +10,8 @@ pub use answer::decode_answer;
 pub use answer::decode_word;
 pub use encode::Frame;
 
+use super::Hook;
+
 /// The name a policy and the documents use for this ABI.
 pub const NAME: &str = "pgwarden-1";
 /// The module guests import host functions from.
@@ -199,6 +201,18 @@ impl Field {
     #[must_use]
     pub fn row(self) -> &'static FieldRow {
         &TABLE[self as usize]
+    }
+
+    /// Whether this moment has the variable the field belongs to.
+    #[must_use]
+    pub fn is_at(self, hook: Hook) -> bool {
+        match self.row().variable {
+            "sql" => hook.has_statement(),
+            "result" => hook.has_outcome(),
+            "auth" => hook == Hook::Authenticate,
+            "event" => hook == Hook::Custom,
+            _ => true,
+        }
     }
 
     /// The field of that number.

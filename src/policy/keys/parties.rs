@@ -4,6 +4,7 @@ use super::Kind;
 use super::Noun;
 use super::key;
 use super::later;
+use crate::sandbox::Abi;
 use crate::sandbox::Call;
 use crate::sandbox::See;
 
@@ -77,8 +78,8 @@ pub(in crate::policy) static PLUGIN: Noun = Noun {
         .required(),
         key(
             "abi",
-            Kind::OneOf(|| vec!["pgwarden-1"]),
-            "How it is called. Default: `pgwarden-1`.",
+            Kind::OneOf(|| Abi::NAMES.map(|(name, _)| name).to_vec()),
+            "How it is called; `helios-1` is that of plugins made for heliosdb-proxy. Default: `pgwarden-1`.",
         ),
         key(
             "config",

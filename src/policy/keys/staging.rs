@@ -66,6 +66,11 @@ pub(in crate::policy) static STAGE: Noun = Noun {
         key("script", Kind::Referable, "Action: ask a Rhai script."),
         key("plugin", NAME, "Action: ask a plugin."),
         key(
+            "attributes",
+            Kind::Named(&TEXT),
+            "What a plugin with `abi = \"helios-1\"` finds in `attributes`: names, and the fields of scripts they stand for.",
+        ),
+        key(
             "permissions",
             NAME,
             "What it may see and do. Default: no text, no literal, no password, no effect but `log`.",
@@ -95,7 +100,6 @@ pub(in crate::policy) static STAGE: Noun = Noun {
         later("mask", "Action: mask columns."),
         later("load", "Values fetched before a script or plugin is asked."),
         later("waiver", "Why this loosens the policy, and until when."),
-        later("attributes", "Attributes for plugins of other systems."),
     ],
 };
 

@@ -11,7 +11,6 @@ use super::builtin::BUILTIN;
 use super::place::word;
 use super::variables;
 use super::verdict;
-use crate::hook::Hook;
 use crate::hook::abi::Field;
 use crate::hook::abi::Fields;
 use rhai::AST;
@@ -209,12 +208,7 @@ impl Reader<'_> {
                 Some(format!("needs `{}` in `see`", see.name())),
             );
         }
-        if !self
-            .spec
-            .hooks
-            .iter()
-            .any(|hook| exists_at(variable, *hook))
-        {
+        if !self.spec.hooks.iter().any(|hook| field.is_at(*hook)) {
             let hooks = self.hooks();
             self.error(
                 code::FIELD_NOT_HERE,
@@ -428,14 +422,4 @@ fn method(variable: &str, name: &str) -> Option<Field> {
         .iter()
         .find(|row| (row.0, row.1) == (variable, name))?;
     Some(row.2)
-}
-
-fn exists_at(variable: &str, hook: Hook) -> bool {
-    match variable {
-        "sql" => hook.has_statement(),
-        "result" => hook.has_outcome(),
-        "auth" => hook == Hook::Authenticate,
-        "event" => hook == Hook::Custom,
-        _ => true,
-    }
 }

@@ -184,6 +184,8 @@ fn spec() -> GuestSpec {
         state: State::Fresh,
         config: None,
         manifest: None,
+        abi: super::Abi::Pgwarden1,
+        attributes: Vec::new(),
     }
 }
 

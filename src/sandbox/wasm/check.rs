@@ -6,6 +6,7 @@ use super::super::HostFunction;
 use super::super::LoadError;
 use super::super::guest::code;
 use super::super::suggest::nearest;
+use super::helios;
 use super::instance::ALLOC;
 use super::instance::MEMORY;
 use super::instance::ON_UNLOAD;
@@ -52,7 +53,12 @@ fn import_error(import: &ImportType<'_>, spec: &GuestSpec) -> Option<LoadError> 
     if from != IMPORT_MODULE {
         let message =
             format!("imports `{from}.{name}`; host functions live in `{IMPORT_MODULE}` only");
-        return Some(LoadError::new(code::UNKNOWN_IMPORT, message));
+        let error = LoadError::new(code::UNKNOWN_IMPORT, message);
+        return Some(if helios::is_import(from, name) {
+            error.help("made for heliosdb-proxy? write `abi = \"helios-1\"`")
+        } else {
+            error
+        });
     }
     let Some(function) = HostFunction::by_import(name) else {
         let error = LoadError::new(
@@ -70,6 +76,14 @@ fn import_error(import: &ImportType<'_>, spec: &GuestSpec) -> Option<LoadError> 
         ExternType::Func(found) if *found == expected => {}
         found => return Some(wrong_type(&format!("import `{name}`"), &expected, found)),
     }
+    not_granted(name, function, spec)
+}
+
+pub(super) fn not_granted(
+    name: &str,
+    function: HostFunction,
+    spec: &GuestSpec,
+) -> Option<LoadError> {
     let needed = function
         .needs()
         .filter(|needed| !spec.grants.may_call(*needed))?;
@@ -84,7 +98,7 @@ fn import_error(import: &ImportType<'_>, spec: &GuestSpec) -> Option<LoadError> 
     )
 }
 
-fn memory_error(module: &Module, spec: &GuestSpec) -> Option<LoadError> {
+pub(super) fn memory_error(module: &Module, spec: &GuestSpec) -> Option<LoadError> {
     let memory = match module.get_export(MEMORY) {
         Some(ExternType::Memory(memory)) => memory,
         _ => {
@@ -109,7 +123,7 @@ fn memory_error(module: &Module, spec: &GuestSpec) -> Option<LoadError> {
     Some(LoadError::new(code::MEMORY_ABOVE_LIMIT, message).help(help))
 }
 
-fn table_errors(module: &Module, spec: &GuestSpec) -> Vec<LoadError> {
+pub(super) fn table_errors(module: &Module, spec: &GuestSpec) -> Vec<LoadError> {
     let max = spec.limits.table_entries_max as u64;
     let tables = module.exports().filter_map(|export| match export.ty() {
         ExternType::Table(table) if max < table.minimum() => Some(table.minimum()),
@@ -122,7 +136,7 @@ fn table_errors(module: &Module, spec: &GuestSpec) -> Vec<LoadError> {
         .collect()
 }
 
-fn export_error(
+pub(super) fn export_error(
     module: &Module,
     name: &str,
     expected: &FuncType,
@@ -150,7 +164,7 @@ fn export_error(
     }
 }
 
-fn wrong_type(what: &str, expected: &FuncType, found: &ExternType) -> LoadError {
+pub(super) fn wrong_type(what: &str, expected: &FuncType, found: &ExternType) -> LoadError {
     let found = match found {
         ExternType::Func(found) => written(found),
         ExternType::Memory(_) => "a memory".to_owned(),

@@ -1,5 +1,6 @@
 //! What a module imports and exports, for people. Owns no judgement about any policy: `check` has that.
 
+use super::super::Abi;
 use super::super::HostFunction;
 use super::super::Limits;
 use super::check::PAGE_BYTES;
@@ -12,9 +13,14 @@ use crate::hook::abi::IMPORT_MODULE;
 use wasmi::ExternType;
 use wasmi::Module;
 
+/// What a module made for heliosdb-proxy gives room with.
+const HELIOS_ALLOC: &str = "alloc";
+
 /// A module from outside.
 #[derive(Clone, Debug)]
 pub struct Inspected {
+    /// How it wants to be called, by the way it gives room for its input.
+    pub abi: Abi,
     /// In the order of the module.
     pub imports: Vec<Imported>,
     /// The hooks it can be asked at.
@@ -69,7 +75,12 @@ pub fn inspect_wasm(bytes: &[u8]) -> Result<Inspected, String> {
         )),
         _ => None,
     };
+    let abi = match (module.get_export(ALLOC), module.get_export(HELIOS_ALLOC)) {
+        (None, Some(_)) => Abi::Helios1,
+        _ => Abi::Pgwarden1,
+    };
     Ok(Inspected {
+        abi,
         imports: imports.collect(),
         hooks,
         others,

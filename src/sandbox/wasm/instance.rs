@@ -61,32 +61,13 @@ impl Instance {
         linker: &Linker<Data>,
         turn: Box<Turn>,
     ) -> Result<Self, (Fault, u64)> {
-        let limits = &turn.profile().limits;
-        let limits = StoreLimitsBuilder::new()
-            .memory_size(limits.memory_bytes_max)
-            .table_elements(limits.table_entries_max)
-            .memories(1)
-            .instances(1)
-            .tables(TABLES_MAX)
-            .trap_on_grow_failure(true)
-            .build();
-        let mut store = Store::new(
-            linker.engine(),
-            Data {
-                turn,
-                memory: None,
-                limits,
-            },
-        );
-        store.limiter(|data| &mut data.limits);
-        let started = start(&mut store, module, linker);
+        let Started {
+            store,
+            instance,
+            memory,
+        } = open(module, linker, turn)?;
         let used = store.data().turn.meter.used();
-        let instance = started.map_err(|fault| (fault, used))?;
-        let missing = |_| (Fault::Internal("an export that was there at load"), used);
-        let memory = instance
-            .get_memory(&store, MEMORY)
-            .ok_or(())
-            .map_err(missing)?;
+        let missing = |()| (GONE, used);
         let alloc = instance
             .get_typed_func(&store, ALLOC)
             .map_err(|_| missing(()))?;
@@ -98,7 +79,6 @@ impl Instance {
             Ok((hook, function))
         });
         let hooks = hooks.collect::<Result<Vec<_>, (Fault, u64)>>()?;
-        store.data_mut().memory = Some(memory);
         Ok(Self {
             store,
             memory,
@@ -170,20 +150,77 @@ impl Instance {
             Word::Answer(answer) => return Ok(answer),
             Word::Frame { pointer, len } => (pointer as usize, len as usize),
         };
-        let (memory, data) = self.memory.data_and_store_mut(&mut self.store);
-        let max = data.turn.profile().limits.output_bytes_max;
-        if max < len {
-            return Err(Fault::bad_answer(format!(
-                "an answer of {len} bytes, over the limit of {max}"
-            )));
-        }
-        let frame = pointer
-            .checked_add(len)
-            .and_then(|end| memory.get(pointer..end));
-        let frame = frame.ok_or(Fault::bad_answer("the answer lies outside of the memory"))?;
-        data.turn.meter.charge_call(len)?;
+        let frame = answered(&mut self.store, self.memory, pointer, len)?;
         decode_answer(frame).map_err(wrong)
     }
+}
+
+/// What `check` has found in the module.
+pub(super) const GONE: Fault = Fault::Internal("an export that was there at load");
+
+/// A module with its memory, started and not yet asked anything.
+pub(super) struct Started {
+    pub(super) store: Store<Data>,
+    pub(super) instance: wasmi::Instance,
+    pub(super) memory: Memory,
+}
+
+/// Starts a module within the limits of the turn, whatever its ABI. With a fault comes the fuel it cost.
+pub(super) fn open(
+    module: &Module,
+    linker: &Linker<Data>,
+    turn: Box<Turn>,
+) -> Result<Started, (Fault, u64)> {
+    let limits = &turn.profile().limits;
+    let limits = StoreLimitsBuilder::new()
+        .memory_size(limits.memory_bytes_max)
+        .table_elements(limits.table_entries_max)
+        .memories(1)
+        .instances(1)
+        .tables(TABLES_MAX)
+        .trap_on_grow_failure(true)
+        .build();
+    let mut store = Store::new(
+        linker.engine(),
+        Data {
+            turn,
+            memory: None,
+            limits,
+        },
+    );
+    store.limiter(|data| &mut data.limits);
+    let started = start(&mut store, module, linker);
+    let used = store.data().turn.meter.used();
+    let instance = started.map_err(|fault| (fault, used))?;
+    let memory = instance.get_memory(&store, MEMORY).ok_or((GONE, used))?;
+    store.data_mut().memory = Some(memory);
+    Ok(Started {
+        store,
+        instance,
+        memory,
+    })
+}
+
+/// The bytes of an answer, once they are within the limits and paid for.
+pub(super) fn answered(
+    store: &mut Store<Data>,
+    memory: Memory,
+    pointer: usize,
+    len: usize,
+) -> Result<&[u8], Fault> {
+    let (memory, data) = memory.data_and_store_mut(store);
+    let max = data.turn.profile().limits.output_bytes_max;
+    if max < len {
+        return Err(Fault::bad_answer(format!(
+            "an answer of {len} bytes, over the limit of {max}"
+        )));
+    }
+    let bytes = pointer
+        .checked_add(len)
+        .and_then(|end| memory.get(pointer..end));
+    let bytes = bytes.ok_or(Fault::bad_answer("the answer lies outside of the memory"))?;
+    data.turn.meter.charge_call(len)?;
+    Ok(bytes)
 }
 
 fn start(
@@ -199,7 +236,7 @@ fn start(
 }
 
 /// Calls a function of the guest with the turn's fuel, slice by slice, and looks at the clock between two slices.
-fn metered<P: WasmParams, R: WasmResults>(
+pub(super) fn metered<P: WasmParams, R: WasmResults>(
     store: &mut Store<Data>,
     function: TypedFunc<P, R>,
     params: P,

@@ -29,7 +29,7 @@ use wasmi::errors::HostError;
 use wasmi::errors::LinkerError;
 
 /// There is no such value.
-const MISSING: i32 = -1;
+pub(super) const MISSING: i32 = -1;
 /// The namespace is full.
 const FULL: i32 = -2;
 /// `kv_add` met something else.
@@ -78,7 +78,7 @@ pub(super) fn signature(function: HostFunction) -> FuncType {
     )
 }
 
-fn value_type(letter: u8) -> ValType {
+pub(super) fn value_type(letter: u8) -> ValType {
     match letter {
         b'I' => ValType::I64,
         b'F' => ValType::F64,
@@ -154,11 +154,11 @@ fn define(linker: &mut Linker<Data>, function: HostFunction) -> Result<(), Linke
     Ok(())
 }
 
-type Host<'a> = Caller<'a, Data>;
+pub(super) type Host<'a> = Caller<'a, Data>;
 
 /// Runs a shim with the guest's memory and the turn. The engine's fuel goes into the meter meanwhile and what the call did not
 /// use comes back, so that a call's charge shortens the slice.
-fn enter<R>(
+pub(super) fn enter<R>(
     mut caller: Host<'_>,
     shim: impl FnOnce(&mut [u8], &mut Turn) -> Result<R, Fault>,
 ) -> Result<R, Error> {
@@ -185,7 +185,7 @@ fn range(pointer: i32, len: i32) -> Option<std::ops::Range<usize>> {
     Some(start..start.checked_add(len.cast_unsigned() as usize)?)
 }
 
-fn read(memory: &[u8], pointer: i32, len: i32) -> Result<&[u8], Fault> {
+pub(super) fn read(memory: &[u8], pointer: i32, len: i32) -> Result<&[u8], Fault> {
     range(pointer, len)
         .and_then(|range| memory.get(range))
         .ok_or(Fault::trap("a pointer leads outside of the memory"))
@@ -195,7 +195,7 @@ fn read_text(memory: &[u8], pointer: i32, len: i32) -> Result<&str, Fault> {
     std::str::from_utf8(read(memory, pointer, len)?).map_err(|_| Fault::trap("a text is not UTF-8"))
 }
 
-fn place(memory: &mut [u8], pointer: i32, len: i32) -> Result<&mut [u8], Fault> {
+pub(super) fn place(memory: &mut [u8], pointer: i32, len: i32) -> Result<&mut [u8], Fault> {
     range(pointer, len)
         .and_then(|range| memory.get_mut(range))
         .ok_or(Fault::trap("a pointer leads outside of the memory"))
@@ -209,11 +209,11 @@ fn give(memory: &mut [u8], pointer: i32, room: i32, content: &[u8]) -> Result<i3
     Ok(length(content.len()))
 }
 
-fn length(len: usize) -> i32 {
+pub(super) fn length(len: usize) -> i32 {
     i32::try_from(len).unwrap_or(i32::MAX)
 }
 
-fn unexpected<R>() -> Result<R, Fault> {
+pub(super) fn unexpected<R>() -> Result<R, Fault> {
     Err(Fault::Internal(
         "a host function gave another kind of result",
     ))

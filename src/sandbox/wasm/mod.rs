@@ -1,6 +1,7 @@
 //! WASM guests on wasmi: loading, instances, one call. Owns no host function (`link` converts for `host`) and no permission.
 
 mod check;
+mod helios;
 mod inspect;
 mod instance;
 mod link;
@@ -9,6 +10,7 @@ pub use inspect::Imported;
 pub use inspect::Inspected;
 pub use inspect::inspect_wasm;
 
+use super::Abi;
 use super::Effects;
 use super::Failed;
 use super::Fault;
@@ -77,21 +79,28 @@ pub fn load_wasm(bytes: &[u8], spec: GuestSpec) -> Result<Box<dyn Guest>, Vec<Lo
             format!("not a module that can be loaded: {error}"),
         )]
     })?;
+    match spec.abi {
+        Abi::Pgwarden1 => load_own(&engine, module, spec),
+        Abi::Helios1 => helios::load(&engine, module, spec),
+    }
+}
+
+fn load_own(
+    engine: &Engine,
+    module: Module,
+    spec: GuestSpec,
+) -> Result<Box<dyn Guest>, Vec<LoadError>> {
     let errors = check::errors(&module, &spec);
     if !errors.is_empty() {
         return Err(errors);
     }
-    let linker = link::linker(&engine, &spec.grants)
+    let linker = link::linker(engine, &spec.grants)
         .map_err(|error| vec![LoadError::new(code::INVALID_MODULE, error.to_string())])?;
     let kept_max = spec.limits.instances_kept_max;
     let state = spec.state;
     let profile = Arc::new(Profile::new(spec));
-    let first = Instance::new(&module, &linker, Turn::new(&profile)).map_err(|(fault, _)| {
-        vec![LoadError::new(
-            code::START_FAILED,
-            format!("the module cannot be started: {fault}"),
-        )]
-    })?;
+    let first = Instance::new(&module, &linker, Turn::new(&profile))
+        .map_err(|(fault, _)| vec![start_failed(&fault)])?;
     let instances = match state {
         State::Fresh => Instances::Fresh(Pool::new(kept_max)),
         State::Kept => {
@@ -106,6 +115,13 @@ pub fn load_wasm(bytes: &[u8], spec: GuestSpec) -> Result<Box<dyn Guest>, Vec<Lo
         linker,
         instances,
     }))
+}
+
+fn start_failed(fault: &Fault) -> LoadError {
+    LoadError::new(
+        code::START_FAILED,
+        format!("the module cannot be started: {fault}"),
+    )
 }
 
 fn engine(limits: &Limits) -> Engine {
