@@ -309,9 +309,8 @@ fn verify(log: &Path, arguments: &[&str]) -> (bool, String) {
     )
 }
 
-#[test]
-fn an_audit_chain_holds_and_shows_what_was_changed() {
-    const STATEMENTS: usize = 25;
+/// The audit plugin and the script that does the same, and a rule that refuses something to record.
+fn audited() -> Proxy {
     let mut files = Vec::new();
     let script = example_script("audited.toml", "audit-script");
     let policy = with_plugin(PolicyText::of(Cluster::shared()), "audit_chain", &mut files)
@@ -329,7 +328,13 @@ fn an_audit_chain_holds_and_shows_what_was_changed() {
             "no-ddl",
             "when = { kind = \"ddl\" }\ndeny = { code = \"42501\", message = \"no\" }",
         );
-    let proxy = start(&policy, &files);
+    start(&policy, &files)
+}
+
+#[test]
+fn an_audit_chain_holds_and_shows_what_was_changed() {
+    const STATEMENTS: usize = 25;
+    let proxy = audited();
     let work = |thread: usize| {
         let mut wire = proxy.login("app");
         for number in 0..STATEMENTS {

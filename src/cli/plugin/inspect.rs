@@ -232,7 +232,7 @@ fn compared(
     };
     let hash = plugin.sha256();
     let asks = |stage: &&Stage| match &stage.action {
-        Action::Plugin(id) => &*plugins[*id].sha256 == hash,
+        Action::Plugin(id) => *plugins[*id].sha256 == *hash,
         _ => false,
     };
     let (mut text, mut is_right) = (String::new(), true);

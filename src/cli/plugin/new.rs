@@ -41,7 +41,7 @@ const RUST: [Template; 4] = [
     ("src/lib.rs", include_str!("scaffold/rust/lib.rs.txt")),
 ];
 /// The crate `pgwarden-guest`, as this program was built with it.
-const SDK: [Template; 9] = [
+const SDK: [Template; 12] = [
     (
         "pgwarden-guest/Cargo.toml",
         include_str!("scaffold/rust/sdk.toml"),
@@ -63,6 +63,10 @@ const SDK: [Template; 9] = [
         include_str!("../../../plugins/sdk/src/import.rs"),
     ),
     (
+        "pgwarden-guest/src/json.rs",
+        include_str!("../../../plugins/sdk/src/json.rs"),
+    ),
+    (
         "pgwarden-guest/src/lib.rs",
         include_str!("../../../plugins/sdk/src/lib.rs"),
     ),
@@ -71,8 +75,16 @@ const SDK: [Template; 9] = [
         include_str!("../../../plugins/sdk/src/room.rs"),
     ),
     (
+        "pgwarden-guest/src/testing/sha256.rs",
+        include_str!("../../../plugins/sdk/src/testing/sha256.rs"),
+    ),
+    (
         "pgwarden-guest/src/testing.rs",
         include_str!("../../../plugins/sdk/src/testing.rs"),
+    ),
+    (
+        "pgwarden-guest/src/text.rs",
+        include_str!("../../../plugins/sdk/src/text.rs"),
     ),
     (
         "pgwarden-guest/src/verdict.rs",
@@ -132,14 +144,23 @@ mod tests {
 
     #[test]
     fn the_whole_crate_for_guests_is_in_the_program() {
-        let folder = format!("{}/plugins/sdk/src", env!("CARGO_MANIFEST_DIR"));
-        let mut files: Vec<String> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .map(|name| format!("pgwarden-guest/src/{name}"))
-            .collect();
+        let root = format!("{}/plugins/sdk/src", env!("CARGO_MANIFEST_DIR"));
+        let mut folders = vec![String::new()];
+        let mut files = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(format!("{root}/{folder}")).unwrap() {
+                let entry = entry.unwrap();
+                let name = format!("{folder}{}", entry.file_name().into_string().unwrap());
+                if entry.file_type().unwrap().is_dir() {
+                    folders.push(format!("{name}/"));
+                } else {
+                    files.push(format!("pgwarden-guest/src/{name}"));
+                }
+            }
+        }
         files.sort();
-        let packed: Vec<&str> = SDK.iter().skip(1).map(|(path, _)| *path).collect();
+        let mut packed: Vec<&str> = SDK.iter().skip(1).map(|(path, _)| *path).collect();
+        packed.sort_unstable();
         assert_eq!(files, packed);
     }
 }

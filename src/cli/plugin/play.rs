@@ -284,19 +284,7 @@ pub(super) fn differences(expect: &Answered, played: &Played) -> Vec<String> {
         };
         differ("rows", rows.to_string(), got);
     }
-    for (key, value) in &expect.kv {
-        let services = &played.services;
-        let stored =
-            services
-                .store()
-                .get(&played.namespace, key.as_bytes(), services.unix_micros());
-        let stored = stored.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        differ(
-            &format!("kv {key}"),
-            format!("{value:?}"),
-            shown(stored.as_deref()),
-        );
-    }
+    lines.extend(missing_values(expect, played));
     lines.extend(missing_effects(expect, &played.result));
     let log = played.services.lines();
     for text in &expect.log {
@@ -310,6 +298,24 @@ pub(super) fn differences(expect: &Answered, played: &Played) -> Vec<String> {
     let fuel = played.fuel();
     if let Some(limit) = expect.fuel_below.filter(|limit| *limit <= fuel) {
         lines.push(format!("expected fuel below {limit}      got {fuel}"));
+    }
+    lines
+}
+
+/// Stored values that are not there, or are others.
+fn missing_values(expect: &Answered, played: &Played) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (key, value) in &expect.kv {
+        let services = &played.services;
+        let stored =
+            services
+                .store()
+                .get(&played.namespace, key.as_bytes(), services.unix_micros());
+        let stored = stored.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let (expected, got) = (format!("{value:?}"), shown(stored.as_deref()));
+        if expected != got {
+            lines.push(format!("expected kv {key} = {expected}      got {got}"));
+        }
     }
     lines
 }

@@ -1,3 +1,5 @@
+//! Case files of plugins: what they may say, and what is wrong with one.
+
 use super::*;
 use crate::policy::Colour;
 use crate::policy::tests::Memory;

@@ -47,73 +47,76 @@ fn attributes_are_read_into_fields() {
     assert!(policy.revision != other.policy().revision);
 }
 
+/// Plugin table, hooks, stage, code, what is said.
+const MISTAKEN: &[(&str, &[&str], &str, &str, &str)] = &[
+    (
+        HELIOS,
+        &["pre_query"],
+        "attributes = { t = \"user.tenent\" }",
+        "P0301",
+        "did you mean `user.tenant`?",
+    ),
+    (
+        HELIOS,
+        &["pre_query"],
+        "attributes = { t = \"tenant\" }",
+        "P0301",
+        "no field `tenant`",
+    ),
+    (
+        HELIOS,
+        &["pre_query"],
+        "attributes = { t = \"user.claims\" }",
+        "P0501",
+        "write `user.claims.NAME`",
+    ),
+    (
+        HELIOS,
+        &["pre_query"],
+        "attributes = { t = \"user.tenant.x\" }",
+        "P0501",
+        "write `user.tenant`",
+    ),
+    (
+        HELIOS,
+        &["pre_query"],
+        "attributes = { t = \"sql.text\" }",
+        "P0609",
+        "needs `sql.text` in `see`",
+    ),
+    (
+        HELIOS,
+        &["pre_query"],
+        "attributes = { t = \"result.rows\" }",
+        "P0603",
+        "`result` does not exist at `pre_query`",
+    ),
+    (
+        HELIOS,
+        &["pre_query"],
+        "attributes = { t = 7 }",
+        "P0202",
+        "text",
+    ),
+    (
+        HELIOS,
+        &["authenticate"],
+        "attributes = { t = \"user.tenant\" }",
+        "P0208",
+        "none at `authenticate`",
+    ),
+    (
+        "",
+        &["pre_query"],
+        "attributes = { t = \"user.tenant\" }",
+        "P0208",
+        "asks no plugin with `abi = \"helios-1\"`",
+    ),
+];
+
 #[test]
 fn attributes_that_say_nothing_are_mistakes() {
-    for (plugin, hooks, stage, code, said) in [
-        (
-            HELIOS,
-            &["pre_query"][..],
-            "attributes = { t = \"user.tenent\" }",
-            "P0301",
-            "did you mean `user.tenant`?",
-        ),
-        (
-            HELIOS,
-            &["pre_query"],
-            "attributes = { t = \"tenant\" }",
-            "P0301",
-            "no field `tenant`",
-        ),
-        (
-            HELIOS,
-            &["pre_query"],
-            "attributes = { t = \"user.claims\" }",
-            "P0501",
-            "write `user.claims.NAME`",
-        ),
-        (
-            HELIOS,
-            &["pre_query"],
-            "attributes = { t = \"user.tenant.x\" }",
-            "P0501",
-            "write `user.tenant`",
-        ),
-        (
-            HELIOS,
-            &["pre_query"],
-            "attributes = { t = \"sql.text\" }",
-            "P0609",
-            "needs `sql.text` in `see`",
-        ),
-        (
-            HELIOS,
-            &["pre_query"],
-            "attributes = { t = \"result.rows\" }",
-            "P0603",
-            "`result` does not exist at `pre_query`",
-        ),
-        (
-            HELIOS,
-            &["pre_query"],
-            "attributes = { t = 7 }",
-            "P0202",
-            "text",
-        ),
-        (
-            HELIOS,
-            &["authenticate"],
-            "attributes = { t = \"user.tenant\" }",
-            "P0208",
-            "none at `authenticate`",
-        ),
-        (
-            "",
-            &["pre_query"],
-            "attributes = { t = \"user.tenant\" }",
-            "P0208",
-            "asks no plugin with `abi = \"helios-1\"`",
-        ),
-    ] {
+    for (plugin, hooks, stage, code, said) in MISTAKEN {
         let (policy, report) = with(plugin, hooks, stage).load(None);
         let text = report.render(Colour::Never);
         assert!(

@@ -1,3 +1,5 @@
+//! Plugins as they are handed over: modules, archives, signatures, and what is none of them.
+
 use super::*;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -130,7 +132,8 @@ fn what_is_no_plugin_is_refused() {
     let wasm = ("plugin.wasm", b'0', &*module());
     let json = ("manifest.json", b'0', &*about);
     let wrong = json!({ "wasm_sha256": "00" }).to_string();
-    let cases: [(&[(&str, u8, &[u8])], &str); 13] = [
+    type Members<'a> = &'a [(&'a str, u8, &'a [u8])];
+    let cases: [(Members<'_>, &str); 13] = [
         (&[wasm], "holds no `manifest.json`"),
         (&[json], "holds no `plugin.wasm`"),
         (

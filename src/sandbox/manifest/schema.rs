@@ -27,19 +27,13 @@ pub fn schema() -> Value {
     })
 }
 
-fn properties() -> Value {
-    let permissions: Vec<&str> = See::all()
-        .map(See::name)
-        .chain(Call::all().map(Call::name))
-        .collect();
-    let fields: Vec<String> = Field::all()
-        .map(|row| format!("{}.{}", row.variable, row.name))
-        .collect();
-    let hooks: Vec<&str> = Hook::all().map(Hook::name).collect();
+/// A key, its schema, and what it is.
+type Key = (&'static str, Value, &'static str);
+
+/// Who the plugin is.
+fn identity() -> Vec<Key> {
     let text = || json!({ "type": "string" });
-    let bytes = || json!({ "type": "integer", "minimum": 0 });
-    let several = |names: Value| json!({ "type": "array", "items": { "enum": names } });
-    let keys = [
+    vec![
         (
             "name",
             json!({ "type": "string", "minLength": 1 }),
@@ -59,6 +53,22 @@ fn properties() -> Value {
         ("author", text(), "Who made it."),
         ("licence", text(), "An SPDX expression."),
         ("source", text(), "Where its source is."),
+    ]
+}
+
+/// What it is made for, and what it needs.
+fn terms() -> Vec<Key> {
+    let permissions: Vec<&str> = See::all()
+        .map(See::name)
+        .chain(Call::all().map(Call::name))
+        .collect();
+    let fields: Vec<String> = Field::all()
+        .map(|row| format!("{}.{}", row.variable, row.name))
+        .collect();
+    let hooks: Vec<&str> = Hook::all().map(Hook::name).collect();
+    let bytes = || json!({ "type": "integer", "minimum": 0 });
+    let several = |names: Value| json!({ "type": "array", "items": { "enum": names } });
+    vec![
         (
             "hooks",
             several(json!(hooks)),
@@ -94,9 +104,12 @@ fn properties() -> Value {
             json!({ "$ref": "#/$defs/schema" }),
             "A JSON Schema of its configuration, with these keywords only.",
         ),
-    ];
+    ]
+}
+
+fn properties() -> Value {
     let mut properties = Map::new();
-    for (name, mut schema, about) in keys {
+    for (name, mut schema, about) in identity().into_iter().chain(terms()) {
         if let Value::Object(schema) = &mut schema {
             schema.insert("description".to_owned(), about.into());
         }

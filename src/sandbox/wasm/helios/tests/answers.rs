@@ -17,16 +17,14 @@ fn said(hook: Hook, answer: &str) -> Result<Answer, Fault> {
     asked(&text, spec(hook), "SELECT 1", &stub())
 }
 
-#[test]
-fn both_dialects_say_every_answer() {
-    let block = |message: &str| Answer::Block(Refusal::new(message));
-    let denied = |message: &str| {
-        Answer::Block(Refusal::with_code(
-            SqlState::INSUFFICIENT_PRIVILEGE,
-            message,
-        ))
-    };
-    for (hook, answer, expected) in [
+type Said = (Hook, &'static str, Answer);
+
+fn block(message: &str) -> Answer {
+    Answer::Block(Refusal::new(message))
+}
+
+fn of_texts() -> Vec<Said> {
+    vec![
         (Hook::PreQuery, r#"{"action":"continue"}"#, Answer::Continue),
         (
             Hook::PreQuery,
@@ -53,6 +51,11 @@ fn both_dialects_say_every_answer() {
             r#"{"kind":"rewrite","sql":"SELECT 2"}"#,
             Answer::Rewrite("SELECT 2".into()),
         ),
+    ]
+}
+
+fn of_routes() -> Vec<Said> {
+    vec![
         (Hook::Route, r#"{"action":"default"}"#, Answer::Continue),
         (
             Hook::Route,
@@ -79,6 +82,15 @@ fn both_dialects_say_every_answer() {
             r#"{"action":"block","reason":"no"}"#,
             block("no"),
         ),
+    ]
+}
+
+fn of_logins_and_observers() -> Vec<Said> {
+    let denied = |message: &str| {
+        let code = SqlState::INSUFFICIENT_PRIVILEGE;
+        Answer::Block(Refusal::with_code(code, message))
+    };
+    vec![
         (Hook::Authorize, r#"{"action":"success"}"#, Answer::Allow),
         (Hook::Authorize, r#"{"action":"defer"}"#, Answer::Continue),
         (
@@ -108,7 +120,13 @@ fn both_dialects_say_every_answer() {
             r#"{"action":"continue"}"#,
             Answer::Continue,
         ),
-    ] {
+    ]
+}
+
+#[test]
+fn both_dialects_say_every_answer() {
+    let said_so = of_texts().into_iter().chain(of_routes());
+    for (hook, answer, expected) in said_so.chain(of_logins_and_observers()) {
         assert_eq!(said(hook, answer), Ok(expected), "{hook}: {answer}");
     }
     for hook in Hook::all() {
