@@ -106,8 +106,8 @@ fn masked<'a>(
     (sql, out): (&'a mut [u8], &'a mut [u8]),
 ) -> Result<Option<&'a str>, Refusal<'a>> {
     let mut reached = [None; TABLES_MAX];
-    let mut count = 0;
-    for (name, about) in context.tables().filter_map(|name| reach(name, tables)) {
+    let named = context.tables().filter_map(|name| reach(name, tables));
+    for (number, (name, about)) in named.enumerate() {
         if name.schema.is_some() {
             return Err([
                 "columns of ",
@@ -116,9 +116,8 @@ fn masked<'a>(
             ]);
         }
         *reached
-            .get_mut(count)
+            .get_mut(number)
             .ok_or(["the statement names too many masked tables", "", ""])? = Some((name, about));
-        count += 1;
     }
     let Some((first, _)) = reached[0] else {
         return Ok(None);

@@ -48,7 +48,7 @@ pub(super) fn hmac(key: &[u8], bytes: &[u8]) -> [u8; 32] {
 /// The first 32 bits of the fractional parts of the cube roots of the first 64 primes.
 fn constants() -> [u32; 64] {
     let mut found = [0; 64];
-    let is_prime = |number: &u64| (2..*number).all(|divisor| number % divisor != 0);
+    let is_prime = |number: &u64| (2..*number).all(|divisor| !number.is_multiple_of(divisor));
     for (place, prime) in found.iter_mut().zip((2..).filter(is_prime)) {
         // The largest x with x^3 <= prime * 2^96: the root, 32 bits after the point.
         let wanted = u128::from(prime) << 96;
