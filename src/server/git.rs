@@ -71,6 +71,20 @@ mod tests {
     }
 
     #[test]
+    fn git_is_at_work_while_its_lock_is_there() {
+        let root = std::env::temp_dir().join(format!("pgwarden-git-{}", std::process::id()));
+        let git = root.join(".git");
+        std::fs::create_dir_all(&git).unwrap();
+        let policy = root.join("policy.toml");
+        std::fs::write(&policy, "").unwrap();
+        assert!(!is_changing(&policy));
+        std::fs::write(git.join("index.lock"), "").unwrap();
+        assert!(is_changing(&policy));
+        std::fs::remove_dir_all(&root).unwrap();
+        assert!(!is_changing(&policy));
+    }
+
+    #[test]
     fn only_a_hash_is_a_commit() {
         assert_eq!(hash("main"), None);
         assert!(hash("0123456789012345678901234567890123456789").is_some());

@@ -77,6 +77,23 @@ macro_rules! export {
     };
 }
 
+/// Exports `on_unload`, which the host calls once nobody will ask any more: `on_unload!(goodbye);` with `fn goodbye()`.
+/// There is no input then; host functions work as ever.
+#[macro_export]
+macro_rules! on_unload {
+    ($function:path) => {
+        #[cfg(target_arch = "wasm32")]
+        #[doc = "Nobody will ask any more."]
+        #[unsafe(no_mangle)]
+        pub extern "C" fn on_unload() {
+            let function: fn() = $function;
+            function();
+        }
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn() = $function;
+    };
+}
+
 /// Puts a manifest into the module, as the custom section `pgwarden:manifest`:
 /// `manifest!(include_str!("../manifest.json"));`. What is in one: `plugins/README.md`.
 #[macro_export]
