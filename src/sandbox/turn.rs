@@ -127,22 +127,12 @@ impl Turn {
 
     /// Opens a turn that asks nothing: there is a clock, a log and a store, and no input.
     pub(crate) fn begin_unload(&mut self, services: &Arc<dyn Services>) {
-        self.refill();
+        let limits = &self.profile.limits;
+        self.meter = Meter::new(limits.fuel, limits.deadline);
         self.log_lines = 0;
         self.services = Some(Arc::clone(services));
         self.frame.clear();
         self.open = true;
-    }
-
-    /// The frame, the meter and the hook, for an engine that reads the frame while it counts.
-    pub(crate) fn reading(&mut self) -> (&Frame, &mut Meter, Hook) {
-        (&self.frame, &mut self.meter, self.hook)
-    }
-
-    /// Fills the meter again, for a run that starts over.
-    pub(crate) fn refill(&mut self) {
-        let limits = &self.profile.limits;
-        self.meter = Meter::new(limits.fuel, limits.deadline);
     }
 
     /// Closes the turn: nothing of it can be read or called any more.
@@ -257,15 +247,19 @@ impl Turn {
 
     /// The last gate: an answer counts only where it is legal.
     pub(crate) fn accept(&self, answer: Answer) -> Result<Answer, Fault> {
-        if self.hook.accepts(answer.kind()) {
-            return Ok(answer);
-        }
-        Err(Fault::bad_answer(format!(
-            "`{}` is no answer at {}",
-            answer.kind().name(),
-            self.hook
-        )))
+        accepted(self.hook, answer)
     }
+}
+
+/// An answer, where it is legal at that hook.
+pub(crate) fn accepted(hook: Hook, answer: Answer) -> Result<Answer, Fault> {
+    if hook.accepts(answer.kind()) {
+        return Ok(answer);
+    }
+    Err(Fault::bad_answer(format!(
+        "`{}` is no answer at {hook}",
+        answer.kind().name()
+    )))
 }
 
 /// Idle instances of one guest. The lock is held for a push or a pop.

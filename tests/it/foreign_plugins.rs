@@ -35,7 +35,7 @@ const STATEMENTS: &[&str] = &[
 
 fn base() -> PolicyText {
     PolicyText::of(Cluster::shared()).users(
-        "[role.dba]\n[role.r1]\n[user.app]\ntrust = true\nroles = [\"r1\"]\n[user.postgres]\ntrust = true\nroles = [\"dba\"]",
+        "[role.dba]\n[role.r]\n[user.app]\ntrust = true\nroles = [\"r\"]\n[user.postgres]\ntrust = true\nroles = [\"dba\"]",
     )
 }
 

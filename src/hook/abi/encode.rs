@@ -1,6 +1,7 @@
 //! Writes the input frame of `pgwarden-1` from an `Input`, and reads its fields back for host functions and scripts.
 //! Owns the layout only; a field that is not in the given set is left out entirely.
 
+use super::Content;
 use super::ENTRY_BYTES;
 use super::Field;
 use super::FieldType;
@@ -9,12 +10,8 @@ use super::HEADER_BYTES;
 use super::INPUT_MAGIC;
 use super::MINOR;
 use super::NO_VALUE;
-use crate::hook::ClientAddress;
+use super::content::narrow;
 use crate::hook::Input;
-use crate::statement::Kind;
-use crate::statement::KindSet;
-use crate::statement::Name;
-use std::net::IpAddr;
 
 /// Where a field's bytes lie.
 #[derive(Clone, Copy, Debug)]
@@ -22,31 +19,6 @@ struct Span {
     start: u32,
     len: u32,
 }
-
-/// The kinds of which `sql.kind` is the first that the statement contains: what a rule about one kind must not miss.
-const CONSEQUENTIAL: [Kind; 21] = [
-    Kind::Unparsed,
-    Kind::CopyProgram,
-    Kind::Do,
-    Kind::Call,
-    Kind::Grant,
-    Kind::Ddl,
-    Kind::Merge,
-    Kind::Delete,
-    Kind::Update,
-    Kind::Insert,
-    Kind::CopyIn,
-    Kind::CopyOut,
-    Kind::Execute,
-    Kind::Set,
-    Kind::Listen,
-    Kind::Tx,
-    Kind::Other,
-    Kind::Select,
-    Kind::Show,
-    Kind::Prepare,
-    Kind::Explain,
-];
 
 /// One encoded input. Reused from call to call so that encoding allocates nothing once it is warm.
 #[derive(Debug)]
@@ -85,9 +57,10 @@ impl Frame {
                 &mut self.bytes
             };
             let start = out.len();
-            if !write_field(field, input, out) {
+            let Some(content) = Content::read(field, input) else {
                 continue;
-            }
+            };
+            content.write(out);
             // Frames are bounded by `input_bytes_max`, far below 4 GiB.
             let span = Span {
                 start: narrow(start),
@@ -124,6 +97,12 @@ impl Frame {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// What [`Frame::total_bytes`] would be, without making the frame.
+    #[must_use]
+    pub fn measure(input: &Input<'_>, fields: Fields) -> usize {
+        HEADER_BYTES + fields.len() * ENTRY_BYTES + Content::total_bytes(fields, input)
     }
 
     /// Bytes of the frame and of the large fields behind it.
@@ -180,166 +159,5 @@ impl Frame {
             rest = after;
             std::str::from_utf8(item).ok().map(Some)
         }))
-    }
-}
-
-fn narrow(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX - 1)
-}
-
-/// Appends a field's bytes; `false` where it has no value.
-fn write_field(field: Field, input: &Input<'_>, out: &mut Vec<u8>) -> bool {
-    let row = field.row();
-    match row.variable {
-        "user" | "session" => write_session(field, input, out),
-        "sql" => write_statement(field, input, out),
-        "result" => write_outcome(field, input, out),
-        _ => write_request(field, input, out),
-    }
-    .is_some()
-}
-
-fn write_session(field: Field, input: &Input<'_>, out: &mut Vec<u8>) -> Option<()> {
-    let session = input.session;
-    let identity = &session.identity;
-    match field {
-        Field::UserName => text(out, &identity.user),
-        Field::UserId => text(out, identity.user_id.as_deref()?),
-        Field::UserRoles => identity.roles.iter().for_each(|role| item(out, role)),
-        Field::UserTenant => text(out, identity.tenant.as_deref()?),
-        Field::UserClaims => {
-            for (key, value) in &identity.claims {
-                item(out, key);
-                item(out, value);
-            }
-        }
-        Field::UserAttributes => {
-            let learned = session.learned.iter();
-            let learned = learned.filter(|(key, _)| !session.attributes.contains_key(*key));
-            for (key, value) in session.attributes.iter().chain(learned) {
-                item(out, key);
-                item(out, value);
-            }
-        }
-        Field::RequestId => out.extend_from_slice(input.request_id.as_bytes()),
-        Field::ClientId => out.extend_from_slice(session.client_id.as_bytes()),
-        Field::Database => text(out, &session.database),
-        Field::Branch => text(out, session.branch.as_deref()?),
-        Field::App => text(out, &session.app),
-        Field::Client => match session.client {
-            ClientAddress::Ip(IpAddr::V4(address), _) => out.extend_from_slice(&address.octets()),
-            ClientAddress::Ip(IpAddr::V6(address), _) => out.extend_from_slice(&address.octets()),
-            ClientAddress::Unix => {}
-        },
-        Field::Tls => flag(out, session.tls),
-        Field::Listener => text(out, &session.listener),
-        Field::AuthMethod => text(out, session.auth_method.name()),
-        Field::InTransaction => flag(out, input.statement?.in_transaction),
-        Field::TxWrites => flag(out, input.statement?.tx_writes),
-        Field::Protocol => text(out, input.statement?.protocol.name()),
-        Field::StatementCount => number(out, u64::from(input.statement?.statement_count)),
-        _ => return None,
-    }
-    Some(())
-}
-
-fn write_statement(field: Field, input: &Input<'_>, out: &mut Vec<u8>) -> Option<()> {
-    let statement = input.statement?;
-    let facts = statement.facts;
-    match field {
-        Field::Kind => text(out, most_consequential(facts.kinds).name()),
-        Field::Kinds => {
-            for kind in Kind::all().filter(|kind| facts.kinds.contains(*kind)) {
-                item(out, kind.name());
-            }
-        }
-        Field::ReadOnly => flag(out, facts.read_only),
-        Field::HasWhere => flag(out, facts.has_where),
-        Field::HasLimit => flag(out, facts.has_limit),
-        Field::HasCte => flag(out, facts.has_cte),
-        Field::ParamCount => number(out, u64::from(facts.param_count)),
-        Field::Bytes => number(out, facts.bytes as u64),
-        Field::Fingerprint => number(out, facts.fingerprint),
-        Field::Tables => names(out, &facts.relations.tables),
-        Field::Functions => names(out, &facts.relations.functions),
-        Field::Columns => facts
-            .relations
-            .columns
-            .iter()
-            .for_each(|column| item(out, column)),
-        Field::Text => text(out, statement.text),
-        Field::Normalized => text(out, &facts.normalized),
-        _ => return None,
-    }
-    Some(())
-}
-
-fn write_outcome(field: Field, input: &Input<'_>, out: &mut Vec<u8>) -> Option<()> {
-    let outcome = input.outcome?;
-    match field {
-        Field::Success => flag(out, outcome.success),
-        Field::Node => text(out, outcome.node.as_deref()?),
-        Field::ElapsedUs => number(
-            out,
-            u64::try_from(outcome.elapsed.as_micros()).unwrap_or(u64::MAX),
-        ),
-        Field::ResultRows => number(out, outcome.rows),
-        Field::ResultBytes => number(out, outcome.bytes_out),
-        Field::Code => text(out, outcome.code?.as_str()),
-        Field::Error => text(out, outcome.error.as_deref()?),
-        Field::Cached => flag(out, outcome.cached),
-        _ => return None,
-    }
-    Some(())
-}
-
-fn write_request(field: Field, input: &Input<'_>, out: &mut Vec<u8>) -> Option<()> {
-    match field {
-        Field::AuthUsername => text(out, input.auth?.username),
-        Field::AuthHeaders => {
-            for (name, value) in input.auth?.headers {
-                item(out, name);
-                item(out, value);
-            }
-        }
-        Field::AuthPassword => text(out, input.auth?.password?),
-        Field::EventName => text(out, input.custom?.name),
-        Field::EventPayload => text(out, input.custom?.payload),
-        _ => return None,
-    }
-    Some(())
-}
-
-fn most_consequential(kinds: KindSet) -> Kind {
-    CONSEQUENTIAL
-        .into_iter()
-        .find(|kind| kinds.contains(*kind))
-        .unwrap_or(Kind::Other)
-}
-
-fn text(out: &mut Vec<u8>, text: &str) {
-    out.extend_from_slice(text.as_bytes());
-}
-
-fn number(out: &mut Vec<u8>, number: u64) {
-    out.extend_from_slice(&number.to_le_bytes());
-}
-
-fn flag(out: &mut Vec<u8>, flag: bool) {
-    out.push(u8::from(flag));
-}
-
-fn item(out: &mut Vec<u8>, item: &str) {
-    out.extend_from_slice(&narrow(item.len()).to_le_bytes());
-    out.extend_from_slice(item.as_bytes());
-}
-
-fn names(out: &mut Vec<u8>, names: &[Name]) {
-    for name in names {
-        match &name.schema {
-            Some(schema) => item(out, schema),
-            None => out.extend_from_slice(&NO_VALUE.to_le_bytes()),
-        }
-        item(out, &name.name);
     }
 }

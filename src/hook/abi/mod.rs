@@ -2,12 +2,15 @@
 //! Owns no permission (which field a guest may see comes as [`Fields`]) and no engine. `plugins/README.md` is the same in prose.
 
 mod answer;
+mod content;
 mod encode;
 
 pub use answer::Word;
 pub use answer::WrongAnswer;
 pub use answer::decode_answer;
 pub use answer::decode_word;
+pub use content::Content;
+pub use content::List;
 pub use encode::Frame;
 
 use super::Hook;

@@ -25,7 +25,6 @@ use crate::hook::Answer;
 use crate::hook::Input;
 use crate::statement::Needs;
 use lower::Lowered;
-use lower::Ran;
 use rhai::AST;
 use rhai::Dynamic;
 use rhai::Engine;
@@ -144,23 +143,6 @@ fn engine(spec: &GuestSpec) -> Engine {
 }
 
 impl ScriptGuest {
-    fn run(
-        &self,
-        mut turn: Box<Turn>,
-        services: &Arc<dyn Services>,
-    ) -> (Box<Turn>, Result<Answer, Fault>) {
-        if let Some(lowered) = &self.lowered {
-            match lowered.run(&mut turn, services) {
-                Ran::Ended(result) => {
-                    let result = result.and_then(|answer| turn.accept(answer));
-                    return (turn, result);
-                }
-                Ran::GaveUp => turn.refill(),
-            }
-        }
-        self.ask(turn)
-    }
-
     fn ask(&self, turn: Box<Turn>) -> (Box<Turn>, Result<Answer, Fault>) {
         memory::reset();
         let (turn, ended, fault) = current::run(turn, || {
@@ -187,6 +169,10 @@ impl Guest for ScriptGuest {
     }
 
     fn call(&self, input: &Input<'_>, services: &Arc<dyn Services>) -> Result<Reply, Failed> {
+        let lowered = self.lowered.as_ref();
+        if let Some(ended) = lowered.and_then(|it| it.call(&self.profile, input, services)) {
+            return ended;
+        }
         let mut turn = self
             .turns
             .take()
@@ -196,7 +182,7 @@ impl Guest for ScriptGuest {
             self.turns.put(turn);
             return Err(Failed { fault, fuel: 0 });
         }
-        let (mut turn, result) = self.run(turn, services);
+        let (mut turn, result) = self.ask(turn);
         let fuel = turn.meter.used();
         let effects = turn.take_effects();
         turn.end();

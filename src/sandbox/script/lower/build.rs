@@ -8,14 +8,20 @@ use super::tree::Node;
 use super::tree::Operation;
 use super::tree::Part;
 use super::tree::Verdict;
+use super::verdict;
 use crate::hook::abi::Field;
 use crate::hook::abi::FieldType;
 use rhai::AST;
 use rhai::ASTFlags;
+use rhai::Array;
 use rhai::Expr;
 use rhai::FnCallExpr;
+use rhai::ImmutableString;
 use rhai::Stmt;
 use serde_json::Value;
+
+/// Items of an array that a value is looked for in.
+const LITERALS_MAX: usize = 64;
 
 struct Builder<'a> {
     config: &'a Value,
@@ -46,9 +52,14 @@ impl Builder<'_> {
         let nodes = statements
             .iter()
             .map(|statement| self.statement(statement))
-            .collect::<Option<Box<[Node]>>>();
+            .collect::<Option<Vec<Node>>>();
         self.scope.truncate(depth);
-        nodes.map(Node::Block)
+        let mut nodes = nodes?;
+        Some(match nodes.len() {
+            0 => Node::Unit,
+            1 => nodes.swap_remove(0),
+            _ => Node::Block(nodes.into()),
+        })
     }
 
     fn define(&mut self, name: &str) -> usize {
@@ -139,6 +150,7 @@ impl Builder<'_> {
             },
             Expr::And(all, _) => Node::And(self.expressions(all.iter())?),
             Expr::Or(any, _) => Node::Or(self.expressions(any.iter())?),
+            Expr::Coalesce(any, _) => Node::Coalesce(self.expressions(any.iter())?),
             Expr::FnCall(call, _) => self.call(call)?,
             Expr::Stmt(block) => self.block(block.statements())?,
             Expr::Dot(dot, flags, _) if !flags.intersects(ASTFlags::NEGATED) => {
@@ -242,8 +254,11 @@ impl Builder<'_> {
         }
         let name = call.name.as_str();
         if call.op_token.is_none() && name != "contains" {
-            let verdict = verdict(name, call.args.len())?;
-            return Some(Node::Verdict(verdict, self.expressions(call.args.iter())?));
+            let verdict = verdict::named(name, call.args.len())?;
+            return Some(constant_verdict(
+                verdict,
+                self.expressions(call.args.iter())?,
+            ));
         }
         if let ("!", [one]) = (name, &call.args[..]) {
             return Some(Node::Not(Box::new(self.expression(one)?)));
@@ -251,6 +266,9 @@ impl Builder<'_> {
         let [left, right] = &call.args[..] else {
             return None;
         };
+        if let ("contains", Some(items)) = (name, literals(left)) {
+            return Some(Node::Among(Box::new(self.expression(right)?), items));
+        }
         let comparison = comparison(name);
         let operation = operation(name);
         if comparison.is_none() && operation.is_none() && name != "contains" {
@@ -286,17 +304,36 @@ fn operation(name: &str) -> Option<Operation> {
     })
 }
 
-fn verdict(name: &str, args: usize) -> Option<Verdict> {
-    Some(match (name, args) {
-        ("next", 0) => Verdict::Next,
-        ("allow", 0) => Verdict::Allow,
-        ("defer", 0) => Verdict::Defer,
-        ("deny", 1..=3) => Verdict::Deny,
-        ("rewrite", 1) => Verdict::Rewrite,
-        ("denied", 1) => Verdict::Denied,
-        ("route", 1) => Verdict::Route,
-        _ => return None,
-    })
+/// A verdict whose texts are all written in the script is made at once.
+fn constant_verdict(verdict: Verdict, args: Box<[Node]>) -> Node {
+    let texts: Option<Vec<&str>> = args
+        .iter()
+        .map(|arg| match arg {
+            Node::Text(text) => Some(&**text),
+            _ => None,
+        })
+        .collect();
+    match texts.and_then(|texts| verdict::make(verdict, &texts)) {
+        Some(answer) => Node::Answer(Box::new(answer)),
+        None => Node::Verdict(verdict, args),
+    }
+}
+
+/// An array of nothing but texts and numbers, and not many.
+fn literals(expression: &Expr) -> Option<Box<[Node]>> {
+    let Expr::DynamicConstant(array, _) = expression else {
+        return None;
+    };
+    let array = array.read_lock::<Array>()?;
+    if LITERALS_MAX < array.len() {
+        return None;
+    }
+    let items = array.iter().map(|item| {
+        let text = item.read_lock::<ImmutableString>();
+        text.map(|text| Node::Text(text.as_str().into()))
+            .or_else(|| item.as_int().ok().map(Node::Int))
+    });
+    items.collect()
 }
 
 fn constant(value: &Value) -> Option<Node> {

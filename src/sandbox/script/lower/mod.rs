@@ -5,20 +5,30 @@
 //! `let`, texts. Such a script has no effect before its verdict, so whenever something happens here that is not plainly
 //! the ordinary case (a value of another type, a missing field, a number too large), the run is given up and Rhai runs the
 //! script from its beginning. What is left to be equal is the ordinary case, and `tests` compares it.
+//!
+//! A lowered script reads its input where it lies: no frame is made and no turn is taken, only what a frame would have
+//! weighed is compared with its limit.
 
 mod build;
 mod run;
 mod tree;
 mod value;
+mod verdict;
 
 #[cfg(test)]
 mod tests;
 
+use super::super::Failed;
 use super::super::Fault;
+use super::super::Reply;
 use super::super::Services;
-use super::super::turn::Turn;
-use crate::hook::Answer;
+use super::super::turn::Profile;
+use super::super::turn::accepted;
+use crate::hook::Input;
+use crate::hook::abi::Frame;
 use rhai::AST;
+use run::Exit;
+use run::Run;
 use std::sync::Arc;
 use tree::Node;
 
@@ -28,22 +38,42 @@ pub(super) struct Lowered {
     slots: usize,
 }
 
-/// What running it came to.
-pub(super) enum Ran {
-    /// As Rhai would have ended.
-    Ended(Result<Answer, Fault>),
-    /// Not an ordinary case: Rhai has to say.
-    GaveUp,
-}
-
 impl Lowered {
     /// Translates a script; `None` where it does something that is left to Rhai.
     pub(super) fn new(ast: &AST, config: &serde_json::Value) -> Option<Self> {
         build::build(ast, config)
     }
 
-    /// Runs it for the open turn.
-    pub(super) fn run(&self, turn: &mut Turn, services: &Arc<dyn Services>) -> Ran {
-        run::run(self, turn, services)
+    /// Runs it once; `None` where Rhai has to say.
+    pub(super) fn call(
+        &self,
+        profile: &Profile,
+        input: &Input<'_>,
+        services: &Arc<dyn Services>,
+    ) -> Option<Result<Reply, Failed>> {
+        let limits = &profile.limits;
+        let (bytes, max) = (
+            Frame::measure(input, profile.fields),
+            limits.input_bytes_max,
+        );
+        if max < bytes {
+            let fault = Fault::InputTooLarge { bytes, max };
+            return Some(Err(Failed { fault, fuel: 0 }));
+        }
+        let run = Run::new(input, profile.fields, limits, services, self.slots);
+        let (ended, fuel) = run.script(&self.root);
+        let ended = match ended {
+            Ok(answer) => accepted(input.hook, answer),
+            Err(Exit::Fault(fault)) => Err(fault),
+            Err(Exit::Return(_) | Exit::Break | Exit::Continue | Exit::GiveUp) => return None,
+        };
+        Some(match ended {
+            Ok(answer) => Ok(Reply {
+                answer,
+                fuel,
+                effects: None,
+            }),
+            Err(fault) => Err(Failed { fault, fuel }),
+        })
     }
 }

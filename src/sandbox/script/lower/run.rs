@@ -1,35 +1,34 @@
-//! Runs a lowered script over a turn's frame. Owns fuel, time and memory of such a run; every way out but an ordinary end is a
-//! fault of one of these three, or "ask Rhai".
+//! Runs a lowered script over an input. Owns fuel, time and memory of such a run; every way out but an ordinary end is a fault
+//! of one of these three, or "ask Rhai".
 
 use super::super::super::Fault;
 use super::super::super::Services;
 use super::super::super::limits::BYTES_PER_FUEL;
 use super::super::super::limits::FUEL_PER_NODE;
 use super::super::super::limits::FUEL_PER_SLICE;
+use super::super::super::limits::Limits;
 use super::super::super::meter::Meter;
-use super::super::super::turn::Turn;
-use super::super::variables;
-use super::super::verdict;
-use super::Lowered;
-use super::Ran;
 use super::tree::Node;
 use super::tree::Part;
 use super::tree::Verdict;
 use super::value::Value;
 use super::value::calculate;
 use super::value::compare;
+use super::verdict;
 use crate::hook::Answer;
-use crate::hook::Hook;
-use crate::hook::Refusal;
+use crate::hook::Input;
+use crate::hook::abi::Content;
 use crate::hook::abi::Field;
-use crate::hook::abi::FieldType;
-use crate::hook::abi::Frame;
+use crate::hook::abi::Fields;
+use crate::hook::abi::List;
 use smallvec::SmallVec;
-use std::borrow::Cow;
 use std::sync::Arc;
 
+/// Bytes before each item of a list in a frame: a list of so many bytes has a fourth as many items at most.
+const BYTES_PER_ITEM: usize = 4;
+
 /// Why a node has no value.
-enum Exit<'a> {
+pub(super) enum Exit<'a> {
     Return(Value<'a>),
     Break,
     Continue,
@@ -40,49 +39,65 @@ enum Exit<'a> {
 
 type Step<'a> = Result<Value<'a>, Exit<'a>>;
 
-struct Run<'a> {
-    frame: &'a Frame,
-    hook: Hook,
-    meter: &'a mut Meter,
+/// One run.
+pub(super) struct Run<'a> {
+    input: &'a Input<'a>,
+    /// The fields it may read. There is no other way to the input than through `content`.
+    fields: Fields,
+    meter: Meter,
+    limits: &'a Limits,
     services: &'a Arc<dyn Services>,
     slots: SmallVec<[Value<'a>; 4]>,
     /// Bytes of texts in slots.
     held_bytes: usize,
-    text_bytes_max: usize,
-    memory_bytes_max: usize,
     /// Fuel that is left when the clock is looked at next.
     look_below: u64,
 }
 
-pub(super) fn run(script: &Lowered, turn: &mut Turn, services: &Arc<dyn Services>) -> Ran {
-    let limits = turn.profile().limits;
-    let (frame, meter, hook) = turn.reading();
-    let look_below = meter.left().saturating_sub(FUEL_PER_SLICE);
-    let mut run = Run {
-        frame,
-        hook,
-        meter,
-        services,
-        slots: SmallVec::from_elem(Value::Unit, script.slots),
-        held_bytes: 0,
-        text_bytes_max: limits.script_string_bytes_max,
-        memory_bytes_max: limits.memory_bytes_max,
-        look_below,
-    };
-    match run.node(&script.root) {
-        Ok(value) | Err(Exit::Return(value)) => match value {
-            Value::Unit => Ran::Ended(Ok(Answer::Continue)),
-            Value::Verdict(answer) => Ran::Ended(Ok(*answer)),
-            _ => Ran::GaveUp,
-        },
-        Err(Exit::Fault(fault)) => Ran::Ended(Err(fault)),
-        Err(Exit::Break | Exit::Continue | Exit::GiveUp) => Ran::GaveUp,
-    }
-}
-
 impl<'a> Run<'a> {
-    fn spend(&mut self, bytes: usize) -> Result<(), Exit<'a>> {
-        let fuel = FUEL_PER_NODE + bytes as u64 / BYTES_PER_FUEL;
+    pub(super) fn new(
+        input: &'a Input<'a>,
+        fields: Fields,
+        limits: &'a Limits,
+        services: &'a Arc<dyn Services>,
+        slots: usize,
+    ) -> Self {
+        Self {
+            input,
+            fields,
+            meter: Meter::new(limits.fuel, limits.deadline),
+            limits,
+            services,
+            slots: SmallVec::from_elem(Value::Unit, slots),
+            held_bytes: 0,
+            look_below: limits.fuel.saturating_sub(FUEL_PER_SLICE),
+        }
+    }
+
+    /// Runs a script: its answer, or why there is none; and the fuel it used.
+    pub(super) fn script(mut self, root: &'a Node) -> (Result<Answer, Exit<'a>>, u64) {
+        let ended = match self.node(root) {
+            Ok(value) | Err(Exit::Return(value)) => match value {
+                Value::Unit => Ok(Answer::Continue),
+                Value::Ready(answer) => Ok(answer.clone()),
+                Value::Verdict(answer) => Ok(*answer),
+                _ => Err(Exit::GiveUp),
+            },
+            Err(exit) => Err(exit),
+        };
+        (ended, self.meter.used())
+    }
+
+    fn content(&self, field: Field) -> Option<Content<'a>> {
+        if !self.fields.contains(field) {
+            return None;
+        }
+        Content::read(field, self.input)
+    }
+
+    /// Uses the fuel of bytes that were or will be looked at, and looks at the clock when it is time to.
+    fn scan(&mut self, bytes: usize) -> Result<(), Exit<'a>> {
+        let fuel = bytes as u64 / BYTES_PER_FUEL;
         self.meter.charge(fuel).map_err(Exit::Fault)?;
         if self.meter.left() < self.look_below {
             self.look_below = self.meter.left().saturating_sub(FUEL_PER_SLICE);
@@ -93,13 +108,13 @@ impl<'a> Run<'a> {
     }
 
     fn node(&mut self, node: &'a Node) -> Step<'a> {
-        self.spend(0)?;
+        self.meter.charge(FUEL_PER_NODE).map_err(Exit::Fault)?;
         match node {
             Node::Unit => Ok(Value::Unit),
             Node::Bool(flag) => Ok(Value::Bool(*flag)),
             Node::Int(number) => Ok(Value::Int(*number)),
-            Node::Text(text) => Ok(Value::text(text)),
-            Node::Hook => Ok(Value::text(self.hook.name())),
+            Node::Text(text) => Ok(Value::Text(text)),
+            Node::Hook => Ok(Value::Text(self.input.hook.name())),
             Node::Field(field) => self.field(*field),
             Node::Pair(field, key) => self.pair(*field, key),
             Node::Slot(slot) => Ok(self.slots[*slot].clone()),
@@ -108,37 +123,31 @@ impl<'a> Run<'a> {
             Node::And(all) => self.every(all, true),
             Node::Or(any) => self.every(any, false),
             Node::Compare(comparison, sides) => {
-                let (left, right) = self.sides(sides)?;
+                let (left, right) = (self.node(&sides.0)?, self.node(&sides.1)?);
+                if let (Some(left), Some(right)) = (left.text(), right.text()) {
+                    self.scan(left.len().min(right.len()))?;
+                }
                 let result = compare(*comparison, &left, &right);
                 result.map(Value::Bool).ok_or(Exit::GiveUp)
             }
             Node::Arithmetic(operation, sides) => {
-                let (left, right) = self.sides(sides)?;
+                let (left, right) = (self.node(&sides.0)?, self.node(&sides.1)?);
                 let result = calculate(*operation, &left, &right).ok_or(Exit::GiveUp)?;
                 self.bounded(result)
             }
             Node::Join(parts) => self.join(parts),
-            Node::Has(field, wanted) => {
-                let wanted = self.text(wanted)?;
-                self.has(*field, &wanted)
-            }
+            Node::Has(field, wanted) => self.has(*field, wanted),
             Node::Contains(sides) => self.contains(sides),
-            Node::StartsWith(sides) => {
-                let (text, start) = self.texts(sides)?;
-                Ok(Value::Bool(text.starts_with(&*start)))
-            }
-            Node::EndsWith(sides) => {
-                let (text, end) = self.texts(sides)?;
-                Ok(Value::Bool(text.ends_with(&*end)))
-            }
-            Node::Len(of) => self.len(of),
-            Node::IsEmpty(of) => match self.len(of)? {
-                Value::Int(len) => Ok(Value::Bool(len == 0)),
-                _ => Err(Exit::GiveUp),
-            },
+            Node::Among(wanted, items) => self.among(wanted, items),
+            Node::Coalesce(nodes) => self.coalesce(nodes),
+            Node::StartsWith(sides) => self.test(sides, |text, start| text.starts_with(start)),
+            Node::EndsWith(sides) => self.test(sides, |text, end| text.ends_with(end)),
+            Node::Len(of) => self.len(of).map(Value::Int),
+            Node::IsEmpty(of) => Ok(Value::Bool(self.len(of)? == 0)),
             Node::ToLower(of) => self.folded(of, str::to_lowercase),
             Node::ToUpper(of) => self.folded(of, str::to_uppercase),
             Node::Verdict(verdict, args) => self.verdict(*verdict, args),
+            Node::Answer(answer) => Ok(Value::Ready(answer)),
             Node::If(parts) => match self.flag(&parts.0)? {
                 true => self.node(&parts.1),
                 false => self.node(&parts.2),
@@ -151,21 +160,10 @@ impl<'a> Run<'a> {
                 self.set(*slot, value)
             }
             Node::For(item, counter, parts) => self.each(*item, *counter, parts),
-            Node::Return(value) => {
-                let value = self.node(value)?;
-                Err(Exit::Return(value))
-            }
+            Node::Return(value) => Err(Exit::Return(self.node(value)?)),
             Node::Break => Err(Exit::Break),
             Node::Continue => Err(Exit::Continue),
         }
-    }
-
-    fn sides(&mut self, sides: &'a (Node, Node)) -> Result<(Value<'a>, Value<'a>), Exit<'a>> {
-        let (left, right) = (self.node(&sides.0)?, self.node(&sides.1)?);
-        if let (Value::Text(left), Value::Text(right)) = (&left, &right) {
-            self.spend(left.len().min(right.len()))?;
-        }
-        Ok((left, right))
     }
 
     fn flag(&mut self, node: &'a Node) -> Result<bool, Exit<'a>> {
@@ -175,17 +173,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn text(&mut self, node: &'a Node) -> Result<Cow<'a, str>, Exit<'a>> {
-        match self.node(node)? {
-            Value::Text(text) => Ok(text),
-            _ => Err(Exit::GiveUp),
-        }
-    }
-
-    fn texts(&mut self, sides: &'a (Node, Node)) -> Result<(Cow<'a, str>, Cow<'a, str>), Exit<'a>> {
-        let (text, part) = (self.text(&sides.0)?, self.text(&sides.1)?);
-        self.spend(text.len())?;
-        Ok((text, part))
+    /// A test of one text for another.
+    fn test(&mut self, sides: &'a (Node, Node), test: fn(&str, &str) -> bool) -> Step<'a> {
+        let (text, part) = (self.node(&sides.0)?, self.node(&sides.1)?);
+        let (Some(text), Some(part)) = (text.text(), part.text()) else {
+            return Err(Exit::GiveUp);
+        };
+        self.scan(text.len())?;
+        Ok(Value::Bool(test(text, part)))
     }
 
     /// `true` for "all of them are", `false` for "none of them is not": ends at the first that decides.
@@ -198,56 +193,72 @@ impl<'a> Run<'a> {
         Ok(Value::Bool(wanted))
     }
 
+    fn coalesce(&mut self, nodes: &'a [Node]) -> Step<'a> {
+        for node in nodes {
+            match self.node(node)? {
+                Value::Unit => (),
+                value => return Ok(value),
+            }
+        }
+        Ok(Value::Unit)
+    }
+
     fn field(&mut self, field: Field) -> Step<'a> {
-        let row = field.row();
-        let Some(content) = self.frame.content(field) else {
-            return if row.optional {
+        let Some(content) = self.content(field) else {
+            return if field.row().optional {
                 Ok(Value::Unit)
             } else {
                 Err(Exit::GiveUp)
             };
         };
-        self.spend(content.len())?;
-        let value = match row.of {
-            FieldType::Text | FieldType::Large if content.len() <= self.text_bytes_max => {
-                self.frame.text(field).map(Value::text)
+        match content {
+            Content::Text(text) if text.len() <= self.limits.script_string_bytes_max => {
+                Ok(Value::Text(text))
             }
-            FieldType::Number if field != Field::Fingerprint => {
-                let number = self.frame.number(field);
-                number.map(|number| Value::Int(i64::try_from(number).unwrap_or(i64::MAX)))
+            Content::Text(_) => Err(Exit::GiveUp),
+            Content::Flag(flag) => Ok(Value::Bool(flag)),
+            Content::Number(number) if field == Field::Fingerprint => {
+                self.bounded(Value::Made(format!("{number:016x}")))
             }
-            FieldType::Flag => self.frame.flag(field).map(Value::Bool),
-            FieldType::Texts | FieldType::Pairs | FieldType::Names => Some(Value::List(field)),
-            FieldType::Text | FieldType::Large => None,
-            FieldType::Number | FieldType::Uuid | FieldType::Address => {
-                variables::written(self.frame, field).map(|text| Value::Text(Cow::Owned(text)))
-            }
-        };
-        value.ok_or(Exit::GiveUp)
-    }
-
-    fn items(&self, field: Field) -> impl Iterator<Item = Option<&'a str>> + use<'a> {
-        self.frame.items(field).into_iter().flatten()
-    }
-
-    /// The value of a key. The last of a key counts, as in a map.
-    fn pair(&mut self, field: Field, key: &str) -> Step<'a> {
-        self.spend(self.frame.content(field).map_or(0, <[u8]>::len))?;
-        let mut items = self.items(field);
-        let mut found = None;
-        while let (Some(Some(known)), Some(value)) = (items.next(), items.next()) {
-            if known == key {
-                found = value;
-            }
+            Content::Number(number) => Ok(Value::Int(i64::try_from(number).unwrap_or(i64::MAX))),
+            Content::Uuid(uuid) => self.bounded(Value::Made(uuid.to_string())),
+            Content::Address(None) => Ok(Value::Text("unix")),
+            Content::Address(Some(address)) => self.bounded(Value::Made(address.to_string())),
+            Content::List(list) => self.listed(list).map(Value::List),
         }
-        found.map(Value::text).ok_or(Exit::GiveUp)
+    }
+
+    /// A list of which Rhai would make a value that is surely within its limits: it counts what lies in it, texts and
+    /// entries of maps together.
+    fn listed(&mut self, list: List<'a>) -> Result<List<'a>, Exit<'a>> {
+        let limits = self.limits;
+        let bytes = list.bytes();
+        let items_max = match list {
+            List::Texts(_) | List::Kinds(_) => limits.script_array_items_max,
+            _ => limits
+                .script_array_items_max
+                .min(limits.script_map_items_max),
+        };
+        if limits.script_string_bytes_max < bytes || items_max < bytes / BYTES_PER_ITEM {
+            return Err(Exit::GiveUp);
+        }
+        self.scan(bytes)?;
+        Ok(list)
+    }
+
+    fn pair(&mut self, field: Field, key: &str) -> Step<'a> {
+        let Some(Content::List(list)) = self.content(field) else {
+            return Err(Exit::GiveUp);
+        };
+        let found = self.listed(list)?.value(key);
+        found.map(Value::Text).ok_or(Exit::GiveUp)
     }
 
     fn part(&mut self, of: &'a Node, part: Part) -> Step<'a> {
         match (self.node(of)?, part) {
-            (Value::Name { name, .. }, Part::Name) => Ok(Value::text(name)),
-            (Value::Name { schema, .. }, Part::Schema) => {
-                Ok(schema.map_or(Value::Unit, Value::text))
+            (Value::Name(name), Part::Name) => Ok(Value::Text(&name.name)),
+            (Value::Name(name), Part::Schema) => {
+                Ok(name.schema.as_deref().map_or(Value::Unit, Value::Text))
             }
             _ => Err(Exit::GiveUp),
         }
@@ -258,137 +269,147 @@ impl<'a> Run<'a> {
         for part in parts {
             let value = self.node(part)?;
             value.write(&mut text).ok_or(Exit::GiveUp)?;
-            if self.text_bytes_max < text.len() {
+            if self.limits.script_string_bytes_max < text.len() {
                 return Err(Exit::GiveUp);
             }
         }
-        self.bounded(Value::Text(Cow::Owned(text)))
+        self.bounded(Value::Made(text))
     }
 
     fn bounded(&mut self, value: Value<'a>) -> Step<'a> {
         let bytes = value.owned_bytes();
-        if self.text_bytes_max < bytes {
+        if self.limits.script_string_bytes_max < bytes {
             return Err(Exit::GiveUp);
         }
-        self.spend(bytes)?;
+        self.scan(bytes)?;
         Ok(value)
     }
 
-    fn has(&mut self, field: Field, wanted: &str) -> Step<'a> {
-        let Some(content) = self.frame.content(field) else {
+    fn has(&mut self, field: Field, wanted: &'a Node) -> Step<'a> {
+        let wanted = self.node(wanted)?;
+        let (Some(wanted), Some(Content::List(list))) = (wanted.text(), self.content(field)) else {
             return Err(Exit::GiveUp);
         };
-        self.spend(content.len())?;
-        let found = self.items(field).any(|item| item == Some(wanted));
+        self.has_text(list, wanted)
+    }
+
+    fn has_text(&mut self, list: List<'a>, wanted: &str) -> Step<'a> {
+        let mut bytes = 0;
+        let found = list.texts().any(|text| {
+            bytes += BYTES_PER_ITEM + text.len();
+            text == wanted
+        });
+        self.scan(bytes)?;
         Ok(Value::Bool(found))
     }
 
     fn contains(&mut self, sides: &'a (Node, Node)) -> Step<'a> {
-        match (self.node(&sides.0)?, self.node(&sides.1)?) {
-            (Value::Text(text), Value::Text(part)) => {
-                self.spend(text.len())?;
-                Ok(Value::Bool(text.contains(&*part)))
+        let (whole, wanted) = (self.node(&sides.0)?, self.node(&sides.1)?);
+        let Some(wanted) = wanted.text() else {
+            return Err(Exit::GiveUp);
+        };
+        if let Some(text) = whole.text() {
+            self.scan(text.len())?;
+            return Ok(Value::Bool(text.contains(wanted)));
+        }
+        match whole {
+            Value::List(list @ (List::Texts(_) | List::Kinds(_))) => self.has_text(list, wanted),
+            Value::List(list @ (List::Claims(_) | List::Attributes(_) | List::Headers(_))) => {
+                Ok(Value::Bool(list.value(wanted).is_some()))
             }
-            (Value::List(field), Value::Text(wanted)) => match field.row().of {
-                FieldType::Texts => self.has(field, &wanted),
-                FieldType::Pairs => {
-                    self.spend(self.frame.content(field).map_or(0, <[u8]>::len))?;
-                    let found = self
-                        .items(field)
-                        .step_by(2)
-                        .any(|key| key == Some(&*wanted));
-                    Ok(Value::Bool(found))
-                }
-                _ => Err(Exit::GiveUp),
-            },
             _ => Err(Exit::GiveUp),
         }
     }
 
-    fn len(&mut self, of: &'a Node) -> Step<'a> {
-        let len = match self.node(of)? {
-            Value::Text(text) => {
-                self.spend(text.len())?;
+    fn among(&mut self, wanted: &'a Node, items: &'a [Node]) -> Step<'a> {
+        let wanted = self.node(wanted)?;
+        for item in items {
+            let item = self.node(item)?;
+            if let Some(text) = item.text() {
+                self.scan(text.len())?;
+            }
+            if compare(super::tree::Comparison::Equal, &item, &wanted).ok_or(Exit::GiveUp)? {
+                return Ok(Value::Bool(true));
+            }
+        }
+        Ok(Value::Bool(false))
+    }
+
+    fn len(&mut self, of: &'a Node) -> Result<i64, Exit<'a>> {
+        let value = self.node(of)?;
+        let len = match (value.text(), &value) {
+            (Some(text), _) => {
+                self.scan(text.len())?;
                 text.chars().count()
             }
-            Value::List(field) => {
-                self.spend(self.frame.content(field).map_or(0, <[u8]>::len))?;
-                match field.row().of {
-                    FieldType::Texts => self.items(field).count(),
-                    FieldType::Names => self.items(field).count() / 2,
-                    _ => return Err(Exit::GiveUp),
-                }
-            }
+            (_, Value::List(list @ (List::Texts(_) | List::Kinds(_)))) => list.texts().count(),
+            (_, Value::List(List::Names(names))) => names.len(),
             _ => return Err(Exit::GiveUp),
         };
-        i64::try_from(len).map(Value::Int).map_err(|_| Exit::GiveUp)
+        i64::try_from(len).map_err(|_| Exit::GiveUp)
     }
 
     fn folded(&mut self, of: &'a Node, fold: fn(&str) -> String) -> Step<'a> {
-        let text = self.text(of)?;
-        self.spend(text.len())?;
-        self.bounded(Value::Text(Cow::Owned(fold(&text))))
+        let value = self.node(of)?;
+        let text = value.text().ok_or(Exit::GiveUp)?;
+        self.scan(text.len())?;
+        self.bounded(Value::Made(fold(text)))
     }
 
     fn set(&mut self, slot: usize, value: Value<'a>) -> Step<'a> {
+        let value = value.kept();
+        self.held_bytes += value.owned_bytes();
         let old = std::mem::replace(&mut self.slots[slot], value);
         self.held_bytes -= old.owned_bytes();
-        self.held_bytes += self.slots[slot].owned_bytes();
-        if self.memory_bytes_max < self.held_bytes {
+        if self.limits.memory_bytes_max < self.held_bytes {
             return Err(Exit::Fault(Fault::OutOfMemory));
         }
         Ok(Value::Unit)
     }
 
     fn each(&mut self, item: usize, counter: Option<usize>, parts: &'a (Node, Node)) -> Step<'a> {
-        let Value::List(field) = self.node(&parts.0)? else {
-            return Err(Exit::GiveUp);
-        };
-        let mut items = self.items(field);
-        let mut index: i64 = 0;
-        while let Some(first) = items.next() {
-            let value = match (field.row().of, first) {
-                (FieldType::Texts, Some(text)) => Value::text(text),
-                (FieldType::Names, schema) => match items.next() {
-                    Some(Some(name)) => Value::Name { schema, name },
-                    _ => return Err(Exit::GiveUp),
-                },
-                _ => return Err(Exit::GiveUp),
-            };
+        match self.node(&parts.0)? {
+            Value::List(List::Names(names)) => {
+                let names = names.iter().map(Value::Name);
+                self.rounds(item, counter, names, &parts.1)
+            }
+            Value::List(list @ (List::Texts(_) | List::Kinds(_))) => {
+                let texts = list.texts().map(Value::Text);
+                self.rounds(item, counter, texts, &parts.1)
+            }
+            _ => Err(Exit::GiveUp),
+        }
+    }
+
+    fn rounds(
+        &mut self,
+        item: usize,
+        counter: Option<usize>,
+        values: impl Iterator<Item = Value<'a>>,
+        body: &'a Node,
+    ) -> Step<'a> {
+        for (index, value) in (0_i64..).zip(values) {
+            self.scan(0)?;
             self.set(item, value)?;
             if let Some(counter) = counter {
                 self.set(counter, Value::Int(index))?;
             }
-            match self.node(&parts.1) {
+            match self.node(body) {
                 Ok(_) | Err(Exit::Continue) => (),
                 Err(Exit::Break) => break,
                 Err(exit) => return Err(exit),
             }
-            index += 1;
         }
         Ok(Value::Unit)
     }
 
     fn verdict(&mut self, verdict: Verdict, args: &'a [Node]) -> Step<'a> {
-        let mut texts: SmallVec<[Cow<'a, str>; 3]> = SmallVec::new();
+        let mut values: SmallVec<[Value<'a>; 3]> = SmallVec::new();
         for arg in args {
-            texts.push(self.text(arg)?);
+            values.push(self.node(arg)?);
         }
-        let answer = match (verdict, &texts[..]) {
-            (Verdict::Next, []) => Answer::Continue,
-            (Verdict::Allow, []) => Answer::Allow,
-            (Verdict::Defer, []) => Answer::Defer,
-            (Verdict::Deny, [message]) => Answer::Block(Refusal::new(&**message)),
-            (Verdict::Deny, [code, message, hint @ ..]) => {
-                let hint = hint.first().map(|hint| &**hint);
-                let refusal = verdict::refusal(code, message, hint);
-                Answer::Block(refusal.map_err(|_| Exit::GiveUp)?)
-            }
-            (Verdict::Rewrite, [sql]) => Answer::Rewrite(sql.to_string()),
-            (Verdict::Denied, [reason]) => Answer::Denied(reason.to_string()),
-            (Verdict::Route, [to]) => Answer::Route(verdict::route(to).map_err(|_| Exit::GiveUp)?),
-            _ => return Err(Exit::GiveUp),
-        };
+        let texts: Option<SmallVec<[&str; 3]>> = values.iter().map(Value::text).collect();
+        let answer = verdict::make(verdict, &texts.ok_or(Exit::GiveUp)?).ok_or(Exit::GiveUp)?;
         Ok(Value::Verdict(Box::new(answer)))
     }
 }

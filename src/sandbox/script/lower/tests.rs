@@ -11,6 +11,7 @@ use super::super::load;
 use super::super::load_script;
 use crate::hook::Answer;
 use crate::hook::Hook;
+use crate::hook::abi::Fields;
 use proptest::prelude::Just;
 use proptest::prelude::ProptestConfig;
 use proptest::prelude::Strategy;
@@ -127,6 +128,14 @@ fn the_common_kind_is_lowered_and_means_the_same() {
         "for a in sql.columns { for b in sql.columns { for c in sql.functions { if a == b && c.name == \"lower\" { return deny(a); } } } }",
         "return;",
         "return allow();",
+        "if user.name in [\"bob\", \"ada\", 7] { deny(user.name) } else if sql.kind !in [\"select\"] { allow() }",
+        "if sql.bytes in [1, 8, 22] || () in [\"a\"] || true in [1] { deny(`${sql.bytes}`) }",
+        "if sql.kinds in [\"select\"] { deny(\"x\") }",
+        "deny(session.branch ?? user.tenant ?? \"none\")",
+        "let t = user.tenant ?? 0; if t ?? () == \"7\" { deny(user.attributes.team ?? \"x\") }",
+        "let p = `tenant_${user.tenant}`; for t in sql.tables { if t.name == p || p == t.schema { let q = p; q += \"!\"; return deny(`${p} ${q}`); } }",
+        "deny(\"constant\"); rewrite(\"SELECT 2\")",
+        "deny(\"55000\", \"constant\", sql.kind)",
         "if sql.text.starts_with(\"\u{44}\") && sql.text.ends_with(\"\u{e9}\") { deny(sql.text.to_upper()) }",
     ];
     for script in scripts {
@@ -153,9 +162,104 @@ fn what_has_effects_or_is_not_known_is_left_to_rhai() {
     }
 }
 
+/// The scripts of a text that holds them between `'''`.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split("'''").skip(1).step_by(2).collect()
+}
+
+#[test]
+fn the_scripts_of_the_example_policies_are_lowered() {
+    let texts = [
+        include_str!("../../../../policies/quickstart.toml"),
+        include_str!("../../../../policies/tenant-isolation.toml"),
+        include_str!("../../../../docs/scripts.md"),
+    ];
+    for text in texts {
+        let scripts = quoted(text);
+        assert!(!scripts.is_empty(), "{text}");
+        for script in scripts {
+            assert!(same(script), "not lowered: {script}");
+        }
+    }
+}
+
+#[test]
+fn a_list_that_rhai_would_not_hold_is_left_to_it() {
+    let names = |count: usize, name: &str| {
+        let names: Vec<String> = (0..count).map(|number| format!("{name}{number}")).collect();
+        names.join(", ")
+    };
+    let services = stub();
+    for script in [
+        "for t in sql.tables { if t.name == \"t3\" { return deny(t.name); } }",
+        "if sql.tables.len() > 3 { deny(`${sql.tables.len()}`) }",
+        "for c in sql.columns { if c.ends_with(\"3\") { return deny(c); } }",
+        "if \"c3\" in sql.columns { deny(\"in\") }",
+    ] {
+        let [lowered, plain] = both(script);
+        assert!(lowered.lowered.is_some(), "{script}");
+        for (columns, tables) in [(2, 2), (2, 600), (1_000, 2), (1_500, 1_100), (4_500, 1)] {
+            let long = "c".repeat(30);
+            for column in ["c", &long] {
+                let sql = format!(
+                    "SELECT {} FROM {}",
+                    names(columns, column),
+                    names(tables, "t")
+                );
+                assert_eq!(
+                    come_to(&lowered, Hook::Authorize, &sql, &services),
+                    come_to(&plain, Hook::Authorize, &sql, &services),
+                    "{script} with {columns} columns and {tables} tables"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_field_that_is_not_in_the_set_is_not_read() {
+    for script in [
+        "deny(user.name)",
+        "if user.has_role(\"dba\") { deny(\"x\") }",
+        "deny(user.attributes.team)",
+    ] {
+        let mut guest = load(script, spec()).unwrap();
+        assert!(come_to(&guest, Hook::Authorize, "SELECT 1", &stub()).is_ok());
+        Arc::get_mut(&mut guest.profile).unwrap().fields = Fields::NONE;
+        assert_eq!(
+            come_to(&guest, Hook::Authorize, "SELECT 1", &stub()),
+            Err("trap"),
+            "{script}"
+        );
+    }
+}
+
+#[test]
+fn an_input_is_weighed_as_its_frame() {
+    let script = "if sql.kind == \"ddl\" { deny(`${user.name} ${sql.tables.len()}`) }";
+    let sql = "DROP TABLE shop.orders";
+    for input_bytes_max in 60..100 {
+        let spec = |input_bytes_max| {
+            let mut spec = spec();
+            spec.limits.input_bytes_max = input_bytes_max;
+            spec
+        };
+        let lowered = load(script, spec(input_bytes_max)).unwrap();
+        let mut plain = load(script, spec(input_bytes_max)).unwrap();
+        plain.lowered = None;
+        let fault = |guest| ask_at(guest, Hook::Authorize, sql, &stub()).map_err(|it| it.fault);
+        let (lowered, plain) = (fault(&lowered), fault(&plain));
+        let answers = (
+            lowered.map(|reply| reply.answer),
+            plain.map(|reply| reply.answer),
+        );
+        assert_eq!(answers.0, answers.1, "{input_bytes_max}");
+    }
+}
+
 #[test]
 fn loops_within_loops_end_with_the_fuel_and_the_deadline() {
-    let columns: Vec<String> = (0..600).map(|number| format!("c{number}")).collect();
+    let columns: Vec<String> = (0..200).map(|number| format!("c{number}")).collect();
     let sql = format!("SELECT {} FROM t", columns.join(", "));
     let script = "for a in sql.columns { for b in sql.columns { for c in sql.columns { if a == \"\" { return next(); } } } }";
     let guest = load_script(script, spec()).unwrap();

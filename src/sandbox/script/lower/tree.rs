@@ -1,5 +1,6 @@
 //! The nodes of a lowered script. Owns no meaning.
 
+use crate::hook::Answer;
 use crate::hook::abi::Field;
 
 /// An expression or a statement; each has a value.
@@ -29,6 +30,10 @@ pub(super) enum Node {
     Has(Field, Box<Node>),
     /// `x in y`, `y.contains(x)`: where, then what.
     Contains(Box<(Node, Node)>),
+    /// `x in ["a", "b"]`: what, then where.
+    Among(Box<Node>, Box<[Node]>),
+    /// `a ?? b`: the first that is not `()`.
+    Coalesce(Box<[Node]>),
     StartsWith(Box<(Node, Node)>),
     EndsWith(Box<(Node, Node)>),
     Len(Box<Node>),
@@ -36,6 +41,8 @@ pub(super) enum Node {
     ToLower(Box<Node>),
     ToUpper(Box<Node>),
     Verdict(Verdict, Box<[Node]>),
+    /// A verdict of constants.
+    Answer(Box<Answer>),
     /// Condition, then, else.
     If(Box<(Node, Node, Node)>),
     /// The value is the last one's.

@@ -4,36 +4,59 @@
 use super::tree::Comparison;
 use super::tree::Operation;
 use crate::hook::Answer;
-use crate::hook::abi::Field;
-use std::borrow::Cow;
+use crate::hook::abi::List;
+use crate::statement::Name;
+use std::rc::Rc;
 
 #[derive(Clone, Debug)]
 pub(super) enum Value<'a> {
     Unit,
     Bool(bool),
     Int(i64),
-    Text(Cow<'a, str>),
+    /// A text of the input or the script.
+    Text(&'a str),
+    /// A text that was made.
+    Made(String),
+    /// A text that was made and put into a variable: every look at it is one more owner.
+    Kept(Rc<str>),
     /// A field with items: texts, pairs or names.
-    List(Field),
+    List(List<'a>),
     /// A table or function.
-    Name {
-        schema: Option<&'a str>,
-        name: &'a str,
-    },
+    Name(&'a Name),
+    /// A verdict of constants, made when the script was loaded.
+    Ready(&'a Answer),
     Verdict(Box<Answer>),
 }
 
-impl<'a> Value<'a> {
-    pub(super) fn text(text: &'a str) -> Self {
-        Self::Text(Cow::Borrowed(text))
+impl Value<'_> {
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Made(text) => Some(text),
+            Self::Kept(text) => Some(text),
+            _ => None,
+        }
     }
 
     /// Bytes it holds beyond its own.
     pub(super) fn owned_bytes(&self) -> usize {
         match self {
-            Self::Text(Cow::Owned(text)) => text.len(),
+            Self::Made(text) => text.len(),
+            Self::Kept(text) => text.len(),
             _ => 0,
         }
+    }
+
+    /// In the form in which copies cost nothing.
+    pub(super) fn kept(self) -> Self {
+        match self {
+            Self::Made(text) => Self::Kept(text.into()),
+            other => other,
+        }
+    }
+
+    fn is_plain(&self) -> bool {
+        matches!(self, Self::Unit | Self::Bool(_) | Self::Int(_)) || self.text().is_some()
     }
 
     /// As an interpolated text shows it.
@@ -42,8 +65,7 @@ impl<'a> Value<'a> {
             Self::Unit => (),
             Self::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
             Self::Int(number) => out.push_str(&number.to_string()),
-            Self::Text(text) => out.push_str(text),
-            Self::List(_) | Self::Name { .. } | Self::Verdict(_) => return None,
+            other => out.push_str(other.text()?),
         }
         Some(())
     }
@@ -51,27 +73,40 @@ impl<'a> Value<'a> {
 
 /// Two values of different plain types are never equal and never in order.
 pub(super) fn compare(comparison: Comparison, left: &Value<'_>, right: &Value<'_>) -> Option<bool> {
-    use std::cmp::Ordering;
-    let order: Option<Ordering> = match (left, right) {
-        (Value::Unit, Value::Unit) => Some(Ordering::Equal),
-        (Value::Bool(left), Value::Bool(right)) => Some(left.cmp(right)),
-        (Value::Int(left), Value::Int(right)) => Some(left.cmp(right)),
-        (Value::Text(left), Value::Text(right)) => Some(left.cmp(right)),
-        (Value::List(_) | Value::Name { .. } | Value::Verdict(_), _)
-        | (_, Value::List(_) | Value::Name { .. } | Value::Verdict(_)) => return None,
-        _ => None,
+    if let (Some(left), Some(right)) = (left.text(), right.text()) {
+        return Some(match comparison {
+            Comparison::Equal => left == right,
+            Comparison::Unequal => left != right,
+            Comparison::Less => left < right,
+            Comparison::LessOrEqual => left <= right,
+            Comparison::Greater => left > right,
+            Comparison::GreaterOrEqual => left >= right,
+        });
+    }
+    if let (Value::Int(left), Value::Int(right)) = (left, right) {
+        return Some(match comparison {
+            Comparison::Equal => left == right,
+            Comparison::Unequal => left != right,
+            Comparison::Less => left < right,
+            Comparison::LessOrEqual => left <= right,
+            Comparison::Greater => left > right,
+            Comparison::GreaterOrEqual => left >= right,
+        });
+    }
+    if !left.is_plain() || !right.is_plain() {
+        return None;
+    }
+    let equal = match (left, right) {
+        (Value::Unit, Value::Unit) => true,
+        (Value::Bool(left), Value::Bool(right)) => left == right,
+        _ => false,
     };
-    Some(match (comparison, order) {
-        (Comparison::Equal, order) => order == Some(Ordering::Equal),
-        (Comparison::Unequal, order) => order != Some(Ordering::Equal),
-        // What Rhai makes of `() < ()` and `true < false` is Rhai's.
-        _ if matches!(left, Value::Unit | Value::Bool(_)) => return None,
-        (_, None) => return None,
-        (Comparison::Less, Some(order)) => order.is_lt(),
-        (Comparison::LessOrEqual, Some(order)) => order.is_le(),
-        (Comparison::Greater, Some(order)) => order.is_gt(),
-        (Comparison::GreaterOrEqual, Some(order)) => order.is_ge(),
-    })
+    match comparison {
+        Comparison::Equal => Some(equal),
+        Comparison::Unequal => Some(!equal),
+        // What Rhai makes of `() < ()` and `1 < "a"` is Rhai's.
+        _ => None,
+    }
 }
 
 pub(super) fn calculate<'a>(
@@ -79,16 +114,16 @@ pub(super) fn calculate<'a>(
     left: &Value<'a>,
     right: &Value<'a>,
 ) -> Option<Value<'a>> {
-    match (operation, left, right) {
-        (Operation::Add, Value::Text(left), Value::Text(right)) => {
-            Some(Value::Text(Cow::Owned(format!("{left}{right}"))))
-        }
-        (operation, Value::Int(left), Value::Int(right)) => match operation {
-            Operation::Add => left.checked_add(*right),
-            Operation::Subtract => left.checked_sub(*right),
-            Operation::Multiply => left.checked_mul(*right),
-        }
-        .map(Value::Int),
-        _ => None,
+    if let (Operation::Add, Some(left), Some(right)) = (operation, left.text(), right.text()) {
+        return Some(Value::Made(format!("{left}{right}")));
     }
+    let (Value::Int(left), Value::Int(right)) = (left, right) else {
+        return None;
+    };
+    match operation {
+        Operation::Add => left.checked_add(*right),
+        Operation::Subtract => left.checked_sub(*right),
+        Operation::Multiply => left.checked_mul(*right),
+    }
+    .map(Value::Int)
 }
