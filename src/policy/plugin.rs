@@ -51,6 +51,8 @@ pub struct Plugin {
     pub signed_by: Option<Arc<str>>,
     /// What it is configured with; the manifest's defaults are filled in.
     pub config: Option<serde_json::Value>,
+    /// The same as it is written, with references in place of what may be secret.
+    config_written: Option<serde_json::Value>,
     /// What it may use.
     pub limits: Limits,
     /// When it is no longer asked.
@@ -115,6 +117,9 @@ fn plugin(name: &str, table: &Table<'_, '_>, ceilings: Ceilings) -> Option<Plugi
     let schema = manifest
         .as_ref()
         .and_then(|manifest| manifest.config.as_ref());
+    let config_written = table
+        .entry("config")
+        .and_then(|entry| table.reading.json_as_written(&entry.word));
     let config = match schema {
         Some(schema) => Some(fitting(table, schema, config)),
         None => config,
@@ -129,6 +134,7 @@ fn plugin(name: &str, table: &Table<'_, '_>, ceilings: Ceilings) -> Option<Plugi
         manifest,
         signed_by,
         config,
+        config_written,
         limits,
         breaker: breaker(table, ceilings.breaker),
         state,
@@ -245,7 +251,9 @@ impl Plugin {
             bytes: _,
             manifest: _,
             signed_by,
-            config,
+            // The value of a secret is in no hash.
+            config: _,
+            config_written,
             limits,
             // A stage's own, and what it takes from here, is written with the stage.
             breaker: _,
@@ -258,7 +266,7 @@ impl Plugin {
             section.text("signed_by", signed_by);
         }
         section.text("abi", abi.name());
-        section.json("config", config.as_ref());
+        section.json("config", config_written.as_ref());
         section.limits(limits);
         section.debug("state", state);
     }

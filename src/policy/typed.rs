@@ -107,6 +107,25 @@ impl Reading<'_> {
 
     /// JSON of any value, for plugins. References are followed; dates become text.
     pub(super) fn json(&self, word: &Word) -> Option<serde_json::Value> {
+        self.json_with(word, &|secret| {
+            let text = String::from_utf8_lossy(secret.expose());
+            text.into_owned()
+        })
+    }
+
+    /// The same with references to files and the environment as they are written: what stands behind them may be secret.
+    pub(super) fn json_as_written(&self, word: &Word) -> Option<serde_json::Value> {
+        self.json_with(word, &|secret| secret.reference().to_owned())
+    }
+
+    fn json_with(
+        &self,
+        word: &Word,
+        tell: &dyn Fn(&Secret) -> String,
+    ) -> Option<serde_json::Value> {
+        if let Some(secret) = self.referred(word) {
+            return Some(tell(&secret?).into());
+        }
         let settled = self.settle(word)?;
         Some(match &settled.value {
             Value::Text(text) => text.as_str().into(),
@@ -114,11 +133,14 @@ impl Reading<'_> {
             Value::Float(number) => (*number).into(),
             Value::Boolean(value) => (*value).into(),
             Value::Datetime(datetime) => datetime.to_string().into(),
-            Value::List(items) => items.iter().filter_map(|item| self.json(item)).collect(),
+            Value::List(items) => items
+                .iter()
+                .filter_map(|item| self.json_with(item, tell))
+                .collect(),
             Value::Table(entries) => {
-                let pairs = entries
-                    .iter()
-                    .filter_map(|entry| Some((entry.key.clone(), self.json(&entry.word)?)));
+                let pairs = entries.iter().filter_map(|entry| {
+                    Some((entry.key.clone(), self.json_with(&entry.word, tell)?))
+                });
                 serde_json::Value::Object(pairs.collect())
             }
         })

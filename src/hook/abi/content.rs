@@ -78,12 +78,14 @@ pub enum List<'a> {
 impl<'a> List<'a> {
     /// The items of a list of texts; none of any other list.
     pub fn texts(self) -> impl Iterator<Item = &'a str> {
-        let (texts, kinds): (&[_], _) = match self {
+        let (texts, kinds): (&'a [Arc<str>], KindSet) = match self {
             Self::Texts(texts) => (texts, KindSet::EMPTY),
             Self::Kinds(kinds) => (&[], kinds),
             _ => (&[], KindSet::EMPTY),
         };
-        let kinds = (!kinds.is_empty()).then(|| kinds.iter().map(Kind::name));
+        let wanted = move |kind: &Kind| kinds.contains(*kind);
+        let named = |kind: Kind| -> &'a str { kind.name() };
+        let kinds = (!kinds.is_empty()).then(|| Kind::all().filter(wanted).map(named));
         texts
             .iter()
             .map(|text| &**text)
