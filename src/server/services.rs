@@ -105,10 +105,10 @@ impl Services for ProcessServices {
 
     fn log(&self, stage: &str, level: Level, message: &str) {
         match level {
-            Level::Debug => tracing::debug!(stage, message, "stage"),
-            Level::Info => tracing::info!(stage, message, "stage"),
-            Level::Warn => tracing::warn!(stage, message, "stage"),
-            Level::Error => tracing::error!(stage, message, "stage"),
+            Level::Debug => tracing::debug!(stage, message),
+            Level::Info => tracing::info!(stage, message),
+            Level::Warn => tracing::warn!(stage, message),
+            Level::Error => tracing::error!(stage, message),
         }
     }
 }
