@@ -134,6 +134,7 @@ pub async fn run(options: Options) -> Result<(), Start> {
     stop(&mut signals, &reloader, &shared, options.drain).await;
     reloader.unload_all().await;
     reloader.close_figures().await;
+    tracing::info!("stopped");
     Ok(())
 }
 
@@ -226,5 +227,4 @@ async fn stop(
             "some clients could not be told"
         );
     }
-    tracing::info!("stopped");
 }
