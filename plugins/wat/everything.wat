@@ -25,6 +25,7 @@
   (import "pgwarden1" "cache_delete" (func (param i32 i32) (result i32)))
   (import "pgwarden1" "attribute_set" (func (param i32 i32 i32 i32)))
   (import "pgwarden1" "emit" (func (param i32 i32 i32 i32)))
+  (import "pgwarden1" "tables" (func (param i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 1)
   (func (export "pgw_alloc") (param i32) (result i32) i32.const 1024)
   (func (export "authorize") (param i32 i32) (result i64)

@@ -109,13 +109,6 @@ impl SessionContext {
     pub fn attribute(&self, name: &str) -> Option<&Arc<str>> {
         self.attributes.get(name).or_else(|| self.learned.get(name))
     }
-
-    /// All of them, each name once.
-    pub fn all_attributes(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
-        let learned = self.learned.iter();
-        let learned = learned.filter(|(key, _)| !self.attributes.contains_key(*key));
-        self.attributes.iter().chain(learned)
-    }
 }
 
 /// How a statement arrived.

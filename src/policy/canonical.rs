@@ -83,6 +83,7 @@ impl Section<'_> {
         self.duration("deadline", Some(limits.deadline));
         self.debug("max_input", &limits.input_bytes_max);
         self.debug("max_output", &limits.output_bytes_max);
+        self.debug("max_host_calls", &limits.host_calls_max);
         self.debug("max_module", &limits.module_bytes_max);
         self.debug("max_log_lines", &limits.log_lines_max);
     }

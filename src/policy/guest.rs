@@ -5,6 +5,7 @@ use super::document::Value;
 use super::keys::BREAKER;
 use super::keys::KV;
 use super::keys::LIMIT_KEYS;
+use super::keys::METRIC;
 use super::keys::PERMISSIONS;
 use super::keys::SANDBOX;
 use super::reading::Table;
@@ -16,9 +17,13 @@ use crate::sandbox::Call;
 use crate::sandbox::Grants;
 use crate::sandbox::KvGrant;
 use crate::sandbox::Limits;
+use crate::sandbox::MetricGrant;
+use crate::sandbox::MetricOp;
 use crate::sandbox::Patterns;
 use crate::sandbox::See;
+use crate::sandbox::is_metric_name;
 use crate::unit;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -138,6 +143,10 @@ fn set(table: &Table<'_, '_>, limits: &mut Limits) {
     if let Some(bytes) = table.size("max_output") {
         limits.output_bytes_max = bytes;
     }
+    let calls = table.integer("max_host_calls", 0..=1_000_000_000);
+    if let Some(calls) = calls.and_then(|calls| u32::try_from(calls).ok()) {
+        limits.host_calls_max = calls;
+    }
 }
 
 /// The limits of a plugin or stage: what it writes, and otherwise what stands above it. It may lower, never raise.
@@ -162,6 +171,10 @@ pub(super) fn limits(table: &Table<'_, '_>, above: Limits, whose: &str) -> Limit
         (
             limits.output_bytes_max > above.output_bytes_max,
             size(above.output_bytes_max),
+        ),
+        (
+            limits.host_calls_max > above.host_calls_max,
+            above.host_calls_max.to_string(),
         ),
     ];
     for (key, (exceeds, ceiling)) in LIMIT_KEYS.into_iter().zip(ceilings) {
@@ -251,6 +264,7 @@ pub(super) fn grants(name: &str, table: &Table<'_, '_>) -> Option<Grants> {
         // No namespace of `kv` has a colon, so that the cache cannot drive out what must stay.
         cache: place(table, "cache", "cache:"),
         patterns: patterns(table),
+        metrics: metrics(table),
     };
     let has = |wanted: &[Call]| grants.call.iter().any(|call| wanted.contains(call));
     needs_place(
@@ -260,6 +274,9 @@ pub(super) fn grants(name: &str, table: &Table<'_, '_>) -> Option<Grants> {
         "`kv.read` or `kv.write`",
     );
     needs_place(table, "cache", has(&[Call::Cache]), "`cache`");
+    if table.has("metrics") && !has(&[Call::Metrics]) {
+        no_effect(table, "metrics", "`metrics`");
+    }
     (table.is_sound && reading.errors() == errors).then_some(grants)
 }
 
@@ -273,11 +290,45 @@ fn needs_place(table: &Table<'_, '_>, key: &'static str, used: bool, calls: &str
             .add(found.help(format!("write {key} = {{ namespace = \"..\" }}")));
     }
     if !used && table.has(key) {
-        let message = format!("`{key}` has no effect without {calls} in `call`");
-        table
-            .reading
-            .error(code::NO_EFFECT, table.key_at(key), message);
+        no_effect(table, key, calls);
     }
+}
+
+fn no_effect(table: &Table<'_, '_>, key: &'static str, calls: &str) {
+    let message = format!("`{key}` has no effect without {calls} in `call`");
+    let found = Diagnostic::error(code::NO_EFFECT, table.key_at(key), message);
+    table.reading.add(found);
+}
+
+/// The metrics a set declares. With one, every other name is a fault of the guest.
+fn metrics(table: &Table<'_, '_>) -> BTreeMap<Arc<str>, MetricGrant> {
+    let mut metrics = BTreeMap::new();
+    let Some(entry) = table.entry("metrics") else {
+        return metrics;
+    };
+    if !matches!(entry.word.value, Value::Table(_)) {
+        table.reading.wrong_type(&entry.word, "a table");
+    }
+    for entry in entry.word.entries() {
+        let what = format!("the metric `{}`", entry.key);
+        let Some(inner) = Table::open(table.reading, &METRIC, entry.key_at, &what, &entry.word)
+        else {
+            continue;
+        };
+        if !is_metric_name(&entry.key) {
+            let message = "a metric's name has 1 to 64 of a-z, 0-9 and _";
+            table
+                .reading
+                .error(code::BAD_VALUE, entry.key_at, message.to_owned());
+        }
+        let op = inner.choice("kind", &MetricOp::KINDS);
+        let help = inner.arc("help").unwrap_or_default();
+        inner.finish();
+        if let Some(op) = op {
+            metrics.insert(entry.key.as_str().into(), MetricGrant { op, help });
+        }
+    }
+    metrics
 }
 
 fn patterns(table: &Table<'_, '_>) -> Patterns {

@@ -18,6 +18,7 @@ pub(super) use parties::ADMIN;
 pub(super) use parties::BREAKER;
 pub(super) use parties::KV;
 pub(super) use parties::LIMIT_KEYS;
+pub(super) use parties::METRIC;
 pub(super) use parties::PERMISSIONS;
 pub(super) use parties::PLUGIN;
 pub(super) use parties::RELOAD;

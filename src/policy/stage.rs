@@ -171,12 +171,13 @@ fn stage(
 
 /// Reports keys that only scripts and plugins have, where there is neither.
 fn only_of_guests(table: &Table<'_, '_>) {
-    const KEYS: [&str; 7] = [
+    const KEYS: [&str; 8] = [
         "fuel",
         "memory",
         "deadline",
         "max_input",
         "max_output",
+        "max_host_calls",
         "on_failure",
         "breaker",
     ];
@@ -316,12 +317,14 @@ impl Stage {
                 kv,
                 cache,
                 patterns,
+                metrics,
             } = grants;
             section.debug("see", see);
             section.debug("call", call);
             section.debug("kv", kv);
             section.debug("cache", cache);
             section.debug("patterns", patterns);
+            section.debug("metrics", metrics);
             section.limits(limits);
             let attributes: Vec<String> = attributes.iter().map(attributes::shown).collect();
             section.list("attributes", &attributes);

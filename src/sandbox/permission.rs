@@ -1,6 +1,7 @@
 //! What a guest may see and what it may call, and the names of both in policies.
 //! Owns no enforcement: `Grants::fields` decides what is encoded, `host` asks `Grants::may_call`.
 
+use super::MetricOp;
 use crate::hook::abi::Field;
 use crate::hook::abi::Fields;
 use regex_lite::Regex;
@@ -175,6 +176,27 @@ pub struct Grants {
     pub cache: Option<KvGrant>,
     /// Regular expressions it may match fields against, by name.
     pub patterns: Patterns,
+    /// The metrics it may touch, by name; any where none is declared.
+    pub metrics: BTreeMap<Arc<str>, MetricGrant>,
+}
+
+/// Bytes of a metric's name.
+const METRIC_NAME_BYTES_MAX: usize = 64;
+
+/// Whether a metric may be called that.
+#[must_use]
+pub fn is_metric_name(name: &str) -> bool {
+    let legal = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_';
+    !name.is_empty() && name.len() <= METRIC_NAME_BYTES_MAX && name.as_bytes().iter().all(legal)
+}
+
+/// A metric that a permission set declares.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MetricGrant {
+    /// What may be done to it, and so what it is.
+    pub op: MetricOp,
+    /// What it says, for people.
+    pub help: Arc<str>,
 }
 
 /// Regular expressions by name, compiled once. They match in a time linear in the text.
@@ -254,6 +276,7 @@ impl Grants {
             kv: None,
             cache: None,
             patterns: Patterns::default(),
+            metrics: BTreeMap::new(),
         }
     }
 
@@ -272,6 +295,19 @@ impl Grants {
             _ => true,
         };
         self.call.contains(&call) && has_place
+    }
+
+    /// Whether a metric of that name may be touched like this.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn may_touch(&self, name: &str, op: MetricOp) -> Result<(), String> {
+        match self.metrics.get(name) {
+            Some(metric) if metric.op == op => Ok(()),
+            Some(metric) => Err(format!("the metric `{name}` is a {}", metric.op.kind())),
+            None if self.metrics.is_empty() => Ok(()),
+            None => Err(format!("the permissions declare no metric `{name}`")),
+        }
     }
 
     /// The fields it may see.

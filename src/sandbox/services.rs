@@ -49,6 +49,21 @@ pub enum MetricOp {
     Observe,
 }
 
+impl MetricOp {
+    /// The kinds of metrics, by their names in policies.
+    pub const KINDS: [(&'static str, Self); 3] = [
+        ("counter", Self::Add),
+        ("gauge", Self::Set),
+        ("histogram", Self::Observe),
+    ];
+
+    /// What a metric is to which this is done.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        Self::KINDS[self as usize].0
+    }
+}
+
 /// The outside, as guests reach it. Shared and owned: an engine cannot borrow what lives on a caller's stack.
 /// An implementation must not own the guests that call it, since their idle instances keep a handle of it.
 pub trait Services: Send + Sync {

@@ -1,6 +1,8 @@
 //! Every figure of the process in the Prometheus text format 0.0.4, and what `/healthz` and `/readyz` say.
 //! Owns the names; the figures belong to who counts them. No statement, parameter or user is in any of them.
 
+mod guests;
+
 use super::health;
 use super::http::Response;
 use super::http::Status as HttpStatus;
@@ -69,7 +71,7 @@ impl Figures {
         self.pools(&mut text);
         self.stages(&mut text, &world);
         self.plugins(&mut text, &world);
-        self.guests(&mut text);
+        text.guests(&self.services.metrics(), &world);
         text.out
     }
 
@@ -279,30 +281,6 @@ impl Figures {
         text.family("plugin_health", "gauge", "1 at the health a plugin has.");
         for plugin in health::plugins(&self.shared, world, now) {
             text.health("plugin_health", "plugin", &plugin.name, plugin.health);
-        }
-    }
-
-    fn guests(&self, text: &mut Text) {
-        let metrics = self.services.metrics();
-        text.family(
-            "guest_value",
-            "untyped",
-            "What guests count, set or observe: the value or the sum.",
-        );
-        for (stage, name, metric) in &metrics {
-            text.sample(
-                "guest_value",
-                &[("stage", stage), ("name", name)],
-                metric.value,
-            );
-        }
-        text.family("guest_touched_total", "counter", "How often they did.");
-        for (stage, name, metric) in &metrics {
-            text.sample(
-                "guest_touched_total",
-                &[("stage", stage), ("name", name)],
-                metric.count,
-            );
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What stages reach of the outside in a running process: clock, randomness, stored values, metrics, log.
 
+use super::metric::Metric;
 use crate::sandbox::Level;
 use crate::sandbox::MetricOp;
 use crate::sandbox::Services;
@@ -18,15 +19,6 @@ use std::time::SystemTime;
 /// Metrics of guests at most; a name beyond that is dropped and said once in the log.
 const METRICS_MAX: usize = 10_000;
 
-/// A guest's metric.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct MetricValue {
-    /// The sum of a counter, the value of a gauge, the sum of what was observed.
-    pub value: f64,
-    /// How often it was touched.
-    pub count: u64,
-}
-
 /// The process as its stages see it.
 #[derive(Debug)]
 pub struct ProcessServices {
@@ -34,7 +26,7 @@ pub struct ProcessServices {
     store: Store,
     keys: RandomState,
     drawn: AtomicU64,
-    metrics: Mutex<BTreeMap<(String, String), MetricValue>>,
+    metrics: Mutex<BTreeMap<(String, String), Metric>>,
 }
 
 impl ProcessServices {
@@ -50,14 +42,11 @@ impl ProcessServices {
         }
     }
 
-    /// Every metric: stage, name, value.
+    /// Every metric, by stage and name.
     #[must_use]
-    pub fn metrics(&self) -> Vec<(String, String, MetricValue)> {
+    pub fn metrics(&self) -> Vec<Metric> {
         let metrics = self.metrics.lock().unwrap_or_else(PoisonError::into_inner);
-        metrics
-            .iter()
-            .map(|((stage, name), value)| (stage.clone(), name.clone(), *value))
-            .collect()
+        metrics.values().cloned().collect()
     }
 }
 
@@ -95,12 +84,9 @@ impl Services for ProcessServices {
             tracing::warn!(stage, name, "metric dropped: there are too many");
             return;
         }
-        let metric = metrics.entry(key).or_default();
-        metric.count += 1;
-        match op {
-            MetricOp::Set => metric.value = value,
-            MetricOp::Add | MetricOp::Observe => metric.value += value,
-        }
+        let metric = metrics.entry(key);
+        let metric = metric.or_insert_with(|| Metric::new(stage, name, op));
+        metric.touch(op, value);
     }
 
     fn log(&self, stage: &str, level: Level, message: &str) {

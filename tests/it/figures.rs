@@ -124,6 +124,58 @@ fn figures_are_scraped_over_http() {
     });
 }
 
+/// A stage that counts what it has declared, and one that reads what the first has set.
+const COUNTING: &str = r#"[permissions.counting]
+see = ["session", "sql.text"]
+call = ["metrics", "attributes"]
+
+[permissions.counting.metrics]
+tables_named = { kind = "counter", help = "Tables that statements named." }
+statement_bytes = { kind = "histogram" }"#;
+
+#[test]
+fn declared_metrics_are_scraped_as_what_they_are() {
+    let (base, port) = (PolicyText::of(Cluster::shared()), free_port());
+    let guest = |script: &str| format!("permissions = \"counting\"\nscript = '''{script}'''");
+    let count = "let tables = statement::tables(sql.text);
+        metric::observe(\"statement_bytes\", sql.text.len());
+        if tables != () { metric::add(\"tables_named\", tables.len()); attribute::set(\"tables\", tables.len()); }
+        next()";
+    let many = "if \"tables\" in session.attributes && session.attributes.tables == \"3\" { deny(\"three tables\") }";
+    let policy = base
+        .admin_key(&format!("metrics = \"127.0.0.1:{port}\""))
+        .extra(COUNTING)
+        .stage("pre_query", "count", &guest(count))
+        .stage("pre_query", "many", &guest(many));
+    let proxy = Proxy::start(&policy);
+    let mut wire = proxy.login("app");
+    wire.works("SELECT 1 FROM products, by_rule");
+    assert_eq!(wire.fails("SELECT FROM a, b, c").message, "three tables");
+    let samples = scrape(port);
+    for (name, expected) in [
+        ("pgwarden_metric_tables_named_total{stage=\"count\"}", 5.0),
+        ("pgwarden_metric_statement_bytes_sum{stage=\"count\"}", 50.0),
+        ("pgwarden_metric_statement_bytes_count{stage=\"count\"}", 2.0),
+        (
+            "pgwarden_metric_statement_bytes_bucket{stage=\"count\",le=\"25\"}",
+            1.0,
+        ),
+    ] {
+        assert_eq!(figure(&samples, name), expected, "{name}");
+    }
+    let (_, text) = get(port, "/metrics");
+    let head = "# HELP pgwarden_metric_tables_named_total Tables that statements named.\n\
+                # TYPE pgwarden_metric_tables_named_total counter\n";
+    assert!(text.contains(head), "{text}");
+    let shown = proxy.admin().table("SHOW METRICS");
+    let named = shown.iter().find(|row| row["name"] == "tables_named");
+    let named = named.expect("a row of it");
+    assert_eq!((&*named["kind"], &*named["value"]), ("counter", "5"));
+    // A name that is not declared is found before anything runs.
+    let misspelt = policy.text().replace("(\"tables_named\"", "(\"table_named\"");
+    assert_eq!(proxy.reload(&misspelt), Reload::Kept);
+}
+
 #[test]
 fn figures_are_read_while_the_process_drains() {
     let (base, port) = (PolicyText::of(Cluster::shared()), free_port());

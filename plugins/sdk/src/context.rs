@@ -67,14 +67,9 @@ impl<'a> Context<'a> {
     }
 
     /// The tables the statement names.
-    pub fn tables(&self) -> impl Iterator<Item = Name<'a>> + use<'a> {
-        let mut items = self.items(Field::Tables);
-        core::iter::from_fn(move || {
-            Some(Name {
-                schema: items.next()?,
-                name: items.next()??,
-            })
-        })
+    #[must_use]
+    pub fn tables(&self) -> Names<'a> {
+        Names::new(self.bytes(Field::Tables).unwrap_or_default())
     }
 
     /// The value of a key of a field of pairs, such as the user's attributes.
@@ -157,6 +152,31 @@ impl<'a> Context<'a> {
             offset,
             u32::from_le_bytes([e, f, g, h]) as usize,
         ))
+    }
+}
+
+/// Names of tables or functions.
+#[derive(Clone, Debug)]
+pub struct Names<'a> {
+    items: Items<'a>,
+}
+
+impl<'a> Names<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            items: Items { rest: bytes },
+        }
+    }
+}
+
+impl<'a> Iterator for Names<'a> {
+    type Item = Name<'a>;
+
+    fn next(&mut self) -> Option<Name<'a>> {
+        Some(Name {
+            schema: self.items.next()?,
+            name: self.items.next()??,
+        })
     }
 }
 

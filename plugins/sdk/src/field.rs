@@ -42,6 +42,8 @@ pub enum Field {
     Protocol = 27,
     /// How many statements the message held; number.
     StatementCount = 28,
+    /// Attributes that stages have set; pairs.
+    SessionAttributes = 29,
     /// The most consequential kind; text.
     Kind = 40,
     /// Every kind the statement contains; texts.

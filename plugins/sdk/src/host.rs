@@ -2,6 +2,7 @@
 //! one that is not granted is not loaded. Off wasm32 they act on what `testing` was given.
 
 use crate::Field;
+use crate::Names;
 
 /// How loud a log line is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -164,6 +165,12 @@ pub fn fingerprint(text: &str) -> u64 {
 pub fn normalize<'a>(text: &str, buffer: &'a mut [u8]) -> Option<&'a str> {
     let len = usize::try_from(raw::normalize(text.as_bytes(), buffer)).ok()?;
     core::str::from_utf8(buffer.get(..len)?).ok()
+}
+
+/// The tables a statement's text names; `None` where the text cannot be read, or `buffer` is too small for them.
+pub fn tables<'a>(text: &str, buffer: &'a mut [u8]) -> Option<Names<'a>> {
+    let len = usize::try_from(raw::tables(text.as_bytes(), buffer)).ok()?;
+    Some(Names::new(buffer.get(..len)?))
 }
 
 /// A value of the cache; `None` where there is none, or where `buffer` is too small for it. Needs `cache`.

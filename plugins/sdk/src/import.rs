@@ -55,6 +55,7 @@ mod raw {
         pub(super) fn fingerprint(text: *const u8, len: usize) -> i64;
         pub(super) fn normalize(text: *const u8, text_len: usize, into: *mut u8, len: usize)
         -> i32;
+        pub(super) fn tables(text: *const u8, text_len: usize, into: *mut u8, len: usize) -> i32;
         pub(super) fn cache_get(key: *const u8, key_len: usize, into: *mut u8, len: usize) -> i32;
         pub(super) fn cache_put(
             key: *const u8,
@@ -166,6 +167,10 @@ pub(crate) fn fingerprint(text: &[u8]) -> i64 {
 
 pub(crate) fn normalize(text: &[u8], into: &mut [u8]) -> i32 {
     unsafe { raw::normalize(text.as_ptr(), text.len(), into.as_mut_ptr(), into.len()) }
+}
+
+pub(crate) fn tables(text: &[u8], into: &mut [u8]) -> i32 {
+    unsafe { raw::tables(text.as_ptr(), text.len(), into.as_mut_ptr(), into.len()) }
 }
 
 pub(crate) fn cache_get(key: &[u8], into: &mut [u8]) -> i32 {

@@ -39,6 +39,7 @@ mod verdict;
 pub use context::Context;
 pub use context::Items;
 pub use context::Name;
+pub use context::Names;
 pub use field::Field;
 pub use text::Text;
 pub use verdict::Deny;

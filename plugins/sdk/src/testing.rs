@@ -16,10 +16,16 @@ pub struct Host {
     pub config: BTreeMap<String, String>,
     /// Stored values.
     pub kv: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Nothing more can be stored or cached.
+    pub full: bool,
     /// What the cache holds.
     pub cache: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Whether a field, by its number, matches a pattern, by its name.
     pub matches: BTreeMap<(u16, String), bool>,
+    /// The tables that a text names, each a schema or `None` and a name; other texts cannot be read.
+    pub tables: BTreeMap<String, Vec<(Option<String>, String)>>,
+    /// Texts without their literals; other texts are as they are.
+    pub normalized: BTreeMap<String, String>,
     /// Attributes that were set.
     pub attributes: BTreeMap<String, String>,
     /// Events that were emitted: name and payload.
@@ -30,8 +36,8 @@ pub struct Host {
     pub metrics: Vec<String>,
     /// The time, in microseconds since 1970.
     pub now: i64,
-    /// Large fields.
-    large: BTreeMap<u16, Vec<u8>>,
+    /// What the functions that look at fields find.
+    fields: BTreeMap<u16, Vec<u8>>,
 }
 
 thread_local! {
@@ -84,13 +90,19 @@ impl Input {
     #[must_use]
     pub fn items(mut self, field: Field, items: &[Option<&str>]) -> Self {
         let mut bytes = Vec::new();
-        for item in items {
-            let len = item.map_or(u32::MAX, |item| item.len() as u32);
-            bytes.extend_from_slice(&len.to_le_bytes());
-            bytes.extend_from_slice(item.unwrap_or_default().as_bytes());
-        }
+        items.iter().for_each(|text| item(&mut bytes, *text));
         self.fields.insert(field as u16, (4, bytes));
         self
+    }
+
+    /// With pairs: the claims and attributes of a user, the attributes that stages have set.
+    #[must_use]
+    pub fn pairs(self, field: Field, pairs: &[(&str, &str)]) -> Self {
+        let items: Vec<Option<&str>> = pairs
+            .iter()
+            .flat_map(|(key, value)| [Some(*key), Some(*value)])
+            .collect();
+        self.items(field, &items)
     }
 
     /// With a large field.
@@ -102,7 +114,11 @@ impl Input {
 
     /// Asks a plugin's function.
     pub fn ask(&self, function: fn(&Context<'_>) -> Verdict) -> Verdict {
-        host(|host| host.large.clone_from(&self.large));
+        let small = self.fields.iter().map(|(id, (_, bytes))| (*id, bytes));
+        let large = self.large.iter().map(|(id, bytes)| (*id, bytes));
+        let fields = small.chain(large);
+        let fields = fields.map(|(id, bytes)| (id, bytes.clone())).collect();
+        host(|host| host.fields = fields);
         let frame = self.frame();
         let Some(context) = Context::new(&frame) else {
             unreachable!("a frame built here begins with the magic");
@@ -137,6 +153,13 @@ impl Input {
     }
 }
 
+/// An item of a list, as a frame has it.
+fn item(bytes: &mut Vec<u8>, item: Option<&str>) {
+    let len = item.map_or(u32::MAX, |item| item.len() as u32);
+    bytes.extend_from_slice(&len.to_le_bytes());
+    bytes.extend_from_slice(item.unwrap_or_default().as_bytes());
+}
+
 impl Verdict {
     /// The refusal's code and message, if this is a refusal.
     #[must_use]
@@ -166,6 +189,8 @@ impl Verdict {
 pub(crate) mod import {
     use super::host;
 
+    const FULL: i32 = -2;
+
     fn give(content: &[u8], into: &mut [u8]) -> i32 {
         let len = content.len().min(into.len());
         into[..len].copy_from_slice(&content[..len]);
@@ -177,7 +202,7 @@ pub(crate) mod import {
     }
 
     pub(crate) fn get(field: i32, offset: usize, into: &mut [u8]) -> i32 {
-        host(|host| match host.large.get(&(field as u16)) {
+        host(|host| match host.fields.get(&(field as u16)) {
             Some(content) => {
                 give(&content[offset.min(content.len())..], into);
                 content.len() as i32
@@ -187,7 +212,7 @@ pub(crate) mod import {
     }
 
     pub(crate) fn contains(field: i32, needle: &[u8]) -> i32 {
-        host(|host| match host.large.get(&(field as u16)) {
+        host(|host| match host.fields.get(&(field as u16)) {
             Some(content) => i32::from(
                 needle.is_empty() || content.windows(needle.len()).any(|window| window == needle),
             ),
@@ -209,8 +234,13 @@ pub(crate) mod import {
     }
 
     pub(crate) fn kv_set(key: &[u8], value: &[u8], _ttl_ms: i64) -> i32 {
-        host(|host| host.kv.insert(key.to_vec(), value.to_vec()));
-        0
+        host(|host| {
+            if host.full {
+                return FULL;
+            }
+            host.kv.insert(key.to_vec(), value.to_vec());
+            0
+        })
     }
 
     pub(crate) fn kv_delete(key: &[u8]) -> i32 {
@@ -230,6 +260,9 @@ pub(crate) mod import {
             else {
                 return -3;
             };
+            if host.full {
+                return FULL;
+            }
             host.kv.insert(key.to_vec(), new.to_string().into_bytes());
             *sum = new.to_le_bytes();
             0
@@ -239,6 +272,9 @@ pub(crate) mod import {
     pub(crate) fn kv_cas(key: &[u8], old: Option<&[u8]>, new: &[u8], _ttl_ms: i64) -> i32 {
         host(|host| {
             let same = host.kv.get(key).map(Vec::as_slice) == old;
+            if same && host.full {
+                return FULL;
+            }
             if same {
                 host.kv.insert(key.to_vec(), new.to_vec());
             }
@@ -305,9 +341,27 @@ pub(crate) mod import {
         })
     }
 
-    /// The text as it is.
     pub(crate) fn normalize(text: &[u8], into: &mut [u8]) -> i32 {
-        give(text, into)
+        let given = String::from_utf8_lossy(text).into_owned();
+        host(|host| match host.normalized.get(&given) {
+            Some(normalized) => give(normalized.as_bytes(), into),
+            None => give(text, into),
+        })
+    }
+
+    pub(crate) fn tables(text: &[u8], into: &mut [u8]) -> i32 {
+        let text = String::from_utf8_lossy(text).into_owned();
+        host(|host| {
+            let Some(tables) = host.tables.get(&text) else {
+                return -1;
+            };
+            let mut bytes = Vec::new();
+            for (schema, name) in tables {
+                super::item(&mut bytes, schema.as_deref());
+                super::item(&mut bytes, Some(name));
+            }
+            give(&bytes, into)
+        })
     }
 
     pub(crate) fn cache_get(key: &[u8], into: &mut [u8]) -> i32 {
@@ -315,8 +369,13 @@ pub(crate) mod import {
     }
 
     pub(crate) fn cache_put(key: &[u8], value: &[u8], _ttl_ms: i64) -> i32 {
-        host(|host| host.cache.insert(key.to_vec(), value.to_vec()));
-        0
+        host(|host| {
+            if host.full {
+                return FULL;
+            }
+            host.cache.insert(key.to_vec(), value.to_vec());
+            0
+        })
     }
 
     pub(crate) fn cache_delete(key: &[u8]) -> i32 {
@@ -331,5 +390,73 @@ pub(crate) mod import {
     pub(crate) fn emit(name: &[u8], payload: &[u8]) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         host(|host| host.events.push((text(name), text(payload))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Name;
+    use crate::host as functions;
+    use crate::host::StoreError;
+
+    fn busy(context: &Context<'_>) -> Verdict {
+        let mut buffer = [0; 64];
+        let text = "SELECT * FROM s.a, b";
+        let Some(mut tables) = functions::tables(text, &mut buffer) else {
+            return Verdict::allow();
+        };
+        let first = Name {
+            schema: Some("s"),
+            name: "a",
+        };
+        assert_eq!(tables.next(), Some(first));
+        assert_eq!(tables.next().map(|table| table.name), Some("b"));
+        assert_eq!(tables.next(), None);
+        assert!(context.contains(Field::UserName, "ad"));
+        assert!(context.contains(Field::Text, "secret"));
+        assert_eq!(functions::matches(Field::Text, "pan"), Some(true));
+        assert_eq!(
+            functions::normalize("SELECT 1", &mut [0; 16]),
+            Some("select $1")
+        );
+        functions::attribute_set("plan", "gold");
+        functions::emit("seen", "ada");
+        assert_eq!(functions::cache_put("k", b"v", 0), Ok(()));
+        assert_eq!(functions::kv_add("n", 2, 0), Ok(2));
+        Verdict::next()
+    }
+
+    #[test]
+    fn functions_find_what_the_test_gave_and_leave_what_it_can_look_at() {
+        host(|host| {
+            *host = Host::default();
+            let tables = vec![
+                (Some("s".to_owned()), "a".to_owned()),
+                (None, "b".to_owned()),
+            ];
+            host.tables
+                .insert("SELECT * FROM s.a, b".to_owned(), tables);
+            host.matches
+                .insert((Field::Text as u16, "pan".to_owned()), true);
+            host.normalized
+                .insert("SELECT 1".to_owned(), "select $1".to_owned());
+        });
+        let input = Input::new()
+            .text(Field::UserName, "ada")
+            .pairs(Field::SessionAttributes, &[("plan", "free")])
+            .large(Field::Text, "a secret");
+        assert_eq!(input.ask(busy), Verdict::next());
+        host(|host| {
+            assert_eq!(host.attributes["plan"], "gold");
+            assert_eq!(host.events, [("seen".to_owned(), "ada".to_owned())]);
+            assert_eq!(host.cache[&b"k"[..]], b"v");
+            assert_eq!(host.kv[&b"n"[..]], b"2");
+            host.full = true;
+        });
+        assert_eq!(functions::kv_set("n", b"3", 0), Err(StoreError::Full));
+        assert_eq!(functions::cache_put("k", b"w", 0), Err(StoreError::Full));
+        let hex = functions::sha256(b"abc");
+        assert!(hex.starts_with(b"ba7816bf"));
     }
 }

@@ -7,7 +7,6 @@ use super::Fields;
 use super::NO_VALUE;
 use crate::hook::ClientAddress;
 use crate::hook::Input;
-use crate::hook::SessionContext;
 use crate::statement::Kind;
 use crate::statement::KindSet;
 use crate::statement::Name;
@@ -69,8 +68,8 @@ pub enum List<'a> {
     Names(&'a [Name]),
     /// Claims of the user.
     Claims(&'a BTreeMap<String, String>),
-    /// Attributes of the session's user: the policy's, and those that stages have set.
-    Attributes(&'a SessionContext),
+    /// Attributes, of the policy or of stages.
+    Attributes(&'a BTreeMap<Arc<str>, Arc<str>>),
     /// Startup parameters.
     Headers(&'a [(String, String)]),
 }
@@ -99,7 +98,7 @@ impl<'a> List<'a> {
             _ => None,
         };
         let attributes = match self {
-            Self::Attributes(session) => Some(session.all_attributes()),
+            Self::Attributes(attributes) => Some(attributes.iter()),
             _ => None,
         };
         let headers = match self {
@@ -119,7 +118,7 @@ impl<'a> List<'a> {
     pub fn value(self, key: &str) -> Option<&'a str> {
         match self {
             Self::Claims(claims) => claims.get(key).map(String::as_str),
-            Self::Attributes(session) => session.attribute(key).map(|value| &**value),
+            Self::Attributes(attributes) => attributes.get(key).map(|value| &**value),
             Self::Headers(headers) => {
                 let mut last_first = headers.iter().rev();
                 last_first
@@ -158,6 +157,14 @@ impl<'a> List<'a> {
             }
         }
     }
+}
+
+/// Names as a field of them is encoded.
+#[must_use]
+pub fn encode_names(names: &[Name]) -> Vec<u8> {
+    let mut out = Vec::new();
+    List::Names(names).write(&mut out);
+    out
 }
 
 /// Takes the bytes of a frame, or only counts them.
@@ -238,7 +245,8 @@ fn session<'a>(field: Field, input: &Input<'a>) -> Option<Content<'a>> {
         Field::UserRoles => Content::List(List::Texts(&identity.roles)),
         Field::UserTenant => Content::Text(identity.tenant.as_deref()?),
         Field::UserClaims => Content::List(List::Claims(&identity.claims)),
-        Field::UserAttributes => Content::List(List::Attributes(session)),
+        Field::UserAttributes => Content::List(List::Attributes(&session.attributes)),
+        Field::SessionAttributes => Content::List(List::Attributes(&session.learned)),
         Field::RequestId => Content::Uuid(input.request_id),
         Field::ClientId => Content::Uuid(session.client_id),
         Field::Database => Content::Text(&session.database),

@@ -11,6 +11,7 @@ pub use answer::decode_answer;
 pub use answer::decode_word;
 pub use content::Content;
 pub use content::List;
+pub use content::encode_names;
 pub use encode::Frame;
 
 use super::Hook;
@@ -135,6 +136,8 @@ fields! {
     Protocol = 27, "session"."protocol", Text, true;
     /// How many statements the message held.
     StatementCount = 28, "session"."statement_count", Number, true;
+    /// Attributes that stages have set.
+    SessionAttributes = 29, "session"."attributes", Pairs, false;
     /// The most consequential kind of the statement.
     Kind = 40, "sql"."kind", Text, false;
     /// Every kind the statement contains.

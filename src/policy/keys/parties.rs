@@ -6,6 +6,7 @@ use super::key;
 use super::later;
 use crate::sandbox::Abi;
 use crate::sandbox::Call;
+use crate::sandbox::MetricOp;
 use crate::sandbox::See;
 
 const TEXT: Kind = Kind::Text;
@@ -97,6 +98,11 @@ pub(in crate::policy) static PLUGIN: Noun = Noun {
         key("max_input", Kind::Size, "What it may be told in one call."),
         key("max_output", Kind::Size, "What it may answer."),
         key(
+            "max_host_calls",
+            Kind::Integer,
+            "Calls of host functions a call.",
+        ),
+        key(
             "signed_by",
             TEXT,
             "The key of the trust root that must have signed it.",
@@ -158,7 +164,27 @@ pub(in crate::policy) static PERMISSIONS: Noun = Noun {
             Kind::Named(&TEXT),
             "Regular expressions by name, which it may match fields against.",
         ),
+        key(
+            "metrics",
+            Kind::Named(&Kind::Table(&METRIC)),
+            "The metrics it may touch, by name, for `metrics`. Default: any.",
+        ),
         later("load", "Statements whose results are fetched for it."),
+    ],
+};
+
+/// `metrics` of permissions.
+pub(in crate::policy) static METRIC: Noun = Noun {
+    name: "metrics",
+    about: "A metric.",
+    keys: &[
+        key(
+            "kind",
+            Kind::OneOf(|| MetricOp::KINDS.map(|(name, _)| name).to_vec()),
+            "What it is: a `counter` is added to, a `gauge` is set, a `histogram` observes.",
+        )
+        .required(),
+        key("help", TEXT, "What it says, for people."),
     ],
 };
 
@@ -212,6 +238,11 @@ pub(in crate::policy) static SANDBOX: Noun = Noun {
             "max_output",
             Kind::Size,
             "What a guest may answer. Default: 256KiB.",
+        ),
+        key(
+            "max_host_calls",
+            Kind::Integer,
+            "Calls of host functions a call. Default: 10000.",
         ),
         key(
             "max_module",
@@ -291,5 +322,11 @@ pub(in crate::policy) static RELOAD: Noun = Noun {
 };
 
 /// The limits that a plugin or a stage may lower.
-pub(in crate::policy) const LIMIT_KEYS: [&str; 5] =
-    ["fuel", "memory", "deadline", "max_input", "max_output"];
+pub(in crate::policy) const LIMIT_KEYS: [&str; 6] = [
+    "fuel",
+    "memory",
+    "deadline",
+    "max_input",
+    "max_output",
+    "max_host_calls",
+];

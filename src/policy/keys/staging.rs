@@ -81,6 +81,11 @@ pub(in crate::policy) static STAGE: Noun = Noun {
         key("max_input", Kind::Size, "What it may be told in one call."),
         key("max_output", Kind::Size, "What it may answer."),
         key(
+            "max_host_calls",
+            Kind::Integer,
+            "Calls of host functions a call.",
+        ),
+        key(
             "on_failure",
             Kind::OneOf(|| vec!["closed", "open"]),
             "What a failure means. Default: as in `[sandbox]`.",

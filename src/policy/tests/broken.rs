@@ -189,6 +189,31 @@ const RULES: &[(&str, &str)] = &[
     ),
     ("[permissions.a]\nsee = [\"sql.txt\"]\n", "P0502"),
     ("[permissions.a]\ncall = [\"kv.read\"]\n", "P0201"),
+    ("[permissions.a]\ncall = [\"cache\"]\n", "P0201"),
+    (
+        "[permissions.a]\nmetrics = { a = { kind = \"gauge\" } }\n",
+        "P0208",
+    ),
+    (
+        "[permissions.a]\ncall = \"metrics\"\nmetrics = { a = { help = \"x\" } }\n",
+        "P0201",
+    ),
+    (
+        "[permissions.a]\ncall = \"metrics\"\nmetrics = { a = { kind = \"gage\" } }\n",
+        "P0502",
+    ),
+    (
+        "[permissions.a]\ncall = \"metrics\"\nmetrics = { \"A b\" = { kind = \"gauge\" } }\n",
+        "P0501",
+    ),
+    (
+        "[permissions.a]\nsee = \"session\"\npatterns = { a = \"(\" }\n",
+        "P0512",
+    ),
+    (
+        "[sandbox]\nmax_host_calls = 10\n[stage.a]\nhook = \"pre_query\"\nscript = \"next()\"\nmax_host_calls = 11\n",
+        "P0607",
+    ),
     (
         "[[test]]\nname = \"t\"\ngiven = { user = \"u\", sql = \"x\" }\nexpect = { by = \"nope\" }\n",
         "P0301",

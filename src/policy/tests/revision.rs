@@ -75,6 +75,28 @@ fn stages_count_by_what_they_ask_and_do() {
 }
 
 #[test]
+fn what_a_permission_set_grants_counts() {
+    let root = SMALLEST.replace("otherwise", "pre_query = [\"a\"]\notherwise");
+    let policy = |grants: &str, stage: &str| {
+        revision(&format!(
+            "{root}[permissions.p]\ncall = \"metrics\"\n{grants}\n[stage.a]\nhook = \"pre_query\"\n\
+             script = \"next()\"\npermissions = \"p\"\n{stage}\n"
+        ))
+    };
+    let all = [
+        policy("", ""),
+        policy("metrics = { a = { kind = \"gauge\" } }", ""),
+        policy("metrics = { a = { kind = \"counter\" } }", ""),
+        policy("patterns = { a = \"x\" }", ""),
+        policy("patterns = { a = \"y\" }", ""),
+        policy("", "max_host_calls = 3"),
+    ];
+    for (index, one) in all.iter().enumerate() {
+        assert!(!all[index + 1..].contains(one), "{index}");
+    }
+}
+
+#[test]
 fn the_values_of_secrets_are_in_no_hash_and_the_bytes_of_plugins_in_both() {
     let text = format!("{SMALLEST}[user.a]\npassword = {{ file = \"a\" }}\n");
     let load = |secret: &str| {

@@ -3,12 +3,14 @@
 use super::super::Fault;
 use super::super::MetricOp;
 use super::super::StoreError;
+use super::super::permission::is_metric_name;
 use super::super::turn::Turn;
 use super::Request;
 use super::Response;
 use crate::hook::Hook;
 use crate::hook::abi::Field;
 use crate::statement;
+use crate::statement::Kind;
 use crate::statement::Needs;
 use hmac::Hmac;
 use hmac::KeyInit as _;
@@ -17,8 +19,6 @@ use sha2::Digest;
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
-/// Bytes of a metric's name.
-const METRIC_NAME_BYTES_MAX: usize = 64;
 /// Bytes of a stored value's key.
 const KEY_BYTES_MAX: usize = 256;
 /// Bytes of an attribute's or event's name, and of an attribute's value.
@@ -67,6 +67,7 @@ pub(super) fn perform(turn: &mut Turn, request: Request<'_>) -> Result<Response,
             let normalized = statement::analyze(text, needs).normalized;
             Ok(Response::Text(normalized.as_ref().to_owned()))
         }
+        Request::Tables { text } => Ok(tables(text)),
         Request::AttributeSet { name, value } => attribute(turn, name, value),
         Request::Emit { name, payload } => emit(turn, name, payload),
         Request::CacheGet { .. } | Request::CachePut { .. } | Request::CacheDelete { .. } => {
@@ -92,6 +93,18 @@ fn part(turn: &Turn, field: Field, offset: usize, len: usize) -> Response {
         len: len.min(total - offset),
         total,
     }
+}
+
+fn tables(text: &str) -> Response {
+    let needs = Needs {
+        parse: true,
+        ..Needs::default()
+    };
+    let facts = statement::analyze(text, needs);
+    if facts.kinds.contains(Kind::Unparsed) {
+        return Response::Missing;
+    }
+    Response::Names(facts.relations.tables.clone())
 }
 
 /// A guest names a pattern and never gives one: what it takes to match was reviewed with the policy.
@@ -166,11 +179,8 @@ fn cached(turn: &Turn, request: Request<'_>) -> Result<Response, Fault> {
 }
 
 fn metric(turn: &mut Turn, op: MetricOp, name: &[u8], value: f64) -> Result<Response, Fault> {
-    let legal = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_';
-    let name = std::str::from_utf8(name).ok().filter(|name| {
-        !name.is_empty() && name.len() <= METRIC_NAME_BYTES_MAX && name.as_bytes().iter().all(legal)
-    });
-    let Some(name) = name else {
+    let name = std::str::from_utf8(name).ok();
+    let Some(name) = name.filter(|name| is_metric_name(name)) else {
         return Err(Fault::trap("a metric's name has 1 to 64 of a-z, 0-9 and _"));
     };
     if !value.is_finite() || (op == MetricOp::Add && value < 0.0) {
@@ -178,6 +188,10 @@ fn metric(turn: &mut Turn, op: MetricOp, name: &[u8], value: f64) -> Result<Resp
             "a metric's value is finite, and a counter only goes up",
         ));
     }
+    turn.profile()
+        .grants
+        .may_touch(name, op)
+        .map_err(Fault::trap)?;
     let stage = turn.stage();
     turn.services()?.metric(&stage, name, op, value);
     Ok(Response::Nothing)

@@ -4,6 +4,7 @@
 use super::super::GuestSpec;
 use super::super::HostFunction;
 use super::super::LoadError;
+use super::super::MetricOp;
 use super::super::See;
 use super::super::guest::code;
 use super::super::suggest::nearest;
@@ -20,6 +21,7 @@ use rhai::FnCallExpr;
 use rhai::Position;
 use rhai::Stmt;
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 /// What reading a script gave.
 pub(super) struct Review {
@@ -302,12 +304,7 @@ impl Reader<'_> {
 
     fn verdict(&mut self, row: &verdict::Row, args: usize, position: Position) {
         if !row.args.contains(&args) {
-            let (least, most) = (row.args.start(), row.args.end());
-            let takes = if least == most {
-                format!("{least}")
-            } else {
-                format!("{least} to {most}")
-            };
+            let takes = counted(&row.args);
             let message = format!("`{}` takes {takes} arguments, and gets {args}", row.name);
             self.error(code::UNKNOWN_FUNCTION, position, message, None);
         }
@@ -345,7 +342,9 @@ impl Reader<'_> {
         if matches!(function, HostFunction::Contains | HostFunction::Matches) {
             self.review.used = self.spec.grants.fields();
         }
+        self.arguments(function, call);
         self.pattern(function, call);
+        self.metric(function, call);
         let Some(needed) = function
             .needs()
             .filter(|needed| !self.spec.grants.may_call(*needed))
@@ -383,6 +382,41 @@ impl Reader<'_> {
         }
     }
 
+    fn arguments(&mut self, function: HostFunction, call: &FnCallExpr) {
+        let (takes, gets) = (function.row().script_arguments(), call.args.len());
+        if takes.contains(&gets) {
+            return;
+        }
+        let (module, name) = (call.namespace.root(), call.name.as_str());
+        let message = format!(
+            "`{module}::{name}` takes {} arguments, and gets {gets}",
+            counted(&takes)
+        );
+        let position = call.namespace.position();
+        self.error(code::UNKNOWN_FUNCTION, position, message, None);
+    }
+
+    /// A metric that is named in the script is one of the permission set's, where that has any.
+    fn metric(&mut self, function: HostFunction, call: &FnCallExpr) {
+        let op = match function {
+            HostFunction::MetricAdd => MetricOp::Add,
+            HostFunction::MetricSet => MetricOp::Set,
+            HostFunction::MetricObserve => MetricOp::Observe,
+            _ => return,
+        };
+        let Some(Expr::StringConstant(name, position)) = call.args.first() else {
+            return;
+        };
+        let grants = &self.spec.grants;
+        if let Err(message) = grants.may_touch(name, op) {
+            let names = grants.metrics.keys().map(|name| &**name);
+            let known = nearest(name, names.filter(|known| *known != name.as_str()));
+            let help = known.map(|known| format!("did you mean `{known}`?"));
+            let message = format!("{message}, stage `{}` calls it", self.spec.stage);
+            self.error(code::UNKNOWN_FIELD, *position, message, help);
+        }
+    }
+
     fn hooks(&self) -> String {
         self.spec
             .hooks
@@ -405,6 +439,15 @@ impl Reader<'_> {
             .errors
             .sort_by_key(|error| error.span.as_ref().map(|span| span.start));
         self.review
+    }
+}
+
+fn counted(range: &RangeInclusive<usize>) -> String {
+    let (least, most) = (range.start(), range.end());
+    if least == most {
+        format!("{least}")
+    } else {
+        format!("{least} to {most}")
     }
 }
 

@@ -10,6 +10,7 @@ use super::current::Stop;
 use super::current::stop;
 use super::current::with_turn;
 use super::memory;
+use super::variables;
 use crate::hook::abi::Field;
 use rhai::Array;
 use rhai::Dynamic;
@@ -75,6 +76,9 @@ fn statement() -> Module {
     });
     module.set_native_fn("normalize", |text: ImmutableString| {
         value(Request::Normalize { text: &text })
+    });
+    module.set_native_fn("tables", |text: ImmutableString| {
+        value(Request::Tables { text: &text })
     });
     module
 }
@@ -297,6 +301,12 @@ fn value(request: Request<'_>) -> Result<Dynamic, Stop> {
         Response::Number(number) => Dynamic::from(number),
         Response::Bytes(bytes) => Dynamic::from(String::from_utf8_lossy(&bytes).into_owned()),
         Response::Text(text) => Dynamic::from(text),
+        Response::Names(names) => Dynamic::from(
+            names
+                .iter()
+                .map(|name| variables::name(name.schema.as_deref(), &name.name))
+                .collect::<Array>(),
+        ),
         Response::Part { .. } => return stop(Fault::Internal("a part of a field in a script")),
         Response::Store(error) => {
             // A guest can do something about this: it is an error it may catch, as a module gets a status.

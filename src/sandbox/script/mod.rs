@@ -65,6 +65,18 @@ pub fn load_script(text: &str, spec: GuestSpec) -> Result<Box<dyn Guest>, Vec<Lo
     load(text, spec).map(|guest| Box::new(guest) as Box<dyn Guest>)
 }
 
+/// For tests of the gate: a script that was read with what is granted first, and runs with what is granted then.
+#[cfg(test)]
+pub(super) fn load_and_restrict(
+    text: &str,
+    first: GuestSpec,
+    then: GuestSpec,
+) -> Result<Box<dyn Guest>, Vec<LoadError>> {
+    let mut guest = load(text, first)?;
+    guest.profile = Arc::new(Profile::new(then));
+    Ok(Box::new(guest))
+}
+
 fn load(text: &str, spec: GuestSpec) -> Result<ScriptGuest, Vec<LoadError>> {
     if spec.limits.script_bytes_max < text.len() {
         let message = format!(

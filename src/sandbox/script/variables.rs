@@ -224,11 +224,7 @@ fn convert(turn: &Turn, field: Field) -> Result<Dynamic, Fault> {
             let mut items = items();
             let mut names = Array::new();
             while let (Some(schema), Some(Some(name))) = (items.next(), items.next()) {
-                let schema = schema.map_or(Dynamic::UNIT, text);
-                names.push(Dynamic::from(Map::from([
-                    ("schema".into(), schema),
-                    ("name".into(), text(name)),
-                ])));
+                names.push(self::name(schema, name));
             }
             Dynamic::from(names)
         }
@@ -246,6 +242,14 @@ pub(super) fn written(frame: &Frame, field: Field) -> Option<String> {
         FieldType::Address => address(frame.content(field)?),
         _ => return None,
     })
+}
+
+/// The name of a table or function.
+pub(super) fn name(schema: Option<&str>, name: &str) -> Dynamic {
+    Dynamic::from(Map::from([
+        ("schema".into(), schema.map_or(Dynamic::UNIT, text)),
+        ("name".into(), text(name)),
+    ]))
 }
 
 fn text(text: &str) -> Dynamic {

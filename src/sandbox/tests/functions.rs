@@ -221,35 +221,3 @@ fn a_full_cache_makes_room() {
     let (keys, _) = services.store.usage("cache:n");
     assert!((1..=4).contains(&keys), "{keys}");
 }
-
-#[test]
-fn what_the_sdk_and_the_page_say_is_what_there_is() {
-    const SDK: &str = include_str!("../../../plugins/sdk/src/import.rs");
-    const MOCKS: &str = include_str!("../../../plugins/sdk/src/testing.rs");
-    const PAGE: &str = include_str!("../../../plugins/README.md");
-    for function in HostFunction::all() {
-        let name = function.import_name();
-        assert!(
-            SDK.contains(&format!(" fn {name}(")),
-            "sdk/src/import.rs lacks {name}"
-        );
-        assert!(
-            MOCKS.contains(&format!(" fn {name}(")),
-            "sdk/src/testing.rs lacks {name}"
-        );
-        let (_, table) = PAGE.split_once("## Host functions").expect("that section");
-        let mut rows = table.lines().filter(|line| line.starts_with("| `"));
-        let cell = format!("`{name}`");
-        let row = rows.find(|line| {
-            line.split('|')
-                .nth(1)
-                .is_some_and(|first| first.contains(&cell))
-        });
-        let row = row.unwrap_or_else(|| panic!("plugins/README.md lacks {name}"));
-        let permission = function.needs().map_or("", Call::name);
-        assert!(
-            row.contains(&format!("| {permission} |").replace("|  |", "| |")),
-            "{name}: {permission}: {row}"
-        );
-    }
-}

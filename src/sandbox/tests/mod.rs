@@ -3,6 +3,7 @@
 mod answers;
 mod calls;
 mod functions;
+mod gate;
 mod limits;
 mod loading;
 mod seeing;

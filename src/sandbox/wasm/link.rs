@@ -13,6 +13,7 @@ use super::super::MetricOp;
 use super::super::StoreError;
 use super::super::host::Request;
 use super::super::host::Response;
+use super::super::host::Value;
 use super::super::host::call;
 use super::super::turn::Turn;
 use super::instance::Data;
@@ -47,42 +48,18 @@ impl fmt::Display for HostFault {
 
 impl HostError for HostFault {}
 
-/// The type a function is imported with: i is i32, I is i64, F is f64.
+/// The type a function is imported with.
 pub(super) fn signature(function: HostFunction) -> FuncType {
-    let (params, results) = match function {
-        HostFunction::Log => ("iii", ""),
-        HostFunction::Get => ("iiii", "i"),
-        HostFunction::Contains => ("iii", "i"),
-        HostFunction::Config | HostFunction::KvGet => ("iiii", "i"),
-        HostFunction::KvSet => ("iiiiI", "i"),
-        HostFunction::KvDelete => ("ii", "i"),
-        HostFunction::KvAdd => ("iiIIi", "i"),
-        HostFunction::KvCompareAndSwap => ("iiiiiiI", "i"),
-        HostFunction::MetricAdd | HostFunction::MetricSet | HostFunction::MetricObserve => {
-            ("iiF", "")
-        }
-        HostFunction::Now | HostFunction::Random => ("", "I"),
-        HostFunction::Sha256 => ("iii", ""),
-        HostFunction::HmacSha256 => ("iiiii", ""),
-        HostFunction::ConstantTimeEqual => ("iiii", "i"),
-        HostFunction::Matches => ("iii", "i"),
-        HostFunction::Fingerprint => ("ii", "I"),
-        HostFunction::Normalize | HostFunction::CacheGet => ("iiii", "i"),
-        HostFunction::CachePut => ("iiiiI", "i"),
-        HostFunction::CacheDelete => ("ii", "i"),
-        HostFunction::AttributeSet | HostFunction::Emit => ("iiii", ""),
-    };
-    FuncType::new(
-        params.bytes().map(value_type),
-        results.bytes().map(value_type),
-    )
+    let row = function.row();
+    let params: Vec<ValType> = row.import_params().map(value_type).collect();
+    FuncType::new(params, row.import_result().map(value_type))
 }
 
-pub(super) fn value_type(letter: u8) -> ValType {
-    match letter {
-        b'I' => ValType::I64,
-        b'F' => ValType::F64,
-        _ => ValType::I32,
+fn value_type(value: Value) -> ValType {
+    match value {
+        Value::I32 => ValType::I32,
+        Value::I64 => ValType::I64,
+        Value::F64 => ValType::F64,
     }
 }
 
@@ -145,6 +122,7 @@ fn define(linker: &mut Linker<Data>, function: HostFunction) -> Result<(), Linke
         HostFunction::Matches => linker.func_wrap(IMPORT_MODULE, name, text::matches),
         HostFunction::Fingerprint => linker.func_wrap(IMPORT_MODULE, name, text::fingerprint),
         HostFunction::Normalize => linker.func_wrap(IMPORT_MODULE, name, text::normalize),
+        HostFunction::Tables => linker.func_wrap(IMPORT_MODULE, name, text::tables),
         HostFunction::CacheGet => linker.func_wrap(IMPORT_MODULE, name, cache::get),
         HostFunction::CachePut => linker.func_wrap(IMPORT_MODULE, name, cache::put),
         HostFunction::CacheDelete => linker.func_wrap(IMPORT_MODULE, name, cache::delete),

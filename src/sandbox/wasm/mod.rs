@@ -64,6 +64,22 @@ enum Instances {
 /// # Errors
 /// Every reason at once.
 pub fn load_wasm(bytes: &[u8], spec: GuestSpec) -> Result<Box<dyn Guest>, Vec<LoadError>> {
+    load(bytes, spec).map(|guest| Box::new(guest) as Box<dyn Guest>)
+}
+
+/// For tests of the gate: a module that was compared and linked with what is granted first, and runs with what is granted then.
+#[cfg(test)]
+pub(super) fn load_and_restrict(
+    bytes: &[u8],
+    first: GuestSpec,
+    then: GuestSpec,
+) -> Result<Box<dyn Guest>, Vec<LoadError>> {
+    let mut guest = load(bytes, first)?;
+    guest.profile = Arc::new(Profile::new(then));
+    Ok(Box::new(guest))
+}
+
+fn load(bytes: &[u8], spec: GuestSpec) -> Result<WasmGuest, Vec<LoadError>> {
     if spec.limits.module_bytes_max < bytes.len() {
         let message = format!(
             "module of {} bytes, over the limit of {}",
@@ -109,12 +125,12 @@ fn load_own(
             Instances::Kept(pool)
         }
     };
-    Ok(Box::new(WasmGuest {
+    Ok(WasmGuest {
         profile,
         module,
         linker,
         instances,
-    }))
+    })
 }
 
 fn start_failed(fault: &Fault) -> LoadError {

@@ -225,11 +225,12 @@ fn stats(shared: &Shared) -> Rows {
 
 fn metrics(services: &ProcessServices) -> Rows {
     rows(
-        &["stage", "name", "value", "count"],
-        services.metrics().into_iter().map(|(stage, name, metric)| {
+        &["stage", "name", "kind", "value", "count"],
+        services.metrics().into_iter().map(|metric| {
             vec![
-                stage,
-                name,
+                metric.stage,
+                metric.name,
+                metric.op.kind().to_owned(),
                 metric.value.to_string(),
                 metric.count.to_string(),
             ]

@@ -11,6 +11,7 @@ use super::give;
 use super::outcome;
 use super::read_text;
 use super::unexpected;
+use crate::hook::abi::encode_names;
 use wasmi::Error;
 
 pub(super) fn matches(caller: Host<'_>, id: i32, name: i32, len: i32) -> Result<i32, Error> {
@@ -42,6 +43,23 @@ pub(super) fn normalize(
         let text = read_text(memory, text, len)?;
         match call(turn, Request::Normalize { text })? {
             Response::Text(text) => give(memory, pointer, room, text.as_bytes()),
+            Response::Missing => Ok(MISSING),
+            _ => unexpected(),
+        }
+    })
+}
+
+pub(super) fn tables(
+    caller: Host<'_>,
+    text: i32,
+    len: i32,
+    pointer: i32,
+    room: i32,
+) -> Result<i32, Error> {
+    enter(caller, |memory, turn| {
+        let text = read_text(memory, text, len)?;
+        match call(turn, Request::Tables { text })? {
+            Response::Names(names) => give(memory, pointer, room, &encode_names(&names)),
             Response::Missing => Ok(MISSING),
             _ => unexpected(),
         }
