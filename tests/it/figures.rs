@@ -155,7 +155,10 @@ fn declared_metrics_are_scraped_as_what_they_are() {
     for (name, expected) in [
         ("pgwarden_metric_tables_named_total{stage=\"count\"}", 5.0),
         ("pgwarden_metric_statement_bytes_sum{stage=\"count\"}", 50.0),
-        ("pgwarden_metric_statement_bytes_count{stage=\"count\"}", 2.0),
+        (
+            "pgwarden_metric_statement_bytes_count{stage=\"count\"}",
+            2.0,
+        ),
         (
             "pgwarden_metric_statement_bytes_bucket{stage=\"count\",le=\"25\"}",
             1.0,
@@ -172,7 +175,9 @@ fn declared_metrics_are_scraped_as_what_they_are() {
     let named = named.expect("a row of it");
     assert_eq!((&*named["kind"], &*named["value"]), ("counter", "5"));
     // A name that is not declared is found before anything runs.
-    let misspelt = policy.text().replace("(\"tables_named\"", "(\"table_named\"");
+    let misspelt = policy
+        .text()
+        .replace("(\"tables_named\"", "(\"table_named\"");
     assert_eq!(proxy.reload(&misspelt), Reload::Kept);
 }
 

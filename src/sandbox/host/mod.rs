@@ -7,9 +7,9 @@ mod table;
 #[cfg(test)]
 pub(super) mod witness;
 
-pub use table::HostFunction;
 pub(crate) use request::Request;
 pub(crate) use request::Response;
+pub use table::HostFunction;
 #[cfg(test)]
 pub(super) use table::Param;
 pub(crate) use table::Value;

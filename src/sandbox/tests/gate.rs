@@ -82,8 +82,7 @@ impl Called {
                 Given::Level(level) => format!("(i32.const {})", *level as i32),
                 Given::Field(field) => format!("(i32.const {})", field.row().id),
                 Given::Text(text) => {
-                    let bytes: String =
-                        text.bytes().map(|byte| format!("\\{byte:02x}")).collect();
+                    let bytes: String = text.bytes().map(|byte| format!("\\{byte:02x}")).collect();
                     write!(data, "(data (i32.const {at}) \"{bytes}\")").unwrap();
                     let operands = format!("(i32.const {at}) (i32.const {})", text.len());
                     *at += text.len();
@@ -169,7 +168,11 @@ struct Came {
 fn came(guest: &dyn Guest) -> Came {
     let services = stub();
     witness::take();
-    let asked = ask(guest, "SELECT a FROM t WHERE b = '4111111111111111'", &services);
+    let asked = ask(
+        guest,
+        "SELECT a FROM t WHERE b = '4111111111111111'",
+        &services,
+    );
     let (fault, effects) = match asked {
         Ok(reply) => (None, reply.effects),
         Err(failed) => (Some(failed.fault.kind()), None),
@@ -227,7 +230,9 @@ fn texts(name: &'static str) -> BoxedStrategy<String> {
 fn given(param: Param) -> BoxedStrategy<Given> {
     let levels = [Level::Debug, Level::Info, Level::Warn, Level::Error];
     match param {
-        Param::Level => prop::sample::select(levels.to_vec()).prop_map(Given::Level).boxed(),
+        Param::Level => prop::sample::select(levels.to_vec())
+            .prop_map(Given::Level)
+            .boxed(),
         // Fields that have a value here: without one, a script stops where a module gets a status.
         Param::Field => prop::sample::select(vec![Field::Text, Field::UserName, Field::Normalized])
             .prop_map(Given::Field)
@@ -255,8 +260,12 @@ fn given(param: Param) -> BoxedStrategy<Given> {
 }
 
 fn call_of(function: HostFunction) -> BoxedStrategy<Called> {
-    let params: Vec<BoxedStrategy<Given>> =
-        function.row().params.iter().map(|param| given(*param)).collect();
+    let params: Vec<BoxedStrategy<Given>> = function
+        .row()
+        .params
+        .iter()
+        .map(|param| given(*param))
+        .collect();
     params
         .prop_map(move |given| Called { function, given })
         .boxed()
@@ -351,7 +360,10 @@ fn what_is_not_granted_is_refused_at_run_time_as_well() {
             refused += 1;
         }
     }
-    assert!(30 <= refused, "both engines, every function that needs something");
+    assert!(
+        30 <= refused,
+        "both engines, every function that needs something"
+    );
 }
 
 #[test]
@@ -368,7 +380,10 @@ fn what_is_too_large_is_the_same_fault_and_costs_no_byte() {
         *text = "x".repeat(row.cost.bytes_max + 1);
         let [wasm, script] = through_both(&[called]);
         assert_eq!(wasm.fault, Some("trap"), "{function:?}");
-        let message = format!("`{}` takes at most {} bytes", row.import, row.cost.bytes_max);
+        let message = format!(
+            "`{}` takes at most {} bytes",
+            row.import, row.cost.bytes_max
+        );
         assert_eq!(wasm.seen[0].result, Err(Fault::trap(message)));
         assert_eq!(wasm.seen[0].fuel, 0, "{function:?}");
         assert_eq!(wasm, script, "{function:?}");
@@ -396,7 +411,11 @@ fn a_byte_costs_what_the_table_says() {
         if let (Some(short), Some(long)) = (charge(8), charge(8 + 1_024)) {
             let given = 1_024 * row.cost.eighths as u64 / 8;
             // `normalize` gives its argument back, which is charged too.
-            let back = if function == HostFunction::Normalize { 1_024 / 8 } else { 0 };
+            let back = if function == HostFunction::Normalize {
+                1_024 / 8
+            } else {
+                0
+            };
             assert_eq!(long - short, given + back, "{function:?}");
         }
     }
@@ -427,7 +446,10 @@ fn a_metric_that_is_not_declared_or_of_another_kind_is_a_fault() {
         }
     }
     for (text, message) in [
-        ("metric::add(\"nam\", 1)", "the permissions declare no metric `nam`"),
+        (
+            "metric::add(\"nam\", 1)",
+            "the permissions declare no metric `nam`",
+        ),
         ("metric::set(\"name\", 1)", "the metric `name` is a counter"),
         ("metric::add(\"name\")", "takes 2 arguments, and gets 1"),
         ("statement::tables()", "takes 1 arguments, and gets 0"),

@@ -64,7 +64,11 @@ enum Instances {
 /// # Errors
 /// Every reason at once.
 pub fn load_wasm(bytes: &[u8], spec: GuestSpec) -> Result<Box<dyn Guest>, Vec<LoadError>> {
-    load(bytes, spec).map(|guest| Box::new(guest) as Box<dyn Guest>)
+    let (engine, module) = compiled(bytes, &spec)?;
+    match spec.abi {
+        Abi::Pgwarden1 => Ok(Box::new(load_own(&engine, module, spec)?)),
+        Abi::Helios1 => helios::load(&engine, module, spec),
+    }
 }
 
 /// For tests of the gate: a module that was compared and linked with what is granted first, and runs with what is granted then.
@@ -74,12 +78,13 @@ pub(super) fn load_and_restrict(
     first: GuestSpec,
     then: GuestSpec,
 ) -> Result<Box<dyn Guest>, Vec<LoadError>> {
-    let mut guest = load(bytes, first)?;
+    let (engine, module) = compiled(bytes, &first)?;
+    let mut guest = load_own(&engine, module, first)?;
     guest.profile = Arc::new(Profile::new(then));
     Ok(Box::new(guest))
 }
 
-fn load(bytes: &[u8], spec: GuestSpec) -> Result<WasmGuest, Vec<LoadError>> {
+fn compiled(bytes: &[u8], spec: &GuestSpec) -> Result<(Engine, Module), Vec<LoadError>> {
     if spec.limits.module_bytes_max < bytes.len() {
         let message = format!(
             "module of {} bytes, over the limit of {}",
@@ -95,17 +100,10 @@ fn load(bytes: &[u8], spec: GuestSpec) -> Result<WasmGuest, Vec<LoadError>> {
             format!("not a module that can be loaded: {error}"),
         )]
     })?;
-    match spec.abi {
-        Abi::Pgwarden1 => load_own(&engine, module, spec),
-        Abi::Helios1 => helios::load(&engine, module, spec),
-    }
+    Ok((engine, module))
 }
 
-fn load_own(
-    engine: &Engine,
-    module: Module,
-    spec: GuestSpec,
-) -> Result<Box<dyn Guest>, Vec<LoadError>> {
+fn load_own(engine: &Engine, module: Module, spec: GuestSpec) -> Result<WasmGuest, Vec<LoadError>> {
     let errors = check::errors(&module, &spec);
     if !errors.is_empty() {
         return Err(errors);
