@@ -32,9 +32,21 @@ impl Level {
     /// Reads a name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Debug, Self::Info, Self::Warn, Self::Error]
-            .into_iter()
-            .find(|level| level.name() == name)
+        Self::all().find(|level| level.name() == name)
+    }
+
+    /// All of them, from the quietest.
+    pub fn all() -> impl Iterator<Item = Self> {
+        [Self::Debug, Self::Info, Self::Warn, Self::Error].into_iter()
+    }
+
+    /// The function in scripts. `debug` is a word of Rhai's own there.
+    #[must_use]
+    pub fn script_name(self) -> &'static str {
+        match self {
+            Self::Debug => "trace",
+            other => other.name(),
+        }
     }
 }
 

@@ -260,7 +260,9 @@ impl HostFunction {
         let row = TABLE.iter().find(|row| {
             row.script.is_some_and(|(known, own)| {
                 let level = row.params.first() == Some(&Param::Level);
-                known == module && (own == name || (level && Level::parse(name).is_some()))
+                known == module
+                    && (own == name
+                        || (level && Level::all().any(|level| level.script_name() == name)))
             })
         });
         row.map(|row| row.function)

@@ -62,7 +62,7 @@ fn script_form(row: &Row) -> String {
         return "(a variable)".to_owned();
     };
     let name = if row.params.first() == Some(&Param::Level) {
-        "debug/info/warn/error"
+        "trace/info/warn/error"
     } else {
         name
     };

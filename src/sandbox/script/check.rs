@@ -285,7 +285,7 @@ impl Reader<'_> {
             .chain(methods)
             .chain(self.functions.iter().map(String::as_str));
         let help = match name {
-            "print" | "debug" => Some("use `log::info` or `log::debug`".to_owned()),
+            "print" | "debug" => Some("use `log::info` or `log::trace`".to_owned()),
             _ => nearest(name, known).map(|known| format!("did you mean `{known}`?")),
         };
         self.error(

@@ -160,8 +160,8 @@ fn register_map(engine: &mut Engine, bytes_max: usize) {
 
 fn log() -> Module {
     let mut module = Module::new();
-    for level in [Level::Debug, Level::Info, Level::Warn, Level::Error] {
-        module.set_native_fn(level.name(), move |message: Dynamic| {
+    for level in Level::all() {
+        module.set_native_fn(level.script_name(), move |message: Dynamic| {
             let message = written(message);
             value(Request::Log {
                 level,

@@ -53,12 +53,13 @@ impl Called {
         let mut arguments = Vec::new();
         for given in &self.given {
             match given {
-                Given::Level(level) => name = format!("log::{}", level.name()),
+                Given::Level(level) => name = format!("log::{}", level.script_name()),
                 Given::Field(field) => {
                     let row = field.row();
                     arguments.push(format!("\"{}.{}\"", row.variable, row.name));
                 }
-                Given::Text(text) => arguments.push(format!("\"{text}\"")),
+                // Made when it runs: a name that stands in the script is looked up before.
+                Given::Text(text) => arguments.push(format!("`${{\"\"}}{text}`")),
                 Given::NoText => arguments.push("()".to_owned()),
                 Given::Integer(number) | Given::Ttl(Some(number)) => {
                     arguments.push(number.to_string());
@@ -156,13 +157,16 @@ fn roomy() -> GuestSpec {
     spec
 }
 
+/// Log lines, metrics, and what the namespace and the cache hold: keys and bytes.
+type Left = (Vec<String>, Vec<String>, (usize, usize), (usize, usize));
+
 /// Calls through one engine: what the gate saw, what came of it, and what is left in the services.
 #[derive(PartialEq, Debug)]
 struct Came {
     seen: Vec<Seen>,
     fault: Option<&'static str>,
     effects: Option<Box<crate::sandbox::Effects>>,
-    left: (Vec<String>, Vec<String>, (usize, usize), (usize, usize)),
+    left: Left,
 }
 
 fn came(guest: &dyn Guest) -> Came {
@@ -392,7 +396,9 @@ fn what_is_too_large_is_the_same_fault_and_costs_no_byte() {
 
 #[test]
 fn a_byte_costs_what_the_table_says() {
-    for function in functions_of_scripts() {
+    // A script's patterns are compared with those that are declared before it runs.
+    let functions = functions_of_scripts().filter(|function| *function != HostFunction::Matches);
+    for function in functions {
         let row = function.row();
         // Arguments of two lengths differ by their bytes only.
         let charge = |bytes: usize| {
