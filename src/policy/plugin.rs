@@ -84,16 +84,7 @@ fn plugin(name: &str, table: &Table<'_, '_>, ceilings: Ceilings) -> Option<Plugi
     });
     let pinned = sha256(table);
     let (path, bytes) = table.file("path")?;
-    if bytes.len() > limits.module_bytes_max {
-        let message = format!(
-            "`{}` has {} bytes, more than `max_module` allows",
-            path.display(),
-            bytes.len()
-        );
-        table
-            .reading
-            .error(code::ABOVE_CEILING, table.value_at("path"), message);
-    }
+    too_large(table, &path, bytes.len(), limits.module_bytes_max);
     let found = sha256_hex(&bytes);
     let pinned = pinned?;
     if pinned.value != found {
@@ -140,6 +131,18 @@ fn plugin(name: &str, table: &Table<'_, '_>, ceilings: Ceilings) -> Option<Plugi
         state,
         place,
     })
+}
+
+/// Reports a file that is larger than `max_module`.
+fn too_large(table: &Table<'_, '_>, path: &Path, bytes: usize, bytes_max: usize) {
+    if bytes_max < bytes {
+        let message = format!(
+            "`{}` has {bytes} bytes, more than `max_module` allows",
+            path.display()
+        );
+        let at = table.value_at("path");
+        table.reading.error(code::ABOVE_CEILING, at, message);
+    }
 }
 
 fn unpacked(table: &Table<'_, '_>, path: &Path, error: &ArtefactError) {

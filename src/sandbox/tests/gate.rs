@@ -10,7 +10,15 @@ use crate::sandbox::host::witness::Seen;
 use crate::sandbox::script;
 use crate::sandbox::wasm as module;
 use proptest::collection::vec;
-use proptest::prelude::*;
+use proptest::prelude::BoxedStrategy;
+use proptest::prelude::Just;
+use proptest::prelude::ProptestConfig;
+use proptest::prelude::Strategy;
+use proptest::prelude::prop;
+use proptest::prop_assert;
+use proptest::prop_assert_eq;
+use proptest::prop_oneof;
+use proptest::proptest;
 use std::fmt::Write as _;
 
 /// An argument, before either language has it.
