@@ -27,9 +27,11 @@ use pgwarden::pipeline::StatsRegistry;
 use pgwarden::pipeline::decide;
 use pgwarden::policy;
 use pgwarden::sandbox::Abi;
+use pgwarden::sandbox::Call;
 use pgwarden::sandbox::Grants;
 use pgwarden::sandbox::Guest;
 use pgwarden::sandbox::GuestSpec;
+use pgwarden::sandbox::KvGrant;
 use pgwarden::sandbox::Limits;
 use pgwarden::sandbox::Manifest;
 use pgwarden::sandbox::Services;
@@ -161,9 +163,12 @@ fn rules(count: usize) -> Arc<Pipeline> {
             "[stage.{name}]\nhook = \"pre_query\"\nwhen = {{ kind = [\"ddl\", \"grant\"], user = \"app\" }}\ndeny = \"no\"\n"
         ));
     }
-    let list = names.join(", ");
+    let list = match &names[..] {
+        [] => String::new(),
+        names => format!("pre_query = [{}]\n", names.join(", ")),
+    };
     text.push_str(&format!(
-        "[pipeline.default]\npre_query = [{list}]\notherwise = {{ authorize = \"allow\" }}\n"
+        "[pipeline.default]\n{list}otherwise = {{ authorize = \"allow\" }}\n"
     ));
     let (policy, mut report) = policy::load(Path::new("policy.toml"), None, &OneFile(text));
     let Ok(policy) = policy else {
@@ -177,10 +182,20 @@ fn rules(count: usize) -> Arc<Pipeline> {
 }
 
 fn spec(state: State, manifest: Option<Manifest>, abi: Abi) -> GuestSpec {
+    let mut grants = Grants::standard();
+    if abi == Abi::Helios1 {
+        // The fixture imports all that it may.
+        grants.call = [Call::KvRead, Call::KvWrite, Call::Sha256].into();
+        grants.kv = Some(KvGrant {
+            namespace: "bench".into(),
+            max_keys: 1,
+            max_bytes: 1_024,
+        });
+    }
     GuestSpec {
         stage: "bench".into(),
         hooks: vec![Hook::PreQuery],
-        grants: Grants::standard(),
+        grants,
         limits: Limits::default(),
         state,
         config: None,
@@ -207,10 +222,11 @@ fn plugin(name: &str, state: State, abi: Abi) -> Box<dyn Guest> {
 }
 
 /// One call of a kind.
-type Call = Box<dyn Fn(&Subject)>;
+type OneCall = Box<dyn Fn(&Subject)>;
 
-fn kinds() -> Vec<(&'static str, Call)> {
-    let guest = |guest: Box<dyn Guest>| -> Call { Box::new(move |subject| subject.ask(&*guest)) };
+fn kinds() -> Vec<(&'static str, OneCall)> {
+    let guest =
+        |guest: Box<dyn Guest>| -> OneCall { Box::new(move |subject| subject.ask(&*guest)) };
     let (without, with) = (rules(0), rules(10));
     vec![
         ("no rule", Box::new(move |subject| subject.decide(&without))),
