@@ -2,12 +2,15 @@
 //! Owns no engine; both engines keep a `Turn` beside their instance and hand it to the gate in `host`.
 
 use super::Effects;
+use super::Failed;
 use super::Fault;
 use super::Grants;
 use super::GuestSpec;
+use super::KvGrant;
 use super::Level;
 use super::Limits;
 use super::Quota;
+use super::Reply;
 use super::Services;
 use super::host::printable;
 use super::meter::Meter;
@@ -103,9 +106,31 @@ impl Turn {
         input: &Input<'_>,
         services: &Arc<dyn Services>,
     ) -> Result<(), Fault> {
+        self.refill(services);
+        self.hook = input.hook;
+        self.frame.encode(input, self.profile.fields);
+        let (bytes, max) = (
+            self.frame.total_bytes(),
+            self.profile.limits.input_bytes_max,
+        );
+        if max < bytes {
+            return Err(Fault::InputTooLarge { bytes, max });
+        }
+        self.open = true;
+        Ok(())
+    }
+
+    /// Opens a turn that asks nothing: there is a clock, a log and a store, and no input.
+    pub(crate) fn begin_unload(&mut self, services: &Arc<dyn Services>) {
+        self.refill(services);
+        self.frame.clear();
+        self.open = true;
+    }
+
+    /// A new turn has all that a guest may use, whatever the last one left.
+    fn refill(&mut self, services: &Arc<dyn Services>) {
         let limits = &self.profile.limits;
         self.meter = Meter::new(limits.fuel, limits.deadline);
-        self.hook = input.hook;
         self.log_lines = 0;
         self.calls = 0;
         self.effects = None;
@@ -116,29 +141,26 @@ impl Turn {
         {
             self.services = Some(Arc::clone(services));
         }
-        self.frame.encode(input, self.profile.fields);
-        let (bytes, max) = (self.frame.total_bytes(), limits.input_bytes_max);
-        if max < bytes {
-            return Err(Fault::InputTooLarge { bytes, max });
-        }
-        self.open = true;
-        Ok(())
-    }
-
-    /// Opens a turn that asks nothing: there is a clock, a log and a store, and no input.
-    pub(crate) fn begin_unload(&mut self, services: &Arc<dyn Services>) {
-        let limits = &self.profile.limits;
-        self.meter = Meter::new(limits.fuel, limits.deadline);
-        self.log_lines = 0;
-        self.services = Some(Arc::clone(services));
-        self.frame.clear();
-        self.open = true;
     }
 
     /// Closes the turn: nothing of it can be read or called any more.
     pub(crate) fn end(&mut self) {
         self.open = false;
         self.frame.clear();
+    }
+
+    /// Closes the turn and says what it came to. Effects go with an answer only.
+    pub(crate) fn conclude(&mut self, result: Result<Answer, Fault>) -> Result<Reply, Failed> {
+        let (fuel, effects) = (self.meter.used(), self.effects.take());
+        self.end();
+        match result {
+            Ok(answer) => Ok(Reply {
+                answer,
+                fuel,
+                effects,
+            }),
+            Err(fault) => Err(Failed { fault, fuel }),
+        }
     }
 
     /// Whether a call is going on. A module's start function runs outside of any.
@@ -175,10 +197,6 @@ impl Turn {
         self.effects.get_or_insert_default()
     }
 
-    pub(crate) fn take_effects(&mut self) -> Option<Box<Effects>> {
-        self.effects.take()
-    }
-
     /// Counts a call of a host function.
     pub(crate) fn count_call(&mut self) -> Result<(), Fault> {
         if self.calls == self.profile.limits.host_calls_max {
@@ -194,27 +212,12 @@ impl Turn {
 
     /// The cache's namespace. Its name cannot be one of `kv`: those have no colon.
     pub(crate) fn cache(&self) -> Result<(Arc<str>, Quota), Fault> {
-        let cache = self.profile.grants.cache.as_ref();
-        let cache = cache.ok_or(Fault::CallRefused("cache"))?;
-        let quota = Quota {
-            keys_max: cache.max_keys,
-            bytes_max: cache.max_bytes,
-        };
-        Ok((Arc::clone(&cache.namespace), quota))
+        granted(self.profile.grants.cache.as_ref(), "cache")
     }
 
+    /// The namespace of `kv`.
     pub(crate) fn namespace(&self) -> Result<(Arc<str>, Quota), Fault> {
-        let kv = self
-            .profile
-            .grants
-            .kv
-            .as_ref()
-            .ok_or(Fault::CallRefused("kv"))?;
-        let quota = Quota {
-            keys_max: kv.max_keys,
-            bytes_max: kv.max_bytes,
-        };
-        Ok((Arc::clone(&kv.namespace), quota))
+        granted(self.profile.grants.kv.as_ref(), "kv")
     }
 
     pub(crate) fn log(&mut self, level: Level, message: &[u8]) {
@@ -249,6 +252,15 @@ impl Turn {
     pub(crate) fn accept(&self, answer: Answer) -> Result<Answer, Fault> {
         accepted(self.hook, answer)
     }
+}
+
+fn granted(grant: Option<&KvGrant>, call: &'static str) -> Result<(Arc<str>, Quota), Fault> {
+    let grant = grant.ok_or(Fault::CallRefused(call))?;
+    let quota = Quota {
+        keys_max: grant.max_keys,
+        bytes_max: grant.max_bytes,
+    };
+    Ok((Arc::clone(&grant.namespace), quota))
 }
 
 /// An answer, where it is legal at that hook.

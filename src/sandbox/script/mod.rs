@@ -190,23 +190,14 @@ impl Guest for ScriptGuest {
             .take()
             .unwrap_or_else(|| Turn::new(&self.profile));
         if let Err(fault) = turn.begin(input, services) {
-            turn.end();
+            let ended = turn.conclude(Err(fault));
             self.turns.put(turn);
-            return Err(Failed { fault, fuel: 0 });
+            return ended;
         }
         let (mut turn, result) = self.ask(turn);
-        let fuel = turn.meter.used();
-        let effects = turn.take_effects();
-        turn.end();
+        let ended = turn.conclude(result);
         self.turns.put(turn);
-        match result {
-            Ok(answer) => Ok(Reply {
-                answer,
-                fuel,
-                effects,
-            }),
-            Err(fault) => Err(Failed { fault, fuel }),
-        }
+        ended
     }
 }
 

@@ -25,6 +25,27 @@ fn on_unload_is_called_with_the_permissions_of_the_guest() {
 }
 
 #[test]
+fn what_the_last_call_used_is_not_missing_when_it_goes() {
+    let mut spec = GuestSpec {
+        state: State::Kept,
+        ..trusted()
+    };
+    spec.limits.host_calls_max = 1;
+    let log = r#"(call $log (i32.const 1) (i32.const 0) (i32.const 0))"#;
+    let text = format!(
+        r#"(module
+            (import "pgwarden1" "log" (func $log (param i32 i32 i32)))
+            (memory (export "memory") 1)
+            (func (export "pgw_alloc") (param i32) (result i32) (i32.const 1024))
+            (func (export "authorize") (param i32 i32) (result i64) {log} (i64.const 0))
+            (func (export "on_unload") {log}))"#
+    );
+    let guest = wasm(&text, spec).unwrap_or_else(|errors| panic!("{errors:?}"));
+    ask(&*guest, "SELECT 1", &stub()).expect("an answer");
+    assert_eq!(unload(&*guest, &stub()), Ok(()));
+}
+
+#[test]
 fn a_guest_without_it_goes_quietly() {
     for guest in both(wat!("next"), "next()", &trusted()) {
         assert_eq!(unload(&*guest, &stub()), Ok(()));

@@ -119,11 +119,11 @@ impl Instance {
         }
         let start = self.room.0;
         let (memory, data) = self.memory.data_and_store_mut(&mut self.store);
-        let place = memory.get_mut(start..start + len);
-        let place = place.ok_or(Fault::trap(
-            "`pgw_alloc` gave a place outside of the memory",
-        ))?;
-        place.copy_from_slice(data.turn.frame.bytes());
+        place(memory, start, len)
+            .ok_or(Fault::trap(
+                "`pgw_alloc` gave a place outside of the memory",
+            ))?
+            .copy_from_slice(data.turn.frame.bytes());
         data.turn.meter.charge_call(len)?;
         let pointer = u32::try_from(start).map_err(|_| Fault::Internal("a pointer over 4 GiB"))?;
         let word = metered(
@@ -140,8 +140,7 @@ impl Instance {
         let function = self
             .exports
             .get_typed_func::<(), ()>(&self.store, ON_UNLOAD);
-        let function = function.map_err(|_| Fault::Internal("an export that was there at load"))?;
-        metered(&mut self.store, function, ())
+        metered(&mut self.store, function.map_err(|_| GONE)?, ())
     }
 
     fn read(&mut self, word: i64) -> Result<Answer, Fault> {
@@ -199,6 +198,11 @@ pub(super) fn open(
         instance,
         memory,
     })
+}
+
+/// Room that the guest gave; `None` where it is not all within the memory.
+pub(super) fn place(memory: &mut [u8], start: usize, len: usize) -> Option<&mut [u8]> {
+    memory.get_mut(start..start.checked_add(len)?)
 }
 
 /// The bytes of an answer, once they are within the limits and paid for.

@@ -11,7 +11,6 @@ pub use inspect::Inspected;
 pub use inspect::inspect_wasm;
 
 use super::Abi;
-use super::Effects;
 use super::Failed;
 use super::Fault;
 use super::Guest;
@@ -25,7 +24,6 @@ use super::guest::code;
 use super::turn::Pool;
 use super::turn::Profile;
 use super::turn::Turn;
-use crate::hook::Answer;
 use crate::hook::Input;
 use crate::statement::Needs;
 use instance::Data;
@@ -159,17 +157,6 @@ impl WasmGuest {
             .map_err(|(fault, fuel)| Failed { fault, fuel })
     }
 
-    fn begin(
-        turn: &mut Turn,
-        input: &Input<'_>,
-        services: &Arc<dyn Services>,
-    ) -> Result<(), Failed> {
-        turn.begin(input, services).map_err(|fault| {
-            turn.end();
-            Failed { fault, fuel: 0 }
-        })
-    }
-
     fn call_fresh(
         &self,
         pool: &Pool<Box<Turn>>,
@@ -177,14 +164,15 @@ impl WasmGuest {
         services: &Arc<dyn Services>,
     ) -> Result<Reply, Failed> {
         let mut turn = pool.take().unwrap_or_else(|| Turn::new(&self.profile));
-        Self::begin(&mut turn, input, services)?;
+        if let Err(fault) = turn.begin(input, services) {
+            return turn.conclude(Err(fault));
+        }
         let mut instance = self.instance(turn)?;
         let result = instance.ask();
         let mut turn = instance.into_turn();
-        let (fuel, effects) = (turn.meter.used(), turn.take_effects());
-        turn.end();
+        let ended = turn.conclude(result);
         pool.put(turn);
-        reply(result, fuel, effects)
+        ended
     }
 
     fn call_kept(
@@ -197,15 +185,16 @@ impl WasmGuest {
             Some(instance) => instance,
             None => Box::new(self.instance(Turn::new(&self.profile))?),
         };
-        Self::begin(instance.turn(), input, services)?;
+        if let Err(fault) = instance.turn().begin(input, services) {
+            return instance.turn().conclude(Err(fault));
+        }
         let result = instance.ask();
-        let (fuel, effects) = (instance.turn().meter.used(), instance.turn().take_effects());
-        instance.turn().end();
-        if result.is_ok() {
+        let ended = instance.turn().conclude(result);
+        if ended.is_ok() {
             // After a fault the guest's own stack pointer is wherever the fault found it.
             pool.put(instance);
         }
-        reply(result, fuel, effects)
+        ended
     }
 }
 
@@ -240,20 +229,5 @@ impl Guest for WasmGuest {
         let result = instance.unload();
         instance.turn().end();
         result
-    }
-}
-
-fn reply(
-    result: Result<Answer, Fault>,
-    fuel: u64,
-    effects: Option<Box<Effects>>,
-) -> Result<Reply, Failed> {
-    match result {
-        Ok(answer) => Ok(Reply {
-            answer,
-            fuel,
-            effects,
-        }),
-        Err(fault) => Err(Failed { fault, fuel }),
     }
 }

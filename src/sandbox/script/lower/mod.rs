@@ -67,13 +67,11 @@ impl Lowered {
             Err(Exit::Fault(fault)) => Err(fault),
             Err(Exit::Return(_) | Exit::Break | Exit::Continue | Exit::GiveUp) => return None,
         };
-        Some(match ended {
-            Ok(answer) => Ok(Reply {
-                answer,
-                fuel,
-                effects: None,
-            }),
-            Err(fault) => Err(Failed { fault, fuel }),
-        })
+        let reply = |answer| Reply {
+            answer,
+            fuel,
+            effects: None,
+        };
+        Some(ended.map(reply).map_err(|fault| Failed { fault, fuel }))
     }
 }

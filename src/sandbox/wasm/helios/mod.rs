@@ -27,6 +27,7 @@ use super::instance::Started;
 use super::instance::answered;
 use super::instance::metered;
 use super::instance::open;
+use super::instance::place;
 use super::start_failed;
 use crate::hook::Answer;
 use crate::hook::Hook;
@@ -127,17 +128,9 @@ impl Guest for HeliosGuest {
         json.fill(0);
         json.clear();
         let (result, mut turn) = asked?;
-        let fuel = turn.meter.used();
-        turn.end();
+        let ended = turn.conclude(result);
         self.idle.put((turn, json));
-        match result {
-            Ok(answer) => Ok(Reply {
-                answer,
-                fuel,
-                effects: None, // it has no import for any
-            }),
-            Err(fault) => Err(Failed { fault, fuel }),
-        }
+        ended
     }
 }
 
@@ -173,9 +166,7 @@ fn question(started: &mut Started, json: &[u8]) -> Result<Answer, Fault> {
     }
     let start = pointer.cast_unsigned() as usize;
     let (bytes, data) = memory.data_and_store_mut(&mut *store);
-    start
-        .checked_add(json.len())
-        .and_then(|end| bytes.get_mut(start..end))
+    place(bytes, start, json.len())
         .ok_or(Fault::trap("`alloc` gave a place outside of the memory"))?
         .copy_from_slice(json);
     data.turn.meter.charge_call(json.len())?;
