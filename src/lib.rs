@@ -13,6 +13,7 @@
 
 // floor 0: words
 pub mod client_facing;
+pub mod digest;
 pub mod sqlstate;
 pub mod unit;
 // floor 1: bytes and text to meaning

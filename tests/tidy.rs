@@ -15,7 +15,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// Lowest floor first. A module may use the floors below its own, never its own or one above. ARCHITECTURE.md says
 /// what each is for.
 const FLOORS: &[&[&str]] = &[
-    &["sqlstate", "unit"],
+    &["digest", "sqlstate", "unit"],
     &["client_facing"],
     &["statement", "wire"],
     &["hook"],

@@ -5,6 +5,7 @@
 //! ones do not take a stage away from everybody. While it is open nobody is let in; then one call is, and after each that
 //! fails the next wait is twice as long.
 
+use super::figures::nanos;
 use crate::policy::BreakerRule;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
@@ -75,9 +76,7 @@ impl Breaker {
     pub(super) fn answered(&self, admission: Admission) {
         let is_open = self.open_until.load(Relaxed) != 0;
         if self.faults.load(Relaxed) != 0 && (admission == Admission::Probe || !is_open) {
-            self.faults.store(0, Relaxed);
-            self.open_until.store(0, Relaxed);
-            self.opened.store(0, Relaxed);
+            self.reset();
         }
     }
 
@@ -123,10 +122,6 @@ impl Breaker {
     pub(super) fn is_open(&self) -> bool {
         self.open_until.load(Relaxed) != 0
     }
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -195,6 +190,7 @@ mod tests {
         assert_eq!(breaker.admit(|| at(11_999)), Admission::Open);
         assert_eq!(breaker.admit(|| at(12_001)), Admission::Probe);
     }
+
     #[test]
     fn calls_that_began_before_it_opened_change_nothing() {
         let breaker = breaker();

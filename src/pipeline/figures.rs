@@ -211,7 +211,8 @@ impl StageStats {
     }
 }
 
-fn nanos(time: Duration) -> u64 {
+/// Nanoseconds, for a cell that threads share.
+pub(super) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 

@@ -1,8 +1,8 @@
 //! The canonical form of a policy: one line for each fact, sorted, with defaults written out. Two policies that mean the same have the
 //! same form; the revision is its hash. Owns the writing; which facts there are is told by each noun.
 
-use super::revision::sha256_hex;
 use super::secret::Secret;
+use crate::digest::sha256_hex;
 use crate::sandbox::Limits;
 use crate::unit;
 use std::fmt::Debug;

@@ -4,6 +4,7 @@
 //! Not part of the revision: order of tables and files, comments, formatting, tests, names of variables, and the values of secrets, so
 //! that a hash in a log helps nobody to guess a password. A changed secret is taken over by a reload all the same.
 
+use crate::digest::hex;
 use sha2::Digest;
 use sha2::Sha256;
 use std::collections::BTreeMap;
@@ -83,14 +84,6 @@ impl fmt::Debug for Bundle {
     }
 }
 
-pub(super) fn sha256_hex(bytes: &[u8]) -> String {
-    hex(&<[u8; 32]>::from(Sha256::digest(bytes)))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +93,6 @@ mod tests {
         let revision = Revision::of("");
         assert_eq!(revision.to_string(), "e3b0c442");
         assert_eq!(format!("{revision:#}").len(), 64);
-        assert_eq!(sha256_hex(b""), revision.full());
+        assert_eq!(crate::digest::sha256_hex(b""), revision.full());
     }
 }

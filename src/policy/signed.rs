@@ -7,13 +7,9 @@ use super::report::Diagnostic;
 use crate::sandbox::Artefact;
 use crate::sandbox::PublicKey;
 use crate::sandbox::Signature;
-use std::ffi::OsString;
 use std::io;
 use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
-
-const NAME_BYTES_MAX: usize = 63;
 
 /// What must be true of a plugin's signature.
 pub(super) struct Sealed<'t, 'r, 'a> {
@@ -44,12 +40,12 @@ impl<'t, 'r, 'a> Sealed<'t, 'r, 'a> {
         }
         let spot = table.text("signed_by")?;
         let name = spot.value;
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if name.starts_with('.') || !name.chars().all(is_plain) || name.len() > NAME_BYTES_MAX {
+        if !PublicKey::is_name(&name) {
             let message = format!("`{}` is not a name for a key", name.escape_debug());
             let found = Diagnostic::error(code::BAD_NAME, spot.at, message);
             table.reading.add(found.label(format!(
-                "use letters, digits, `-`, `_` and `.`, at most {NAME_BYTES_MAX}"
+                "use letters, digits, `-`, `_` and `.`, at most {}",
+                PublicKey::NAME_BYTES_MAX
             )));
             return None;
         }
@@ -90,7 +86,7 @@ impl<'t, 'r, 'a> Sealed<'t, 'r, 'a> {
         let Some((name, key)) = self.key else {
             return Some(None);
         };
-        let beside = beside(self.path);
+        let beside = Signature::beside(self.path);
         let at = self.table.key_at("signed_by");
         let errors = self.table.reading.errors();
         let read = self.table.reading.bytes_if_there(at, &beside);
@@ -125,11 +121,4 @@ impl<'t, 'r, 'a> Sealed<'t, 'r, 'a> {
         }
         Some(Some(name))
     }
-}
-
-/// `plugin.wasm.sig` for `plugin.wasm`.
-fn beside(path: &Path) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(".sig");
-    name.into()
 }

@@ -119,7 +119,7 @@ fn repository(name: &str) -> Memory {
     let read = |path: &str| repository_file(&format!("policies/{path}"));
     let mut memory = Memory::default().file("policy.toml", read(name));
     for plugin in ["column_mask", "deny_ddl", "jwt_auth", "tenant_guard"] {
-        let hash = super::revision::sha256_hex(plugin.as_bytes());
+        let hash = crate::digest::sha256_hex(plugin.as_bytes());
         memory = memory.file(&format!("plugins/{plugin}.wasm"), plugin).file(
             &format!("plugins/{plugin}.wasm.sha256"),
             format!("{hash}  {plugin}.wasm\n"),

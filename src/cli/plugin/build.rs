@@ -6,6 +6,7 @@ use super::output;
 use super::play;
 use super::project::Language;
 use super::project::Project;
+use crate::digest::sha256_hex;
 use crate::sandbox::Artefact;
 use crate::sandbox::Limits;
 use crate::sandbox::Manifest;
@@ -50,7 +51,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Complaint> {
         "built {}  {} bytes  sha256 {}\n",
         path.display(),
         module.len(),
-        file::sha256_hex(&module)
+        sha256_hex(&module)
     ));
     Ok(ExitCode::SUCCESS)
 }

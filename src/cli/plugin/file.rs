@@ -2,13 +2,12 @@
 
 use super::Complaint;
 use super::project::Project;
+use crate::digest::sha256_hex;
 use crate::policy::Files as _;
 use crate::sandbox::Artefact;
 use crate::sandbox::Limits;
 use crate::server::Disk;
 use crate::server::Trust;
-use sha2::Digest;
-use sha2::Sha256;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;
@@ -89,16 +88,9 @@ pub(super) fn within(folder: &Path, name: &str) -> PathBuf {
     }
 }
 
-/// `plugin.wasm.sig` for `plugin.wasm` and `.sig`.
+/// `plugin.wasm.new` for `plugin.wasm` and `.new`.
 pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(end);
     name.into()
-}
-
-pub(super) fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

@@ -3,6 +3,7 @@
 use super::Complaint;
 use super::file;
 use super::output;
+use crate::sandbox::PublicKey;
 use crate::sandbox::SecretKey;
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -28,10 +29,10 @@ pub struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Complaint> {
     let name = &arguments.name;
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) || name.len() > 63 {
+    if !PublicKey::is_name(name) {
         return Err(Complaint::new(format!(
-            "`{name}` is not a name for a key; use letters, digits, `-`, `_` and `.`, at most 63"
+            "`{name}` is not a name for a key; use letters, digits, `-`, `_` and `.`, at most {}",
+            PublicKey::NAME_BYTES_MAX
         )));
     }
     let mut seed = Zeroizing::new([0; 32]);

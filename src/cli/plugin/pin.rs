@@ -3,6 +3,7 @@
 use super::Complaint;
 use super::file;
 use super::output;
+use crate::digest::sha256_hex;
 use crate::policy::Pin;
 use crate::policy::PinSpot;
 use crate::policy::pins;
@@ -88,7 +89,7 @@ struct Change {
 
 /// What has to change so that the file is pinned; `None` if nothing has to.
 fn change(pin: &Pin) -> Result<Option<Change>, Complaint> {
-    let hash = file::sha256_hex(&file::read(&pin.path)?);
+    let hash = sha256_hex(&file::read(&pin.path)?);
     let change = |file: &Path, span: Range<usize>, text: String, whole| {
         Some(Change {
             name: pin.name.to_string(),

@@ -13,9 +13,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use zeroize::Zeroizing;
 
-/// What a signature is called beside its file.
-pub(super) const END: &str = ".sig";
-
 /// `pgwarden plugin sign FILE --key KEY`.
 #[derive(Debug, clap::Args)]
 pub struct SignArguments {
@@ -47,7 +44,7 @@ pub(super) fn sign(arguments: &SignArguments) -> Result<ExitCode, Complaint> {
         .map_err(|error| Complaint::new(format!("`{}` {error}", arguments.key.display())))?;
     // What cannot be loaded is not worth a signature.
     let plugin = PluginFile::open(&arguments.file)?;
-    let path = file::beside(&plugin.path, END);
+    let path = Signature::beside(&plugin.path);
     let signature = key.sign(&plugin.bytes);
     file::replace(&path, format!("{signature}\n").as_bytes())?;
     output::print(&format!("signed {}\n", path.display()));
@@ -94,7 +91,7 @@ pub(super) struct Seal<'a> {
 impl<'a> Seal<'a> {
     /// The signature beside the file, or else the one in the archive.
     pub(super) fn of(plugin: &'a PluginFile) -> Result<Option<Self>, Complaint> {
-        let path = file::beside(&plugin.path, END);
+        let path = Signature::beside(&plugin.path);
         if path.exists() {
             let signature = Signature::parse(&file::read(&path)?)
                 .map_err(|error| Complaint::new(format!("`{}` {error}", path.display())))?;

@@ -12,6 +12,8 @@ use super::MINOR;
 use super::NO_VALUE;
 use super::content::narrow;
 use crate::hook::Input;
+use std::net::IpAddr;
+use uuid::Uuid;
 
 /// Where a field's bytes lie.
 #[derive(Clone, Copy, Debug)]
@@ -143,6 +145,21 @@ impl Frame {
     #[must_use]
     pub fn flag(&self, field: Field) -> Option<bool> {
         Some(self.content(field)? != [0])
+    }
+
+    /// An id field's value.
+    #[must_use]
+    pub fn uuid(&self, field: Field) -> Option<Uuid> {
+        Uuid::from_slice(self.content(field)?).ok()
+    }
+
+    /// An address field's value; within it `None` of a client on a Unix socket, which has no address.
+    #[must_use]
+    pub fn address(&self, field: Field) -> Option<Option<IpAddr>> {
+        let content = self.content(field)?;
+        let v4 = <[u8; 4]>::try_from(content).map(IpAddr::from);
+        let address = v4.or_else(|_| <[u8; 16]>::try_from(content).map(IpAddr::from));
+        Some(address.ok())
     }
 
     /// The items of a list field: every length-prefixed text in it, `None` for "no value".

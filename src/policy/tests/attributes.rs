@@ -1,7 +1,7 @@
 //! Plugins made for heliosdb-proxy: what a policy may say of them, and the attributes they are told.
 
 use super::*;
-use crate::policy::revision::sha256_hex;
+use crate::digest::sha256_hex;
 
 /// A policy with a plugin and a stage at these hooks that asks it.
 fn with(plugin: &str, hooks: &[&str], stage: &str) -> Memory {

@@ -284,7 +284,7 @@ fn a_plugin_must_be_the_one_that_is_pinned() {
             )
             .file("p.wasm", "module")
     };
-    let hash = crate::policy::revision::sha256_hex(b"module");
+    let hash = crate::digest::sha256_hex(b"module");
     let right = memory(&hash);
     assert_eq!(&*right.policy().plugins[0].bytes, b"module");
     let times = right

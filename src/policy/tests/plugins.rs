@@ -1,7 +1,7 @@
 //! Manifests and configurations of plugins: what does not fit is told where it stands.
 
 use super::*;
-use crate::policy::revision::sha256_hex;
+use crate::digest::sha256_hex;
 
 /// A module that is nothing but a manifest.
 fn with_manifest(manifest: &str) -> Vec<u8> {

@@ -111,7 +111,7 @@ fn the_values_of_secrets_are_in_no_hash_and_the_bytes_of_plugins_in_both() {
 
     let root = SMALLEST.replace("otherwise", "authorize = [\"s\"]\notherwise");
     let load = |module: &str| {
-        let hash = crate::policy::revision::sha256_hex(module.as_bytes());
+        let hash = crate::digest::sha256_hex(module.as_bytes());
         let text = format!(
             "{root}[plugin.p]\npath = \"p\"\nsha256 = {{ file = \"h\" }}\n[stage.s]\nhook = \"authorize\"\nplugin = \"p\"\n"
         );

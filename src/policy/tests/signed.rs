@@ -1,7 +1,7 @@
 //! Signatures of plugins: whose counts, over which bytes, and what is said of every other.
 
 use super::*;
-use crate::policy::revision::sha256_hex;
+use crate::digest::sha256_hex;
 use crate::sandbox::SecretKey;
 use zeroize::Zeroizing;
 

@@ -3,6 +3,8 @@
 //!
 //! Source: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Interchange Format".
 
+use super::is_file_name;
+
 const BLOCK_BYTES: usize = 512;
 /// Headers, those that only describe a file counted.
 const ENTRIES_MAX: usize = 32;
@@ -92,8 +94,7 @@ impl<'a> Entry<'a> {
 
 /// A file lies in the archive's only folder and is called by letters.
 fn plain(name: &str) -> Result<(), String> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
+    if !is_file_name(name) {
         return Err(format!("holds the name `{}`", name.escape_debug()));
     }
     Ok(())

@@ -10,9 +10,8 @@ pub use seal::SecretKey;
 pub use seal::Signature;
 
 use super::Manifest;
+use crate::digest::sha256_hex;
 use serde_json::Value;
-use sha2::Digest;
-use sha2::Sha256;
 use std::io::Read as _;
 use std::sync::Arc;
 
@@ -56,6 +55,12 @@ pub enum ArtefactError {
     /// The manifest.
     #[error("{0}")]
     Manifest(String),
+}
+
+/// Whether a text is the name of a file, and of nothing that could lie elsewhere.
+fn is_file_name(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !name.is_empty() && !name.starts_with('.') && name.chars().all(is_plain)
 }
 
 impl Artefact {
@@ -158,14 +163,6 @@ fn packed_manifest(text: &[u8], module: &[u8]) -> Result<Manifest, ArtefactError
         }
     }
     Ok(own)
-}
-
-/// Lower-case hexadecimal.
-fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 #[cfg(test)]

@@ -1,13 +1,17 @@
 //! Ed25519 keys and signatures (RFC 8032) and how they are written: one line of a word and base64. Hexadecimal digits, base64 alone
 //! and the bare bytes, as `openssl` makes them, are read as well. Owns no choice of whom to trust.
 
+use super::is_file_name;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::signature::ED25519;
 use ring::signature::Ed25519KeyPair;
 use ring::signature::KeyPair as _;
 use ring::signature::UnparsedPublicKey;
+use std::ffi::OsString;
 use std::fmt;
+use std::path::Path;
+use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 const PUBLIC: &str = "pgwarden-public-ed25519";
@@ -47,6 +51,15 @@ pub struct Signature([u8; 64]);
 pub struct SecretKey(Zeroizing<[u8; 32]>);
 
 impl PublicKey {
+    /// Bytes of a key's name.
+    pub const NAME_BYTES_MAX: usize = 63;
+
+    /// Whether a key may be called so: `NAME.pub` must be the name of a file in the trust root.
+    #[must_use]
+    pub fn is_name(name: &str) -> bool {
+        name.len() <= Self::NAME_BYTES_MAX && is_file_name(name)
+    }
+
     /// Reads the content of a key file.
     ///
     /// # Errors
@@ -71,6 +84,14 @@ impl fmt::Display for PublicKey {
 }
 
 impl Signature {
+    /// Where the signature of a plugin's file lies: `plugin.wasm.sig` for `plugin.wasm`.
+    #[must_use]
+    pub fn beside(plugin: &Path) -> PathBuf {
+        let mut name = OsString::from(plugin);
+        name.push(".sig");
+        name.into()
+    }
+
     /// Reads the content of a signature file.
     ///
     /// # Errors

@@ -7,6 +7,8 @@ use super::super::permission::is_metric_name;
 use super::super::turn::Turn;
 use super::Request;
 use super::Response;
+use crate::digest::hex;
+use crate::digest::sha256_hex;
 use crate::hook::Hook;
 use crate::hook::abi::Field;
 use crate::statement;
@@ -15,7 +17,6 @@ use crate::statement::Needs;
 use hmac::Hmac;
 use hmac::KeyInit as _;
 use hmac::Mac as _;
-use sha2::Digest;
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
@@ -44,7 +45,7 @@ pub(super) fn perform(turn: &mut Turn, request: Request<'_>) -> Result<Response,
         Request::Metric { op, name, value } => metric(turn, op, name, value),
         Request::Now => Ok(Response::Number(signed(turn.services()?.unix_micros()))),
         Request::Random => Ok(Response::Number(turn.services()?.random().cast_signed())),
-        Request::Sha256 { bytes } => Ok(Response::Text(hex(&Sha256::digest(bytes)))),
+        Request::Sha256 { bytes } => Ok(Response::Text(sha256_hex(bytes))),
         Request::HmacSha256 { key, bytes } => {
             let mut mac =
                 HmacSha256::new_from_slice(key).map_err(|_| Fault::trap("no key for an HMAC"))?;
@@ -248,18 +249,4 @@ fn ttl(ttl_ms: i64) -> Result<Option<u64>, Fault> {
 
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| {
-            [
-                DIGITS[usize::from(byte >> 4)],
-                DIGITS[usize::from(byte & 15)],
-            ]
-        })
-        .map(char::from)
-        .collect()
 }

@@ -183,7 +183,7 @@ impl Reader<'_> {
                     None => return self.no_such_field(variable, &property.2, *position),
                 }
             }
-            Expr::MethodCall(call, position) => match method(variable, &call.name) {
+            Expr::MethodCall(call, position) => match variables::method(variable, &call.name) {
                 Some(field) => {
                     self.direct[index] += 1;
                     (field, *position)
@@ -457,12 +457,4 @@ fn first(behind: &Expr) -> &Expr {
         Expr::Dot(chain, ..) | Expr::Index(chain, ..) => first(&chain.lhs),
         other => other,
     }
-}
-
-/// The field a method of a variable looks at.
-fn method(variable: &str, name: &str) -> Option<Field> {
-    let row = variables::METHODS
-        .iter()
-        .find(|row| (row.0, row.1) == (variable, name))?;
-    Some(row.2)
 }

@@ -17,14 +17,20 @@ use rhai::Engine;
 use rhai::ImmutableString;
 use rhai::Map;
 use serde_json::Value;
-use std::net::IpAddr;
-use uuid::Uuid;
 
 /// Methods of variables, and the field each looks at.
 pub(super) const METHODS: [(&str, &str, Field); 2] = [
     ("user", "has_role", Field::UserRoles),
     ("sql", "has_kind", Field::Kinds),
 ];
+
+/// The field a method of a variable looks at.
+pub(super) fn method(variable: &str, name: &str) -> Option<Field> {
+    METHODS
+        .iter()
+        .find(|row| (row.0, row.1) == (variable, name))
+        .map(|row| row.2)
+}
 
 /// Every variable there is. A script may not define one of these names.
 pub(super) const NAMES: [&str; 8] = [
@@ -238,8 +244,11 @@ fn convert(turn: &Turn, field: Field) -> Result<Dynamic, Fault> {
 pub(super) fn written(frame: &Frame, field: Field) -> Option<String> {
     Some(match field.row().of {
         FieldType::Number => format!("{:016x}", frame.number(field)?),
-        FieldType::Uuid => Uuid::from_slice(frame.content(field)?).ok()?.to_string(),
-        FieldType::Address => address(frame.content(field)?),
+        FieldType::Uuid => frame.uuid(field)?.to_string(),
+        FieldType::Address => match frame.address(field)? {
+            Some(address) => address.to_string(),
+            None => "unix".to_owned(),
+        },
         _ => return None,
     })
 }
@@ -254,10 +263,4 @@ pub(super) fn name(schema: Option<&str>, name: &str) -> Dynamic {
 
 fn text(text: &str) -> Dynamic {
     Dynamic::from(ImmutableString::from(text))
-}
-
-fn address(content: &[u8]) -> String {
-    let v4 = <[u8; 4]>::try_from(content).map(IpAddr::from);
-    let address = v4.or_else(|_| <[u8; 16]>::try_from(content).map(IpAddr::from));
-    address.map_or_else(|_| "unix".to_owned(), |address| address.to_string())
 }

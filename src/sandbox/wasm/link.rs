@@ -1,8 +1,8 @@
 //! The wasm shims of the host functions: pointers and lengths to a `Request`, a `Response` to a result. They decide nothing.
 
-mod cache;
 mod digest;
 mod effect;
+mod store;
 mod text;
 
 use super::super::Fault;
@@ -84,11 +84,11 @@ fn define(linker: &mut Linker<Data>, function: HostFunction) -> Result<(), Linke
         HostFunction::Get => linker.func_wrap(IMPORT_MODULE, name, get),
         HostFunction::Contains => linker.func_wrap(IMPORT_MODULE, name, contains),
         HostFunction::Config => linker.func_wrap(IMPORT_MODULE, name, config),
-        HostFunction::KvGet => linker.func_wrap(IMPORT_MODULE, name, kv_get),
-        HostFunction::KvSet => linker.func_wrap(IMPORT_MODULE, name, kv_set),
-        HostFunction::KvDelete => linker.func_wrap(IMPORT_MODULE, name, kv_delete),
-        HostFunction::KvAdd => linker.func_wrap(IMPORT_MODULE, name, kv_add),
-        HostFunction::KvCompareAndSwap => linker.func_wrap(IMPORT_MODULE, name, kv_cas),
+        HostFunction::KvGet => linker.func_wrap(IMPORT_MODULE, name, store::kv_get),
+        HostFunction::KvSet => linker.func_wrap(IMPORT_MODULE, name, store::kv_set),
+        HostFunction::KvDelete => linker.func_wrap(IMPORT_MODULE, name, store::kv_delete),
+        HostFunction::KvAdd => linker.func_wrap(IMPORT_MODULE, name, store::kv_add),
+        HostFunction::KvCompareAndSwap => linker.func_wrap(IMPORT_MODULE, name, store::kv_cas),
         HostFunction::MetricAdd => linker.func_wrap(
             IMPORT_MODULE,
             name,
@@ -123,9 +123,9 @@ fn define(linker: &mut Linker<Data>, function: HostFunction) -> Result<(), Linke
         HostFunction::Fingerprint => linker.func_wrap(IMPORT_MODULE, name, text::fingerprint),
         HostFunction::Normalize => linker.func_wrap(IMPORT_MODULE, name, text::normalize),
         HostFunction::Tables => linker.func_wrap(IMPORT_MODULE, name, text::tables),
-        HostFunction::CacheGet => linker.func_wrap(IMPORT_MODULE, name, cache::get),
-        HostFunction::CachePut => linker.func_wrap(IMPORT_MODULE, name, cache::put),
-        HostFunction::CacheDelete => linker.func_wrap(IMPORT_MODULE, name, cache::delete),
+        HostFunction::CacheGet => linker.func_wrap(IMPORT_MODULE, name, store::cache_get),
+        HostFunction::CachePut => linker.func_wrap(IMPORT_MODULE, name, store::cache_put),
+        HostFunction::CacheDelete => linker.func_wrap(IMPORT_MODULE, name, store::cache_delete),
         HostFunction::AttributeSet => linker.func_wrap(IMPORT_MODULE, name, effect::attribute_set),
         HostFunction::Emit => linker.func_wrap(IMPORT_MODULE, name, effect::emit),
     }?;
@@ -288,107 +288,6 @@ fn config(
             Response::Missing => Ok(MISSING),
             _ => unexpected(),
         }
-    })
-}
-
-fn kv_get(caller: Host<'_>, key: i32, key_len: i32, pointer: i32, len: i32) -> Result<i32, Error> {
-    enter(caller, |memory, turn| {
-        match call(
-            turn,
-            Request::KvGet {
-                key: read(memory, key, key_len)?,
-            },
-        )? {
-            Response::Bytes(bytes) => give(memory, pointer, len, &bytes),
-            Response::Missing => Ok(MISSING),
-            _ => unexpected(),
-        }
-    })
-}
-
-fn kv_set(
-    caller: Host<'_>,
-    key: i32,
-    key_len: i32,
-    value: i32,
-    value_len: i32,
-    ttl_ms: i64,
-) -> Result<i32, Error> {
-    enter(caller, |memory, turn| {
-        let (key, value) = (read(memory, key, key_len)?, read(memory, value, value_len)?);
-        outcome(&call(turn, Request::KvSet { key, value, ttl_ms })?)
-            .map(|done| if done == 1 { 0 } else { done })
-    })
-}
-
-fn kv_delete(caller: Host<'_>, key: i32, key_len: i32) -> Result<i32, Error> {
-    enter(caller, |memory, turn| {
-        outcome(&call(
-            turn,
-            Request::KvDelete {
-                key: read(memory, key, key_len)?,
-            },
-        )?)
-    })
-}
-
-fn kv_add(
-    caller: Host<'_>,
-    key: i32,
-    key_len: i32,
-    delta: i64,
-    ttl_ms: i64,
-    sum: i32,
-) -> Result<i32, Error> {
-    enter(caller, |memory, turn| {
-        match call(
-            turn,
-            Request::KvAdd {
-                key: read(memory, key, key_len)?,
-                delta,
-                ttl_ms,
-            },
-        )? {
-            Response::Number(number) => {
-                place(memory, sum, 8)?.copy_from_slice(&number.to_le_bytes());
-                Ok(0)
-            }
-            other => outcome(&other),
-        }
-    })
-}
-
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the ABI's arguments are pointers and lengths"
-)]
-fn kv_cas(
-    caller: Host<'_>,
-    key: i32,
-    key_len: i32,
-    old: i32,
-    old_len: i32,
-    new: i32,
-    new_len: i32,
-    ttl_ms: i64,
-) -> Result<i32, Error> {
-    enter(caller, |memory, turn| {
-        let key = read(memory, key, key_len)?;
-        let expected = if old_len == -1 {
-            None
-        } else {
-            Some(read(memory, old, old_len)?)
-        };
-        let value = read(memory, new, new_len)?;
-        outcome(&call(
-            turn,
-            Request::KvCompareAndSwap {
-                key,
-                expected,
-                value,
-                ttl_ms,
-            },
-        )?)
     })
 }
 

@@ -163,7 +163,7 @@ impl Builder<'_> {
     /// `a.b.c()`: Rhai hangs what follows to the right.
     fn chain(&mut self, base: &Expr, behind: &Expr) -> Option<Node> {
         let mut rest = Some(behind);
-        let mut next = || -> Option<Option<Expr>> {
+        let mut next = || -> Option<Option<&Expr>> {
             let Some(behind) = rest else {
                 return Some(None);
             };
@@ -175,19 +175,19 @@ impl Builder<'_> {
                 _ => return None,
             };
             rest = after;
-            Some(Some(one.clone()))
+            Some(Some(one))
         };
         let mut node = match base {
             Expr::Variable(variable, ..)
                 if variable.2.is_empty() && self.slot(&variable.1).is_none() =>
             {
                 let first = next()??;
-                self.reach(&variable.1, &first)?
+                self.reach(&variable.1, first)?
             }
             base => self.expression(base)?,
         };
         while let Some(link) = next()? {
-            node = self.link(node, &link)?;
+            node = self.link(node, link)?;
         }
         Some(node)
     }
@@ -202,10 +202,7 @@ impl Builder<'_> {
                 Some(Node::Field(Field::by_name(variable, &property.2)?))
             }
             Expr::MethodCall(call, _) => {
-                let known = variables::METHODS.iter();
-                let (.., field) = *known
-                    .clone()
-                    .find(|row| (row.0, row.1) == (variable, call.name.as_str()))?;
+                let field = variables::method(variable, &call.name)?;
                 let [wanted] = &call.args[..] else {
                     return None;
                 };

@@ -8,6 +8,7 @@ use super::super::super::limits::FUEL_PER_NODE;
 use super::super::super::limits::FUEL_PER_SLICE;
 use super::super::super::limits::Limits;
 use super::super::super::meter::Meter;
+use super::tree::Comparison;
 use super::tree::Node;
 use super::tree::Part;
 use super::tree::Verdict;
@@ -328,7 +329,7 @@ impl<'a> Run<'a> {
             if let Some(text) = item.text() {
                 self.scan(text.len())?;
             }
-            if compare(super::tree::Comparison::Equal, &item, &wanted).ok_or(Exit::GiveUp)? {
+            if compare(Comparison::Equal, &item, &wanted).ok_or(Exit::GiveUp)? {
                 return Ok(Value::Bool(true));
             }
         }

@@ -74,24 +74,10 @@ impl Value<'_> {
 /// Two values of different plain types are never equal and never in order.
 pub(super) fn compare(comparison: Comparison, left: &Value<'_>, right: &Value<'_>) -> Option<bool> {
     if let (Some(left), Some(right)) = (left.text(), right.text()) {
-        return Some(match comparison {
-            Comparison::Equal => left == right,
-            Comparison::Unequal => left != right,
-            Comparison::Less => left < right,
-            Comparison::LessOrEqual => left <= right,
-            Comparison::Greater => left > right,
-            Comparison::GreaterOrEqual => left >= right,
-        });
+        return Some(ordered(comparison, left, right));
     }
     if let (Value::Int(left), Value::Int(right)) = (left, right) {
-        return Some(match comparison {
-            Comparison::Equal => left == right,
-            Comparison::Unequal => left != right,
-            Comparison::Less => left < right,
-            Comparison::LessOrEqual => left <= right,
-            Comparison::Greater => left > right,
-            Comparison::GreaterOrEqual => left >= right,
-        });
+        return Some(ordered(comparison, left, right));
     }
     if !left.is_plain() || !right.is_plain() {
         return None;
@@ -106,6 +92,17 @@ pub(super) fn compare(comparison: Comparison, left: &Value<'_>, right: &Value<'_
         Comparison::Unequal => Some(!equal),
         // What Rhai makes of `() < ()` and `1 < "a"` is Rhai's.
         _ => None,
+    }
+}
+
+fn ordered<T: PartialOrd + ?Sized>(comparison: Comparison, left: &T, right: &T) -> bool {
+    match comparison {
+        Comparison::Equal => left == right,
+        Comparison::Unequal => left != right,
+        Comparison::Less => left < right,
+        Comparison::LessOrEqual => left <= right,
+        Comparison::Greater => left > right,
+        Comparison::GreaterOrEqual => left >= right,
     }
 }
 

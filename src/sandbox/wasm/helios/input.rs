@@ -11,10 +11,6 @@ use crate::hook::abi::Frame;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
-use uuid::Uuid;
 
 /// The fields of the shapes below.
 const SHAPES: [Field; 25] = [
@@ -197,7 +193,7 @@ fn value<'a>(frame: &'a Frame, attribute: &Attribute) -> Option<Cow<'a, str>> {
         }
         FieldType::Number => frame.number(field)?.to_string(),
         FieldType::Flag => frame.flag(field)?.to_string(),
-        FieldType::Uuid => frame.content(field).map(|_| id(frame, field))?,
+        FieldType::Uuid => frame.uuid(field)?.to_string(),
         FieldType::Address => address(frame, field)?,
         FieldType::Texts => frame.content(field).map(|_| texts(frame, field))?.join(","),
         FieldType::Names => frame.content(field).map(|_| names(frame, field))?.join(","),
@@ -215,19 +211,15 @@ fn text(frame: &Frame, field: Field) -> &str {
 }
 
 fn id(frame: &Frame, field: Field) -> String {
-    let id = frame.content(field).map(Uuid::from_slice);
-    id.and_then(Result::ok)
+    frame
+        .uuid(field)
         .map(|id| id.to_string())
         .unwrap_or_default()
 }
 
 /// Of a Unix socket, nothing.
 fn address(frame: &Frame, field: Field) -> Option<String> {
-    let bytes = frame.content(field)?;
-    let v4 = <[u8; 4]>::try_from(bytes).map(|bytes| IpAddr::V4(Ipv4Addr::from(bytes)));
-    let address =
-        v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(|bytes| IpAddr::V6(Ipv6Addr::from(bytes))));
-    address.ok().map(|address| address.to_string())
+    Some(frame.address(field)??.to_string())
 }
 
 fn texts(frame: &Frame, field: Field) -> Vec<&str> {
