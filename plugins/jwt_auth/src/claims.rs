@@ -101,16 +101,18 @@ impl<'a> Claims<'a> {
         self.json.get(name)?.text()
     }
 
-    /// A NumericDate: seconds since 1970, of which a fraction is cut off.
+    /// A NumericDate: seconds since 1970, of which a fraction is cut off. One with an exponent is not read: what is cut off
+    /// would be more than a fraction.
     fn time(&self, name: &str) -> Result<Option<i64>, Reason> {
         let Some(value) = self.json.get(name) else {
             return Ok(None);
         };
-        let whole = value.raw().split('.').next().unwrap_or_default();
-        let seconds = whole
-            .parse()
-            .map_err(|_| "the token has a time that cannot be read")?;
-        Ok(Some(seconds))
+        let (whole, fraction) = value.raw().split_once('.').unwrap_or((value.raw(), ""));
+        let seconds = whole.parse().ok();
+        seconds
+            .filter(|_| fraction.bytes().all(|byte| byte.is_ascii_digit()))
+            .map(Some)
+            .ok_or("the token has a time that cannot be read")
     }
 
     /// The roles that count, under the names they count as. A claim is a list, or texts with blanks between (RFC 8693, 4.2).

@@ -251,6 +251,8 @@ fn a_token_that_is_not_for_us_and_now_is_denied() {
         ),
         ("\"nbf\":1699999900", "\"nbf\":1700000061", "not good yet"),
         ("\"nbf\":1699999900", "\"nbf\":null", "cannot be read"),
+        ("\"nbf\":1699999900", "\"nbf\":1.9e9", "cannot be read"),
+        ("\"exp\":1700000300", "\"exp\":1.7e9", "cannot be read"),
         ("https://id", "https://id2", "another issuer"),
         ("\"iss\":\"https://id\",", "", "another issuer"),
         ("\"warehouse\"", "\"Warehouse\"", "another audience"),
