@@ -19,11 +19,9 @@ use crate::policy::Mode;
 use crate::policy::Plugin;
 use crate::policy::Policy;
 use crate::policy::Report;
-use crate::sandbox::Abi;
 use crate::sandbox::Failed;
 use crate::sandbox::Fault;
 use crate::sandbox::Guest;
-use crate::sandbox::GuestSpec;
 use crate::sandbox::LoadError;
 use crate::sandbox::Reply;
 use crate::sandbox::Services;
@@ -174,28 +172,11 @@ fn load_guest(
     stage: &policy::Stage,
     report: &mut Report,
 ) -> Option<Box<dyn Guest>> {
-    let spec = |config, manifest, abi| GuestSpec {
-        stage: Arc::clone(&stage.name),
-        hooks: stage.hooks.clone(),
-        grants: stage.grants.clone(),
-        limits: stage.limits,
-        state: stage.state,
-        config,
-        manifest,
-        abi,
-        attributes: stage.attributes.clone(),
-    };
     let loaded = match &stage.action {
-        policy::Action::Script(script) => {
-            load_script(&script.text, spec(None, None, Abi::Pgwarden1))
-        }
+        policy::Action::Script(script) => load_script(&script.text, stage.guest_spec(None)),
         policy::Action::Plugin(plugin) => {
             let plugin = &plugins[*plugin];
-            let manifest = plugin.manifest.clone();
-            load_wasm(
-                &plugin.bytes,
-                spec(plugin.config.clone(), manifest, plugin.abi),
-            )
+            load_wasm(&plugin.bytes, stage.guest_spec(Some(plugin)))
         }
         _ => return None,
     };

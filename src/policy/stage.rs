@@ -24,8 +24,10 @@ use super::report::Diagnostic;
 use super::report::Place;
 use super::scope::Scope;
 use crate::hook::Hook;
+use crate::sandbox::Abi;
 use crate::sandbox::Attribute;
 use crate::sandbox::Grants;
+use crate::sandbox::GuestSpec;
 use crate::sandbox::Limits;
 use crate::sandbox::State;
 use std::sync::Arc;
@@ -277,6 +279,22 @@ impl Stage {
             _ => Polarity::Any,
         };
         (when, when.opposite())
+    }
+
+    /// The terms its guest is loaded on; a script has no plugin.
+    #[must_use]
+    pub fn guest_spec(&self, plugin: Option<&Plugin>) -> GuestSpec {
+        GuestSpec {
+            stage: Arc::clone(&self.name),
+            hooks: self.hooks.clone(),
+            grants: self.grants.clone(),
+            limits: self.limits,
+            state: self.state,
+            config: plugin.and_then(|plugin| plugin.config.clone()),
+            manifest: plugin.and_then(|plugin| plugin.manifest.clone()),
+            abi: plugin.map_or(Abi::Pgwarden1, |plugin| plugin.abi),
+            attributes: self.attributes.clone(),
+        }
     }
 
     pub(super) fn write(&self, canonical: &mut Canonical, names: Names<'_>, plugins: &[Plugin]) {

@@ -98,7 +98,7 @@ fn decide(context: &Context<'_>) -> Verdict {
             "add LIMIT with a number to the outermost SELECT, also where it only counts",
         );
     }
-    if is_read_only() && !changes_nothing(context) {
+    if is_read_only() && !context.changes_nothing() {
         return refuse(
             &["this account may only read"],
             "use SELECT, and no function that may write",
@@ -114,15 +114,6 @@ fn refuse(message: &[&str], hint: &str) -> Verdict {
 fn is_read_only() -> bool {
     let mut buffer = [0; 8];
     host::config("read_only", &mut buffer) == Some("true")
-}
-
-/// Proven, or about the session and its transactions alone.
-fn changes_nothing(context: &Context<'_>) -> bool {
-    const SESSION: [&str; 3] = ["tx", "set", "show"];
-    context.flag(Field::ReadOnly) == Some(true)
-        || context
-            .kinds()
-            .all(|kind| kind.is_some_and(|kind| SESSION.contains(&kind)))
 }
 
 /// The first text of a list of the configuration that fits.

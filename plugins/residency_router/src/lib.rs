@@ -33,7 +33,7 @@ fn decide(context: &Context<'_>) -> Verdict {
         return unknown(context, attribute);
     };
     let mut writes = [0; SETTING_BYTES_MAX];
-    if setting(region, "writes", &mut writes) == Some("false") && !changes_nothing(context) {
+    if setting(region, "writes", &mut writes) == Some("false") && !context.changes_nothing() {
         return Deny::new(&["nothing is written in the region ", region])
             .code("25006")
             .hint(&["write in the region where the data lives"])
@@ -78,15 +78,6 @@ fn setting<'a>(
     }
     let path = Text::<PATH_BYTES_MAX>::of(&["regions.", region, ".", name]);
     host::config(path.whole()?, buffer)
-}
-
-/// Proven, or about the session and its transactions alone.
-fn changes_nothing(context: &Context<'_>) -> bool {
-    const SESSION: [&str; 3] = ["tx", "set", "show"];
-    context.flag(Field::ReadOnly) == Some(true)
-        || context
-            .kinds()
-            .all(|kind| kind.is_some_and(|kind| SESSION.contains(&kind)))
 }
 
 #[cfg(test)]

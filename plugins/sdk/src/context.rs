@@ -66,6 +66,16 @@ impl<'a> Context<'a> {
         self.kinds().flatten().any(|known| known == kind)
     }
 
+    /// Whether the statement is proven to change nothing, or is about the session and its transactions alone. Never without
+    /// `sql.kind`.
+    #[must_use]
+    pub fn changes_nothing(&self) -> bool {
+        const SESSION: [&str; 3] = ["tx", "set", "show"];
+        let is_of_session = |kind: Option<&str>| kind.is_some_and(|kind| SESSION.contains(&kind));
+        self.flag(Field::ReadOnly) == Some(true)
+            || (self.bytes(Field::Kinds).is_some() && self.kinds().all(is_of_session))
+    }
+
     /// The tables the statement names.
     #[must_use]
     pub fn tables(&self) -> Names<'a> {

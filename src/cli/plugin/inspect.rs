@@ -14,7 +14,6 @@ use crate::policy;
 use crate::policy::Action;
 use crate::policy::Plugin;
 use crate::policy::Stage;
-use crate::sandbox::GuestSpec;
 use crate::sandbox::Imported;
 use crate::sandbox::Inspected;
 use crate::sandbox::Manifest;
@@ -28,7 +27,6 @@ use crate::unit;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 /// `pgwarden plugin inspect FILE`.
 #[derive(Debug, clap::Args)]
@@ -282,18 +280,7 @@ fn of_stage(module: &Inspected, stage: &Stage, plugin: &Plugin) -> (String, bool
         };
         text.push_str(&format!("  {:<28} {word}\n", import.name));
     }
-    let spec = GuestSpec {
-        stage: Arc::clone(&stage.name),
-        hooks: stage.hooks.clone(),
-        grants: stage.grants.clone(),
-        limits: stage.limits,
-        state: stage.state,
-        config: plugin.config.clone(),
-        manifest: plugin.manifest.clone(),
-        abi: plugin.abi,
-        attributes: stage.attributes.clone(),
-    };
-    match load_wasm(&plugin.bytes, spec) {
+    match load_wasm(&plugin.bytes, stage.guest_spec(Some(plugin))) {
         Ok(_) => {
             text.push_str("  loads\n");
             (text, true)
