@@ -24,7 +24,7 @@ use pgwarden::pipeline::NoPrepared;
 use pgwarden::pipeline::Pipeline;
 use pgwarden::pipeline::Statement;
 use pgwarden::pipeline::StatsRegistry;
-use pgwarden::pipeline::decide;
+use pgwarden::pipeline::decide_at_once;
 use pgwarden::policy;
 use pgwarden::sandbox::Abi;
 use pgwarden::sandbox::Call;
@@ -113,8 +113,9 @@ impl Subject {
             outcome: None,
             auth: None,
             custom: None,
+            loaded: &[],
         };
-        black_box(guest.call(&input, &self.services).unwrap());
+        black_box(guest.call(&input, &self.services).done().unwrap());
     }
 
     fn decide(&self, pipeline: &Pipeline) {
@@ -128,7 +129,7 @@ impl Subject {
             statement_count: 1,
             prepared: &NoPrepared,
         };
-        let trace = decide(pipeline, &statement, &self.services, Detail::Verdict);
+        let trace = decide_at_once(pipeline, &statement, &self.services, Detail::Verdict).unwrap();
         black_box(trace.fuel);
     }
 }
@@ -202,6 +203,7 @@ fn spec(state: State, manifest: Option<Manifest>, abi: Abi) -> GuestSpec {
         manifest: manifest.map(Arc::new),
         abi,
         attributes: Vec::new(),
+        loads: Vec::new(),
     }
 }
 

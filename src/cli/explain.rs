@@ -9,15 +9,17 @@ use super::scenario::StillServices;
 use super::scenario::Who;
 use crate::hook::ClientAddress;
 use crate::hook::Protocol;
+use crate::hook::Rows;
 use crate::pipeline::Detail;
 use crate::pipeline::StatsRegistry;
 use crate::pipeline::Step;
 use crate::pipeline::StepResult;
 use crate::pipeline::Verdict;
+use crate::policy::Mocks;
 use crate::policy::Policy;
-use crate::sandbox::Services;
 use crate::server::build;
 use crate::statement::Analyzer;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::process::ExitCode;
@@ -50,6 +52,30 @@ pub struct Arguments {
     /// How the statement arrives.
     #[arg(long, default_value = "simple", value_parser = ["simple", "extended"])]
     protocol: String,
+    /// What a stage loads, by its name; several times for several.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = given)]
+    load: Vec<(String, String)>,
+    /// What a plugin gets from `query`, by the statement's name; several times for several.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = given)]
+    query: Vec<(String, String)>,
+}
+
+/// `NAME=VALUE`.
+fn given(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Each value as one row of one column.
+fn rows(given: &[(String, String)]) -> BTreeMap<Arc<str>, Arc<Rows>> {
+    let row = |(name, value): &(String, String)| {
+        let rows = Rows {
+            columns: vec!["value".to_owned()],
+            rows: vec![vec![Some(value.clone())]],
+        };
+        (name.as_str().into(), Arc::new(rows))
+    };
+    given.iter().map(row).collect()
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
@@ -93,19 +119,27 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
-    let services: Arc<dyn Services> = Arc::new(StillServices::new(
-        u64::try_from(now.as_micros()).unwrap_or(0),
-    ));
+    let services = StillServices::new(u64::try_from(now.as_micros()).unwrap_or(0));
+    let services = Arc::new(services.with(Mocks {
+        loads: rows(&arguments.load),
+        queries: rows(&arguments.query),
+    }));
     let pipeline = Arc::clone(&world.pipelines[policy.listeners[listener].pipeline]);
     explain_all(
-        Scenario::new(policy, pipeline, services, &who),
+        Scenario::new(policy, pipeline, Arc::clone(&services) as _, &who),
         policy,
         &arguments.sql,
+        &services,
     )
 }
 
 /// Plays the messages in order and prints what becomes of each.
-fn explain_all(mut scenario: Scenario<'_>, policy: &Policy, messages: &[String]) -> ExitCode {
+fn explain_all(
+    mut scenario: Scenario<'_>,
+    policy: &Policy,
+    messages: &[String],
+    services: &StillServices,
+) -> ExitCode {
     let mut out = format!(
         "policy {} revision {}\n",
         policy.name,
@@ -124,6 +158,12 @@ fn explain_all(mut scenario: Scenario<'_>, policy: &Policy, messages: &[String])
             refused |= played.refusal().is_some();
             out.push_str(&explain(policy, sql, &played));
         }
+    }
+    for missing in services.missing() {
+        line(
+            &mut out,
+            format_args!("{missing}; write --load or --query NAME=VALUE"),
+        );
     }
     output::print(&out);
     if refused {

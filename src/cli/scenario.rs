@@ -16,13 +16,18 @@ use crate::pipeline::Statement;
 use crate::pipeline::Trace;
 use crate::pipeline::Verdict;
 use crate::pipeline::decide;
+use crate::policy::Mocks;
 use crate::policy::Policy;
 use crate::routing;
 use crate::routing::Candidate;
 use crate::routing::Pick;
 use crate::routing::Place;
+use crate::sandbox::Asking;
 use crate::sandbox::Level;
 use crate::sandbox::MetricOp;
+use crate::sandbox::Query;
+use crate::sandbox::QueryError;
+use crate::sandbox::QueryResult;
 use crate::sandbox::Services;
 use crate::sandbox::Store;
 use crate::session::introduce;
@@ -31,11 +36,17 @@ use crate::statement::Needs;
 use crate::statement::Sql;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -46,6 +57,43 @@ pub(super) struct StillServices {
     store: Store,
     drawn: AtomicU64,
     lines: Mutex<Vec<String>>,
+    given: Mutex<GivenRows>,
+}
+
+/// What is there in place of a node's rows.
+#[derive(Debug, Default)]
+struct GivenRows {
+    all: Mocks,
+    step: Mocks,
+    /// What was asked for and is not there, one line each.
+    missing: Vec<String>,
+}
+
+impl GivenRows {
+    fn answer(&mut self, query: &Query) -> QueryResult {
+        let (what, name) = match &query.load {
+            Some(load) => ("load", load),
+            None => ("query", &query.statement.name),
+        };
+        let given = |mocks: &Mocks| {
+            let rows = match &query.load {
+                Some(_) => mocks.loads.get(name),
+                None => mocks.queries.get(name),
+            };
+            rows.map(Arc::clone)
+        };
+        let Some(rows) = given(&self.step).or_else(|| given(&self.all)) else {
+            let line = format!("nothing is given for `{what}` of `{name}`");
+            if !self.missing.contains(&line) {
+                self.missing.push(line);
+            }
+            return Err(QueryError::NotGiven);
+        };
+        if query.statement.max_rows < rows.rows.len() {
+            return Err(QueryError::TooMuch);
+        }
+        Ok(rows)
+    }
 }
 
 impl StillServices {
@@ -55,7 +103,28 @@ impl StillServices {
             store: Store::default(),
             drawn: AtomicU64::new(0),
             lines: Mutex::default(),
+            given: Mutex::default(),
         }
+    }
+
+    /// The same with rows in place of a node's.
+    pub(super) fn with(self, mocks: Mocks) -> Self {
+        self.given().all = mocks;
+        self
+    }
+
+    /// The rows that only this step has.
+    pub(super) fn begin_step(&self, mocks: Mocks) {
+        self.given().step = mocks;
+    }
+
+    /// What was asked for and is not given, one line each.
+    pub(super) fn missing(&self) -> Vec<String> {
+        self.given().missing.clone()
+    }
+
+    fn given(&self) -> MutexGuard<'_, GivenRows> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the stages logged.
@@ -92,6 +161,34 @@ impl Services for StillServices {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(line);
+    }
+
+    fn query<'a>(&'a self, query: &'a Query) -> Asking<'a> {
+        Asking::Ready(self.given().answer(query))
+    }
+}
+
+/// Everything a stage waits for is given or missing here, so that this is a mistake of ours; and a mistake refuses.
+const WAITED: &str = "a stage waits where nothing is to wait for";
+
+/// The result of what waits for nothing; `None` where it waits after all.
+fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => Some(result),
+        Poll::Pending => None,
+    }
+}
+
+fn waited() -> Trace {
+    Trace {
+        verdict: Verdict::Refuse(Refusal::new(WAITED)),
+        by: Decider::Default,
+        routed_by: Decider::Default,
+        facts: None,
+        text: None,
+        fuel: 0,
+        learned: None,
+        steps: Vec::new(),
     }
 }
 
@@ -202,7 +299,8 @@ impl<'a> Scenario<'a> {
 
     /// Asks `on_connect`.
     pub(super) fn connect(&mut self) -> Result<(), Refusal> {
-        self.pipeline.connect(&mut self.context, &self.services)
+        at_once(self.pipeline.connect(&mut self.context, &self.services))
+            .unwrap_or_else(|| Err(Refusal::new(WAITED)))
     }
 
     /// Plays one message, and goes on as the session would if the node succeeds.
@@ -224,21 +322,18 @@ impl<'a> Scenario<'a> {
         };
         let mut joined: Option<Permit> = None;
         for (index, text) in texts.iter().enumerate() {
-            let trace = decide(
-                &self.pipeline,
-                &Statement {
-                    session: &self.context,
-                    request_id: Uuid::nil(),
-                    text,
-                    protocol: self.protocol,
-                    in_transaction: self.in_transaction || index != 0,
-                    tx_writes: self.tx_writes,
-                    statement_count: count,
-                    prepared: &self.prepared,
-                },
-                &self.services,
-                detail,
-            );
+            let statement = Statement {
+                session: &self.context,
+                request_id: Uuid::nil(),
+                text,
+                protocol: self.protocol,
+                in_transaction: self.in_transaction || index != 0,
+                tx_writes: self.tx_writes,
+                statement_count: count,
+                prepared: &self.prepared,
+            };
+            let trace = at_once(decide(&self.pipeline, &statement, &self.services, detail))
+                .unwrap_or_else(waited);
             let sent = trace.text.as_deref().unwrap_or(text).to_owned();
             played.text = if played.text.is_empty() {
                 sent.clone()

@@ -145,7 +145,8 @@ impl Runner<'_> {
             .time
             .and_then(|time| u64::try_from(time).ok())
             .unwrap_or(now);
-        let services = Arc::new(StillServices::new(seconds.saturating_mul(1_000_000)));
+        let services = StillServices::new(seconds.saturating_mul(1_000_000));
+        let services = Arc::new(services.with(given.mocks.clone()));
         if let Err(error) = store_given(case, &services) {
             return vec![error];
         }
@@ -163,11 +164,15 @@ impl Runner<'_> {
         };
         let mut scenario = Scenario::new(self.policy, pipeline, Arc::clone(&services) as _, &who);
         if let Err(refusal) = scenario.connect() {
-            return compare_refused_connection(&case.expect, &refusal);
+            let mut failures = compare_refused_connection(&case.expect, &refusal);
+            failures.extend(services.missing());
+            return failures;
         }
         let mut failures = Vec::new();
         let mut last = None;
         for (index, step) in given.steps.iter().enumerate() {
+            services.begin_step(step.mocks.clone());
+            let step = &*step.sql;
             let played = scenario.play(step, Detail::Full);
             self.note_asked(&played);
             if let Some(expect) = case.expect.steps.get(index) {
@@ -186,6 +191,8 @@ impl Runner<'_> {
             }
             None => (),
         }
+        // A refusal for want of a value is not what any test expects.
+        failures.extend(services.missing());
         if !failures.is_empty() {
             failures.extend(
                 services

@@ -1,6 +1,7 @@
 //! What a stage is told: the session, the statement, the outcome. Built once per statement and borrowed by every stage.
 //! Owns no permission: what of it a guest may see is decided in `sandbox/permission`.
 
+use super::answer::Rows;
 use super::kind::Hook;
 use crate::sqlstate::SqlState;
 use crate::statement::Facts;
@@ -200,6 +201,17 @@ pub struct CustomCall<'a> {
     pub payload: &'a str,
 }
 
+/// Rows that were fetched for a stage before it is asked.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The name the stage gives them.
+    pub name: Arc<str>,
+    /// The rows.
+    pub rows: Arc<Rows>,
+    /// There can be one row at most: a script sees the value of a single column itself.
+    pub single: bool,
+}
+
 /// Everything a stage can be told at one hook.
 #[derive(Clone, Debug)]
 pub struct Input<'a> {
@@ -217,4 +229,6 @@ pub struct Input<'a> {
     pub auth: Option<&'a AuthRequest<'a>>,
     /// The call, at `custom`.
     pub custom: Option<CustomCall<'a>>,
+    /// What the stage has loaded.
+    pub loaded: &'a [Loaded],
 }

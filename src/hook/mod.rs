@@ -17,6 +17,7 @@ pub use context::ClientAddress;
 pub use context::CustomCall;
 pub use context::Identity;
 pub use context::Input;
+pub use context::Loaded;
 pub use context::Outcome;
 pub use context::Protocol;
 pub use context::SessionContext;

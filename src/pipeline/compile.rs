@@ -5,6 +5,7 @@
 mod tests;
 
 use super::Pipeline;
+use super::Waits;
 use super::breaker::Breaker;
 use super::registry::StatsRegistry;
 use super::stage::Action;
@@ -19,11 +20,12 @@ use crate::policy::Mode;
 use crate::policy::Plugin;
 use crate::policy::Policy;
 use crate::policy::Report;
+use crate::policy::StageLoad;
+use crate::sandbox::Called;
 use crate::sandbox::Failed;
 use crate::sandbox::Fault;
 use crate::sandbox::Guest;
 use crate::sandbox::LoadError;
-use crate::sandbox::Reply;
 use crate::sandbox::Services;
 use crate::sandbox::load_script;
 use crate::sandbox::load_wasm;
@@ -84,6 +86,7 @@ pub fn compile_with_faults(
             && pipeline.otherwise.authorize_allows()
             && !policy.sql.written;
         Arc::new(Pipeline {
+            waits: Waits::of(&hooks),
             name: Arc::clone(&pipeline.name),
             policy: Arc::clone(&policy.name),
             revision: policy.revision.short().into(),
@@ -130,7 +133,15 @@ fn compile_stage(
             Action::Guest(load_guest(&policy.plugins, stage, report)?)
         }
     };
+    // A stage that fails as a test wants it to loads nothing.
+    let loads: Box<[StageLoad]> = match fault {
+        Some(_) => Box::default(),
+        None => stage.loads.clone().into(),
+    };
+    let guest_waits = matches!(&action, Action::Guest(guest) if guest.may_wait());
     Some(Arc::new(Stage {
+        may_wait: guest_waits || !loads.is_empty(),
+        loads,
         name: Arc::clone(&stage.name),
         place: stage.place.to_string().into(),
         when: stage.when.clone(),
@@ -152,11 +163,11 @@ impl Guest for Failing {
         Needs::default()
     }
 
-    fn call(&self, _: &Input<'_>, _: &Arc<dyn Services>) -> Result<Reply, Failed> {
-        Err(Failed {
+    fn call<'g>(&'g self, _: &Input<'_>, _: &Arc<dyn Services>) -> Called<'g> {
+        Called::Done(Err(Failed {
             fault: self.0.clone(),
             fuel: 0,
-        })
+        }))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::hook::Refusal;
 use crate::hook::SessionContext;
 use crate::policy::Mode;
 use crate::sandbox::Effects;
+use crate::sandbox::Fault;
 use crate::sandbox::Services;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -30,11 +31,11 @@ pub enum Login {
 }
 
 impl Pipeline {
-    /// Asks `on_connect` whether this client may go on.
+    /// Asks `on_connect` whether this client may go on. Cancel safe.
     ///
     /// # Errors
     /// The refusal that the client is told before it is closed.
-    pub fn connect(
+    pub async fn connect(
         &self,
         session: &mut SessionContext,
         services: &Arc<dyn Services>,
@@ -42,17 +43,14 @@ impl Pipeline {
         for stage in self.stages(Hook::OnConnect) {
             let input = session_input(Hook::OnConnect, session, None);
             let mut spent = Spent::default();
-            let asked = stage.ask(&input, services, &mut spent);
+            let asked = stage.ask(&input, services, &mut spent).await;
             if let Some(effects) = spent.effects {
-                self.emit(&effects, session, services);
+                self.emit(&effects, session, services).await;
                 learn(session, *effects);
             }
             match asked {
                 Asked::Fault(fault) if stage.fault_refuses(Hook::OnConnect, &fault, services) => {
-                    return Err(Refusal::with_code(
-                        fault.sqlstate(),
-                        "a stage of the policy failed",
-                    ));
+                    return Err(failed(&fault));
                 }
                 _ if stage.mode == Mode::Observe => (),
                 Asked::Answer(Answer::Block(mut refusal)) => {
@@ -74,8 +72,8 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Asks `authenticate`: the first answer that is not `defer` counts, and a fault is a no.
-    pub fn authenticate(
+    /// Asks `authenticate`: the first answer that is not `defer` counts, and a fault is a no. Cancel safe.
+    pub async fn authenticate(
         &self,
         session: &SessionContext,
         request: &AuthRequest<'_>,
@@ -83,9 +81,9 @@ impl Pipeline {
     ) -> Login {
         for stage in self.stages(Hook::Authenticate) {
             let mut spent = Spent::default();
-            let login = ask_login(stage, session, request, services, &mut spent);
+            let login = ask_login(stage, session, request, services, &mut spent).await;
             if let Some(effects) = spent.effects {
-                self.emit(&effects, session, services);
+                self.emit(&effects, session, services).await;
             }
             if let Some(login) = login {
                 return login;
@@ -95,7 +93,7 @@ impl Pipeline {
     }
 }
 
-fn ask_login(
+async fn ask_login(
     stage: &Stage,
     session: &SessionContext,
     request: &AuthRequest<'_>,
@@ -103,7 +101,7 @@ fn ask_login(
     spent: &mut Spent,
 ) -> Option<Login> {
     let input = session_input(Hook::Authenticate, session, Some(request));
-    let asked = stage.ask(&input, services, spent);
+    let asked = stage.ask(&input, services, spent).await;
     if let Asked::Fault(fault) = &asked {
         return stage
             .fault_refuses(Hook::Authenticate, fault, services)
@@ -127,6 +125,11 @@ pub(super) fn learn(session: &mut SessionContext, effects: Effects) {
     session.learned.extend(effects.attributes);
 }
 
+/// What a client is told of a failure outside of any statement: which kind it was is nobody's business before a login.
+pub(super) fn failed(fault: &Fault) -> Refusal {
+    Refusal::with_code(fault.sqlstate(), "a stage of the policy failed")
+}
+
 /// What a stage is told where there is no statement.
 pub(super) fn session_input<'a>(
     hook: Hook,
@@ -141,5 +144,6 @@ pub(super) fn session_input<'a>(
         outcome: None,
         auth,
         custom: None,
+        loaded: &[],
     }
 }

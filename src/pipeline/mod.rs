@@ -12,6 +12,7 @@ mod observe;
 mod registry;
 mod run;
 mod stage;
+mod statement;
 mod subject;
 mod unload;
 mod verdict;
@@ -24,12 +25,14 @@ pub use figures::Health;
 pub use figures::Histogram;
 pub use figures::StageStats;
 pub use login::Login;
+pub use observe::Ended;
 pub use registry::PluginId;
 pub use registry::StatsRegistry;
-pub use run::NoPrepared;
-pub use run::Prepared;
-pub use run::Statement;
 pub use run::decide;
+pub use run::decide_at_once;
+pub use statement::NoPrepared;
+pub use statement::Prepared;
+pub use statement::Statement;
 pub use unload::unload;
 pub use verdict::Decider;
 pub use verdict::Detail;
@@ -45,6 +48,7 @@ use crate::policy::Otherwise;
 use crate::policy::SqlRules;
 use crate::statement::Analyzer;
 use crate::statement::Needs;
+use stage::Action;
 use stage::Stage;
 use std::fmt;
 use std::sync::Arc;
@@ -65,6 +69,33 @@ pub struct Pipeline {
     nodes: Arc<[Arc<str>]>,
     branches: Arc<[Arc<str>]>,
     plain: bool,
+    waits: Waits,
+}
+
+/// Where stages stand whose answer may take time.
+#[derive(Clone, Copy)]
+struct Waits {
+    decide: bool,
+    observe: bool,
+    custom: bool,
+}
+
+impl Waits {
+    fn of(hooks: &[Box<[Arc<Stage>]>; Hook::COUNT]) -> Self {
+        let at = |hook: Hook| hooks[hook.index()].iter().any(|stage| stage.may_wait);
+        let statements = |outcome: bool| {
+            Hook::all()
+                .filter(|hook| hook.has_statement() && hook.has_outcome() == outcome)
+                .any(at)
+        };
+        // Any guest may emit an event.
+        let custom = at(Hook::Custom);
+        Self {
+            decide: statements(false) || custom,
+            observe: statements(true) || custom,
+            custom,
+        }
+    }
 }
 
 impl fmt::Debug for Pipeline {
@@ -92,6 +123,18 @@ impl Pipeline {
         self.has(Hook::PostQuery) || self.has(Hook::Metrics) || self.has(Hook::CacheSet)
     }
 
+    /// Whether deciding about a statement may take time.
+    #[must_use]
+    pub fn may_wait(&self) -> bool {
+        self.waits.decide
+    }
+
+    /// Whether telling the observers of a statement may take time.
+    #[must_use]
+    pub fn observers_may_wait(&self) -> bool {
+        self.waits.observe
+    }
+
     /// What the policy says of SQL in general.
     #[must_use]
     pub fn sql(&self) -> &SqlRules {
@@ -110,6 +153,11 @@ impl Pipeline {
     pub fn forget_faults(&self) {
         let stages = self.hooks.iter().flatten();
         stages.for_each(|stage| stage.breaker.reset());
+    }
+
+    /// Whether asking the stage may take time: its own, or that of the events it emits.
+    fn waits_for(&self, stage: &Stage) -> bool {
+        stage.may_wait || self.waits.custom && matches!(stage.action, Action::Guest(_))
     }
 
     fn stages(&self, hook: Hook) -> &[Arc<Stage>] {

@@ -3,17 +3,16 @@
 //! pre_query, rewrite, authorize, cache_get, route; then the verdict. Pure: everything it knows is an argument.
 
 mod route;
+mod text;
 
 use super::Pipeline;
+use super::Statement;
 use super::explain::step;
 use super::login::learn;
 use super::stage::Asked;
 use super::stage::Spent;
 use super::stage::Stage;
 use super::subject::Subject;
-use super::subject::Text;
-use super::subject::add_arguments;
-use super::subject::function_call;
 use super::verdict::Decider;
 use super::verdict::Detail;
 use super::verdict::Permit;
@@ -23,85 +22,57 @@ use super::verdict::Verdict;
 use crate::hook::Answer;
 use crate::hook::Hook;
 use crate::hook::Input;
-use crate::hook::Protocol;
 use crate::hook::Refusal;
 use crate::hook::Rows;
 use crate::hook::SessionContext;
 use crate::hook::StatementContext;
 use crate::policy::Mode;
-use crate::policy::OnUnparsed;
 use crate::policy::RouteTarget;
 use crate::sandbox::Effects;
 use crate::sandbox::Fault;
 use crate::sandbox::Services;
 use crate::sqlstate::SqlState;
-use crate::statement;
-use crate::statement::Facts;
 use crate::statement::Kind;
-use crate::statement::KindSet;
-use crate::statement::Sql;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use uuid::Uuid;
 
-/// What SQL-level PREPARE has stored in this session.
-pub trait Prepared {
-    /// The statement stored under `name`.
-    fn body(&self, name: &str) -> Option<Arc<str>>;
-}
-
-/// A session that has prepared nothing.
-pub struct NoPrepared;
-
-impl Prepared for NoPrepared {
-    fn body(&self, _: &str) -> Option<Arc<str>> {
-        None
-    }
-}
-
-/// One statement that has arrived, however it did.
-pub struct Statement<'a> {
-    /// Whose.
-    pub session: &'a SessionContext,
-    /// One id for all its hooks.
-    pub request_id: Uuid,
-    /// Its text: one statement.
-    pub text: &'a str,
-    /// How it arrived.
-    pub protocol: Protocol,
-    /// Whether a transaction block is open.
-    pub in_transaction: bool,
-    /// Whether that block may have written.
-    pub tx_writes: bool,
-    /// How many statements the message held.
-    pub statement_count: u32,
-    /// What EXECUTE may name.
-    pub prepared: &'a dyn Prepared,
-}
-
-/// Asks every stage of the pipeline about one statement.
-pub fn decide(
+/// Asks every stage of the pipeline about one statement, and waits where a stage has to. Cancel safe.
+pub async fn decide(
     pipeline: &Pipeline,
     statement: &Statement<'_>,
     services: &Arc<dyn Services>,
     detail: Detail,
 ) -> Trace {
     let mut run = Run::new(pipeline, statement, services, detail);
-    if pipeline.plain {
-        return run.finish(Verdict::Forward(Permit::new(
-            None,
-            pipeline.otherwise.route,
-            None,
-            None,
-        )));
+    loop {
+        if let Some(verdict) = run.go_on() {
+            return run.finish(verdict);
+        }
+        run.wait().await;
     }
-    let verdict = match run.all() {
-        Ok(verdict) => verdict,
-        Err(refusal) => Verdict::Refuse(*refusal),
-    };
-    run.finish(verdict)
 }
+
+/// The same where no stage has to wait, without the cost of being able to. `None` where one has.
+pub fn decide_at_once(
+    pipeline: &Pipeline,
+    statement: &Statement<'_>,
+    services: &Arc<dyn Services>,
+    detail: Detail,
+) -> Option<Trace> {
+    let mut run = Run::new(pipeline, statement, services, detail);
+    let verdict = run.go_on()?;
+    Some(run.finish(verdict))
+}
+
+/// The hooks on a statement's way.
+const WAY: [Hook; 5] = [
+    Hook::PreQuery,
+    Hook::Rewrite,
+    Hook::Authorize,
+    Hook::CacheGet,
+    Hook::Route,
+];
 
 struct Run<'a> {
     pipeline: &'a Pipeline,
@@ -110,16 +81,36 @@ struct Run<'a> {
     detail: Detail,
     by: Decider,
     routed_by: Decider,
-    spent: Spent,
+    fuel: u64,
     /// The session as later stages see it, where one has set an attribute.
     learned: Option<Box<SessionContext>>,
     steps: Vec<Step>,
     subject: Option<Subject<'a>>,
     timeout: Option<Duration>,
+    /// Rows that a stage gave before the statement was authorized.
+    reply: Option<Box<Rows>>,
+    /// Where it stands: a hook of the way, and the stage of it that is asked next.
+    hook: usize,
+    next: usize,
+    /// What the stage that it waited for said, and what that took.
+    answered: Option<Box<(Asked, Spent)>>,
 }
 
 /// A refusal is boxed so that the common way stays small.
 type Refused = Box<Refusal>;
+
+/// Why a run stops before its verdict.
+enum Stop {
+    Refused(Refused),
+    /// The next stage has to wait for something.
+    Waits,
+}
+
+impl From<Refused> for Stop {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
 
 impl<'a> Run<'a> {
     fn new(
@@ -135,11 +126,15 @@ impl<'a> Run<'a> {
             detail,
             by: Decider::Default,
             routed_by: Decider::Default,
-            spent: Spent::default(),
+            fuel: 0,
             learned: None,
             steps: Vec::new(),
             subject: None,
             timeout: None,
+            reply: None,
+            hook: 0,
+            next: 0,
+            answered: None,
         }
     }
 
@@ -157,30 +152,57 @@ impl<'a> Run<'a> {
             routed_by: self.routed_by,
             facts,
             text,
-            fuel: self.spent.fuel,
+            fuel: self.fuel,
             learned: self.learned,
             steps: self.steps,
         }
     }
 
+    /// Goes on from where it stands, to the verdict or to a stage that has to wait: `None`.
+    fn go_on(&mut self) -> Option<Verdict> {
+        if self.pipeline.plain {
+            let route = self.pipeline.otherwise.route;
+            return Some(Verdict::Forward(Permit::new(None, route, None, None)));
+        }
+        match self.way() {
+            Ok(verdict) => Some(verdict),
+            Err(Stop::Refused(refusal)) => Some(Verdict::Refuse(*refusal)),
+            Err(Stop::Waits) => None,
+        }
+    }
+
     /// The whole way, in phase order.
-    fn all(&mut self) -> Result<Verdict, Refused> {
-        self.subject = Some(self.subject()?);
-        let reply = self.may_rewrite(Hook::PreQuery)?;
-        let replaced = self.may_rewrite(Hook::Rewrite)?;
-        self.authorize()?;
-        let facts = self
-            .subject
-            .as_ref()
-            .map(|subject| Arc::clone(&subject.facts));
-        if let Some(facts) = facts {
-            self.refuse_unparsed(&facts)?;
+    fn way(&mut self) -> Result<Verdict, Stop> {
+        if self.subject.is_none() {
+            self.subject = Some(self.subject()?);
         }
-        if let Some(rows) = reply.or(replaced) {
-            return Ok(Verdict::Reply(rows));
+        if self.stands_at(Hook::PreQuery) {
+            self.may_rewrite(Hook::PreQuery)?;
+            self.leave();
         }
-        if let Some(rows) = self.cache_get()? {
-            return Ok(Verdict::Reply(rows));
+        if self.stands_at(Hook::Rewrite) {
+            self.may_rewrite(Hook::Rewrite)?;
+            self.leave();
+        }
+        if self.stands_at(Hook::Authorize) {
+            self.authorize()?;
+            let facts = self
+                .subject
+                .as_ref()
+                .map(|subject| Arc::clone(&subject.facts));
+            if let Some(facts) = facts {
+                self.refuse_unparsed(&facts)?;
+            }
+            self.leave();
+        }
+        if let Some(rows) = self.reply.take() {
+            return Ok(Verdict::Reply(*rows));
+        }
+        if self.stands_at(Hook::CacheGet) {
+            if let Some(rows) = self.cache_get()? {
+                return Ok(Verdict::Reply(rows));
+            }
+            self.leave();
         }
         let (mut route, mut otherwise) = self.route()?;
         let unparsed = self
@@ -199,82 +221,53 @@ impl<'a> Run<'a> {
         )))
     }
 
-    /// Finds what the stages are asked about.
-    fn subject(&mut self) -> Result<Subject<'a>, Refused> {
-        let outer = self.facts(self.statement.text, KindSet::EMPTY)?;
-        match &outer.sql {
-            Sql::Prepare { body, .. } => {
-                let text = &self.statement.text[body.clone()];
-                let facts = self.facts(text, outer.kinds)?;
-                let prefix = &self.statement.text[..body.start];
-                Ok(Subject {
-                    prefix,
-                    ..Subject::plain(Text::Came(text), facts)
-                })
-            }
-            Sql::Execute { name } => {
-                let Some(text) = self.statement.prepared.body(name) else {
-                    self.by = Decider::Sql("unknown_prepared");
-                    let message = format!("prepared statement \"{name}\" does not exist");
-                    return Err(Box::new(self.signed(Refusal::with_code(
-                        SqlState::INVALID_STATEMENT_NAME,
-                        message,
-                    ))));
-                };
-                let mut facts = self.facts(&text, outer.kinds)?;
-                add_arguments(Arc::make_mut(&mut facts), &outer, self.statement.text);
-                Ok(Subject {
-                    stored: true,
-                    ..Subject::plain(Text::Given(text), facts)
-                })
-            }
-            Sql::Plain | Sql::Deallocate { .. } => {
-                Ok(Subject::plain(Text::Came(self.statement.text), outer))
-            }
-        }
+    fn stands_at(&self, hook: Hook) -> bool {
+        WAY.get(self.hook) == Some(&hook)
     }
 
-    /// Facts of `text`, with the kinds of what encloses it.
-    fn facts(&mut self, text: &str, enclosing: KindSet) -> Result<Arc<Facts>, Refused> {
-        let mut facts = if self.statement.protocol == Protocol::FunctionCall {
-            Arc::new(function_call(text))
-        } else {
-            self.pipeline.analyzer.facts(text, self.pipeline.needs)
+    fn leave(&mut self) {
+        self.hook += 1;
+        self.next = 0;
+    }
+
+    /// The stages of the hook it stands at that have not been asked.
+    fn rest(&self, hook: Hook) -> &'a [Arc<Stage>] {
+        self.pipeline
+            .stages(hook)
+            .get(self.next..)
+            .unwrap_or_default()
+    }
+
+    /// Asks the stage that has to wait, and keeps what it says for going on.
+    async fn wait(&mut self) {
+        let Some(&hook) = WAY.get(self.hook) else {
+            return;
         };
-        if !enclosing.is_subset(facts.kinds) {
-            let facts = Arc::make_mut(&mut facts);
-            facts.kinds = facts.kinds.union(enclosing);
-            facts.read_only &= enclosing == KindSet::of(Kind::Execute);
+        let (Some(stage), Some(subject)) = (self.rest(hook).first(), &self.subject) else {
+            return;
+        };
+        let context = context(self.statement, subject);
+        let session = self.learned.as_deref().unwrap_or(self.statement.session);
+        let input = input(self.statement, session, hook, &context);
+        let mut spent = Spent::default();
+        let asked = stage.ask(&input, self.services, &mut spent).await;
+        if let Some(effects) = &spent.effects {
+            self.pipeline
+                .emit(effects, input.session, self.services)
+                .await;
         }
-        // A FunctionCall is never understood; the stages may still have a better word for their refusal.
-        if self.statement.protocol != Protocol::FunctionCall {
-            self.refuse_unparsed(&facts)?;
-        }
-        Ok(facts)
-    }
-
-    fn refuse_unparsed(&mut self, facts: &Facts) -> Result<(), Refused> {
-        if facts.kinds.contains(Kind::Unparsed) && self.pipeline.sql.on_unparsed == OnUnparsed::Deny
-        {
-            self.by = Decider::Sql("on_unparsed");
-            let message = "statement cannot be understood, and the policy refuses what it does not understand";
-            return Err(Box::new(
-                self.signed(Refusal::with_code(SqlState::SYNTAX_ERROR, message)),
-            ));
-        }
-        Ok(())
+        self.answered = Some(Box::new((asked, spent)));
     }
 
     /// `pre_query` and `rewrite`: the chain goes on after a rewrite and after rows; any stage may still refuse.
-    fn may_rewrite(&mut self, hook: Hook) -> Result<Option<Rows>, Refused> {
-        let mut reply = None;
-        for stage in self.pipeline.stages(hook) {
+    fn may_rewrite(&mut self, hook: Hook) -> Result<(), Stop> {
+        for stage in self.rest(hook) {
             match self.ask(stage, hook)? {
                 Asked::Answer(Answer::Allow) => break,
                 Asked::Answer(Answer::Rewrite(text)) => self.replace(stage, hook, text)?,
                 Asked::Answer(Answer::Cached(rows)) => {
                     self.by = Decider::Stage(Arc::clone(&stage.name));
-                    reply = reply.or(Some(rows));
+                    self.reply.get_or_insert_with(|| Box::new(rows));
                 }
                 Asked::Bound {
                     add_limit,
@@ -283,67 +276,11 @@ impl<'a> Run<'a> {
                 _ => (),
             }
         }
-        Ok(reply)
-    }
-
-    fn bound(
-        &mut self,
-        stage: &Stage,
-        hook: Hook,
-        add_limit: Option<u64>,
-        statement_timeout: Option<Duration>,
-    ) -> Result<(), Refused> {
-        if let Some(timeout) = statement_timeout {
-            self.timeout = Some(self.timeout.map_or(timeout, |before| before.min(timeout)));
-        }
-        let limited = add_limit
-            .zip(self.subject.as_ref())
-            .and_then(|(limit, subject)| {
-                statement::add_limit(&subject.text, &subject.facts, limit)
-            });
-        match limited {
-            Some(text) => self.replace(stage, hook, text),
-            None => Ok(()),
-        }
-    }
-
-    /// Goes on with `text`; what cannot be one statement, or cannot be replaced, is the stage's fault.
-    fn replace(&mut self, stage: &Stage, hook: Hook, text: String) -> Result<(), Refused> {
-        let Some(subject) = &self.subject else {
-            return Ok(());
-        };
-        if *subject.text == *text.as_str() {
-            return Ok(());
-        }
-        let (prefix, stored) = (subject.prefix, subject.stored);
-        let fault = if stored {
-            Some("rewrote a statement that was already prepared")
-        } else if statement::split(&text).count() != 1 {
-            Some("rewrote to something that is not exactly one statement")
-        } else {
-            None
-        };
-        if let Some(why) = fault {
-            return self.fault(stage, hook, &Fault::BadAnswer(why.into()));
-        }
-        let kinds = if prefix.is_empty() {
-            KindSet::EMPTY
-        } else {
-            KindSet::of(Kind::Prepare)
-        };
-        let facts = self.facts(&text, kinds)?;
-        self.subject = Some(Subject {
-            text: Text::Given(text.into()),
-            facts,
-            prefix,
-            stored,
-            changed: true,
-        });
         Ok(())
     }
 
-    fn authorize(&mut self) -> Result<(), Refused> {
-        for stage in self.pipeline.stages(Hook::Authorize) {
+    fn authorize(&mut self) -> Result<(), Stop> {
+        for stage in self.rest(Hook::Authorize) {
             if let Asked::Answer(Answer::Allow) = self.ask(stage, Hook::Authorize)? {
                 self.by = Decider::Stage(Arc::clone(&stage.name));
                 return Ok(());
@@ -357,11 +294,11 @@ impl<'a> Run<'a> {
             SqlState::INSUFFICIENT_PRIVILEGE,
             "no rule of the policy allows this statement",
         );
-        Err(Box::new(self.signed(refusal)))
+        Err(Stop::Refused(Box::new(self.signed(refusal))))
     }
 
-    fn cache_get(&mut self) -> Result<Option<Rows>, Refused> {
-        for stage in self.pipeline.stages(Hook::CacheGet) {
+    fn cache_get(&mut self) -> Result<Option<Rows>, Stop> {
+        for stage in self.rest(Hook::CacheGet) {
             if let Asked::Answer(Answer::Cached(rows)) = self.ask(stage, Hook::CacheGet)? {
                 self.by = Decider::Stage(Arc::clone(&stage.name));
                 return Ok(Some(rows));
@@ -371,38 +308,34 @@ impl<'a> Run<'a> {
     }
 
     /// Asks one stage. A refusal, or a fault that refuses, ends the run; a stage that only observes changes nothing.
-    fn ask(&mut self, stage: &Stage, hook: Hook) -> Result<Asked, Refused> {
+    fn ask(&mut self, stage: &Stage, hook: Hook) -> Result<Asked, Stop> {
         let Some(subject) = &self.subject else {
             return Ok(Asked::Skipped);
         };
-        let context = StatementContext {
-            facts: &subject.facts,
-            text: &subject.text,
-            protocol: self.statement.protocol,
-            in_transaction: self.statement.in_transaction,
-            tx_writes: self.statement.tx_writes,
-            statement_count: self.statement.statement_count,
+        let context = context(self.statement, subject);
+        let session = self.learned.as_deref().unwrap_or(self.statement.session);
+        let input = input(self.statement, session, hook, &context);
+        let mut spent = Spent::default();
+        let mut emitted = false;
+        let asked = if !self.pipeline.waits_for(stage) {
+            stage.ask_at_once(&input, self.services, &mut spent)
+        } else if let Some(answered) = self.answered.take() {
+            (emitted, spent) = (true, answered.1);
+            answered.0
+        } else {
+            return Err(Stop::Waits);
         };
-        let input = Input {
-            hook,
-            request_id: self.statement.request_id,
-            session: self.learned.as_deref().unwrap_or(self.statement.session),
-            statement: Some(&context),
-            outcome: None,
-            auth: None,
-            custom: None,
-        };
-        let before = self.spent.fuel;
-        let asked = stage.ask(&input, self.services, &mut self.spent);
+        self.next += 1;
+        self.fuel += spent.fuel;
         if self.detail == Detail::Full {
             self.steps
-                .push(step(stage, hook, &input, &asked, self.spent.fuel - before));
+                .push(step(stage, hook, &input, &asked, spent.fuel));
         }
-        if let Some(effects) = self.spent.effects.take() {
-            self.apply(*effects);
+        if let Some(effects) = spent.effects {
+            self.apply(*effects, emitted);
         }
         match asked {
-            Asked::Fault(fault) => self.fault(stage, hook, &fault).map(|()| Asked::Skipped),
+            Asked::Fault(fault) => Ok(self.fault(stage, hook, &fault).map(|()| Asked::Skipped)?),
             Asked::Skipped => Ok(Asked::Skipped),
             asked if stage.mode == Mode::Observe => {
                 self.observed(stage, hook, &asked);
@@ -411,17 +344,20 @@ impl<'a> Run<'a> {
             Asked::Answer(Answer::Block(refusal)) => {
                 stage.stats.refusals.fetch_add(1, Relaxed);
                 self.by = Decider::Stage(Arc::clone(&stage.name));
-                Err(Box::new(self.signed(refusal)))
+                Err(Stop::Refused(Box::new(self.signed(refusal))))
             }
             asked => Ok(asked),
         }
     }
 
-    /// Runs the events a stage emitted, and lets later stages see the attributes it set.
+    /// Runs the events a stage emitted, where that was not done while it was waited for, and lets later stages see the
+    /// attributes it set.
     #[cold]
-    fn apply(&mut self, effects: Effects) {
+    fn apply(&mut self, effects: Effects, emitted: bool) {
         let session = self.learned.as_deref().unwrap_or(self.statement.session);
-        self.pipeline.emit(&effects, session, self.services);
+        if !emitted {
+            self.pipeline.emit_at_once(&effects, session, self.services);
+        }
         if !effects.attributes.is_empty() {
             let mut session = session.clone();
             learn(&mut session, effects);
@@ -449,10 +385,10 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         self.by = Decider::Stage(Arc::clone(&stage.name));
-        let message = format!("a stage of the policy failed: {}", fault.kind());
-        Err(Box::new(
-            self.signed(Refusal::with_code(fault.sqlstate(), message)),
-        ))
+        Err(Box::new(self.signed(Refusal::with_code(
+            fault.sqlstate(),
+            fault.client_text(),
+        ))))
     }
 
     /// Adds which policy, revision, stage and decision refused.
@@ -469,5 +405,34 @@ impl<'a> Run<'a> {
             None => signature.into(),
         });
         refusal
+    }
+}
+
+fn context<'s>(statement: &Statement<'_>, subject: &'s Subject<'_>) -> StatementContext<'s> {
+    StatementContext {
+        facts: &subject.facts,
+        text: &subject.text,
+        protocol: statement.protocol,
+        in_transaction: statement.in_transaction,
+        tx_writes: statement.tx_writes,
+        statement_count: statement.statement_count,
+    }
+}
+
+fn input<'s>(
+    statement: &Statement<'_>,
+    session: &'s SessionContext,
+    hook: Hook,
+    context: &'s StatementContext<'s>,
+) -> Input<'s> {
+    Input {
+        hook,
+        request_id: statement.request_id,
+        session,
+        statement: Some(context),
+        outcome: None,
+        auth: None,
+        custom: None,
+        loaded: &[],
     }
 }

@@ -7,6 +7,7 @@ use super::figures::StageStats;
 use crate::hook::Answer;
 use crate::hook::Hook;
 use crate::hook::Input;
+use crate::hook::Loaded;
 use crate::hook::Refusal;
 use crate::policy::Field;
 use crate::policy::Mode;
@@ -14,10 +15,14 @@ use crate::policy::OnFailure;
 use crate::policy::Polarity;
 use crate::policy::Predicate;
 use crate::policy::RouteTarget;
+use crate::policy::StageLoad;
+use crate::sandbox::Called;
 use crate::sandbox::Effects;
+use crate::sandbox::Failed;
 use crate::sandbox::Fault;
 use crate::sandbox::Guest;
 use crate::sandbox::Level;
+use crate::sandbox::Reply;
 use crate::sandbox::Services;
 use crate::statement::Needs;
 use std::sync::Arc;
@@ -37,6 +42,16 @@ pub(super) struct Stage {
     pub(super) stats: Arc<StageStats>,
     /// Of guests; rules cannot fail.
     pub(super) breaker: Breaker,
+    /// What is fetched before it is asked.
+    pub(super) loads: Box<[StageLoad]>,
+    /// Whether asking it may take time: it loads something, or its guest asks a node.
+    pub(super) may_wait: bool,
+}
+
+/// A guest's call that has begun.
+struct Begun {
+    admission: Admission,
+    started: Option<Duration>,
 }
 
 /// What a stage does once its guards match.
@@ -125,17 +140,51 @@ impl Stage {
         union(action, union(self.when.needs(), self.unless.needs()))
     }
 
-    /// Asks the stage, and counts. What it spent and wants to have happen is added to `spent`.
-    pub(super) fn ask(
+    /// Asks the stage, and counts; waits where it has to. What it spent and wants to have happen is added to
+    /// `spent`. Cancel safe: an answer that
+    /// nobody waits for is lost, nothing else.
+    pub(super) async fn ask(
         &self,
         input: &Input<'_>,
         services: &Arc<dyn Services>,
         spent: &mut Spent,
     ) -> Asked {
-        if self.mode == Mode::Off || !self.guards_match(input) {
+        match &self.action {
+            Action::Guest(guest) if self.may_wait && self.is_asked(input) => {
+                Box::pin(self.ask_and_wait(guest.as_ref(), input, services, spent)).await
+            }
+            _ if self.may_wait => Asked::Skipped,
+            _ => self.ask_at_once(input, services, spent),
+        }
+    }
+
+    /// The same for a stage that waits for nothing.
+    pub(super) fn ask_at_once(
+        &self,
+        input: &Input<'_>,
+        services: &Arc<dyn Services>,
+        spent: &mut Spent,
+    ) -> Asked {
+        if !self.is_asked(input) {
             return Asked::Skipped;
         }
-        let timed = self.stats.called();
+        let Action::Guest(guest) = &self.action else {
+            self.stats.called();
+            return self.rule(input, services);
+        };
+        let begun = match self.begin(services) {
+            Ok(begun) => begun,
+            Err(fault) => return Asked::Fault(fault),
+        };
+        let result = guest.call(input, services).done();
+        self.conclude(&begun, Duration::ZERO, result, services, spent)
+    }
+
+    fn is_asked(&self, input: &Input<'_>) -> bool {
+        self.mode != Mode::Off && self.guards_match(input)
+    }
+
+    fn rule(&self, input: &Input<'_>, services: &Arc<dyn Services>) -> Asked {
         match &self.action {
             Action::Deny(refusal) => Asked::Answer(Answer::Block(refusal.clone())),
             Action::Allow => Asked::Answer(Answer::Allow),
@@ -154,32 +203,103 @@ impl Stage {
                 services.log(&self.name, *level, &log_line(fields, input));
                 Asked::Answer(Answer::Continue)
             }
-            Action::Guest(guest) => self.ask_guest(guest.as_ref(), input, services, spent, timed),
+            Action::Guest(_) => Asked::Skipped,
         }
     }
 
-    fn ask_guest(
+    /// Loads, asks, and asks nodes for the guest as long as it wants rows.
+    async fn ask_and_wait(
         &self,
         guest: &dyn Guest,
         input: &Input<'_>,
         services: &Arc<dyn Services>,
         spent: &mut Spent,
-        timed: bool,
     ) -> Asked {
+        // First, and outside of the breaker: a node that is away is not the guest's failure.
+        let loaded = match self.load(input, services).await {
+            Ok(loaded) => loaded,
+            Err(fault) => return Asked::Fault(fault),
+        };
+        let begun = match self.begin(services) {
+            Ok(begun) => begun,
+            Err(fault) => return Asked::Fault(fault),
+        };
+        let input = Input {
+            loaded: &loaded,
+            ..input.clone()
+        };
+        let mut waited = Duration::ZERO;
+        let mut called = guest.call(&input, services);
+        let result = loop {
+            let suspended = match called {
+                Called::Done(result) => break result,
+                Called::Waiting(suspended) => suspended,
+            };
+            let since = services.monotonic();
+            let query = Arc::clone(suspended.query());
+            let rows = services.query(&query).answer().await;
+            waited += services.monotonic().saturating_sub(since);
+            called = suspended.resume(rows);
+        };
+        self.conclude(&begun, waited, result, services, spent)
+    }
+
+    /// Everything the stage loads, in the order of the names.
+    async fn load(
+        &self,
+        input: &Input<'_>,
+        services: &Arc<dyn Services>,
+    ) -> Result<Vec<Loaded>, Fault> {
+        let mut loaded = Vec::with_capacity(self.loads.len());
+        for load in &self.loads {
+            let query = load.query(input);
+            match services.query(&query).answer().await {
+                Ok(rows) => loaded.push(Loaded {
+                    name: Arc::clone(&load.name),
+                    rows,
+                    single: load.statement.max_rows == 1,
+                }),
+                Err(error) => {
+                    return Err(Fault::LoadFailed {
+                        name: Arc::clone(&load.name),
+                        error,
+                    });
+                }
+            }
+        }
+        Ok(loaded)
+    }
+
+    /// The beginning of a guest's call, where the breaker allows one.
+    fn begin(&self, services: &Arc<dyn Services>) -> Result<Begun, Fault> {
+        let timed = self.stats.called();
         let admission = self.breaker.admit(|| services.monotonic());
         if admission == Admission::Open {
-            return Asked::Fault(Fault::BreakerOpen);
+            return Err(Fault::BreakerOpen);
         }
-        let started = timed.then(|| services.monotonic());
-        let called = guest.call(input, services);
-        if let Some(started) = started {
-            self.stats
-                .took(services.monotonic().saturating_sub(started));
+        Ok(Begun {
+            admission,
+            started: timed.then(|| services.monotonic()),
+        })
+    }
+
+    /// The end of a guest's call; what it waited is not its time.
+    fn conclude(
+        &self,
+        begun: &Begun,
+        waited: Duration,
+        result: Result<Reply, Failed>,
+        services: &Arc<dyn Services>,
+        spent: &mut Spent,
+    ) -> Asked {
+        if let Some(started) = begun.started {
+            let took = services.monotonic().saturating_sub(started);
+            self.stats.took(took.saturating_sub(waited));
         }
-        let (asked, fuel) = match called {
+        let (asked, fuel) = match result {
             Ok(reply) => {
-                self.breaker.answered(admission);
-                if admission == Admission::Probe {
+                self.breaker.answered(begun.admission);
+                if begun.admission == Admission::Probe {
                     self.mended();
                 }
                 if self.mode == Mode::Enforce {
@@ -189,11 +309,12 @@ impl Stage {
             }
             Err(failed) if matches!(failed.fault, Fault::InputTooLarge { .. }) => {
                 // The statement's fault and not the guest's, which was not asked.
-                self.breaker.undecided(admission, services.monotonic());
+                self.breaker
+                    .undecided(begun.admission, services.monotonic());
                 (Asked::Fault(failed.fault), failed.fuel)
             }
             Err(failed) => {
-                if self.breaker.failed(admission, services.monotonic()) {
+                if self.breaker.failed(begun.admission, services.monotonic()) {
                     self.broke(&failed.fault);
                 }
                 (Asked::Fault(failed.fault), failed.fuel)

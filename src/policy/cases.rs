@@ -17,6 +17,7 @@ use super::keys::ASKED;
 use super::keys::CASES;
 use super::keys::PERMISSIONS;
 use super::keys::PLUGIN_CASE;
+use super::load;
 use super::reading::Reading;
 use super::reading::Table;
 use super::report::At;
@@ -121,7 +122,7 @@ fn read(reading: &Reading<'_>, path: &Path) -> Option<PluginCases> {
     let table = Table::open(reading, &CASES, word.at, "the file", &word)?;
     let permissions = table.table("permissions", &PERMISSIONS);
     let grants = permissions.and_then(|permissions| {
-        let grants = guest::grants("tests/cases.toml", &permissions);
+        let grants = guest::grants("tests/cases.toml", &permissions, load::not_here);
         permissions.finish();
         grants
     });

@@ -108,5 +108,9 @@ pub(super) const ABOVE_CEILING: &str = "P0607";
 pub(super) const LISTED_TWICE: &str = "P0608";
 /// Something is used that the stage's permissions do not grant.
 pub(super) const NOT_GRANTED: &str = "P0609";
+/// A statement that must be proven to change nothing is not.
+pub(super) const NOT_READ_ONLY: &str = "P0611";
+/// A statement gets another number of arguments than it takes.
+pub(super) const ARGUMENT_COUNT: &str = "P0612";
 /// Settings that contradict one another.
 pub(super) const CONTRADICTION: &str = "P0610";

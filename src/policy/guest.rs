@@ -8,6 +8,8 @@ use super::keys::LIMIT_KEYS;
 use super::keys::METRIC;
 use super::keys::PERMISSIONS;
 use super::keys::SANDBOX;
+use super::load;
+use super::load::Ways;
 use super::reading::Table;
 use super::report::Diagnostic;
 use super::scope::Scope;
@@ -17,6 +19,7 @@ use crate::sandbox::Call;
 use crate::sandbox::Grants;
 use crate::sandbox::KvGrant;
 use crate::sandbox::Limits;
+use crate::sandbox::LoadGrant;
 use crate::sandbox::MetricGrant;
 use crate::sandbox::MetricOp;
 use crate::sandbox::Patterns;
@@ -234,17 +237,22 @@ impl Granted {
 }
 
 /// The permission sets with nothing wrong in them, in the order of their names.
-pub(super) fn permissions(scope: Scope<'_, '_>) -> Vec<Permissions> {
-    scope.each(&PERMISSIONS, |_, name, table| {
+pub(super) fn permissions(scope: Scope<'_, '_>, ways: Ways<'_>) -> Vec<Permissions> {
+    scope.each(&PERMISSIONS, |scope, name, table| {
+        let loading = |table: &Table<'_, '_>| load::grant(scope, name, table, ways);
         Some(Permissions {
-            grants: grants(name, table)?,
+            grants: grants(name, table, loading)?,
             granted: Arc::new(Granted::of(name, table)),
         })
     })
 }
 
 /// What one set grants; `None` where something is wrong with it.
-pub(super) fn grants(name: &str, table: &Table<'_, '_>) -> Option<Grants> {
+pub(super) fn grants(
+    name: &str,
+    table: &Table<'_, '_>,
+    loading: impl FnOnce(&Table<'_, '_>) -> Option<LoadGrant>,
+) -> Option<Grants> {
     let reading = table.reading;
     let errors = reading.errors();
     let see = table.texts("see");
@@ -265,6 +273,7 @@ pub(super) fn grants(name: &str, table: &Table<'_, '_>) -> Option<Grants> {
         cache: place(table, "cache", "cache:"),
         patterns: patterns(table),
         metrics: metrics(table),
+        load: loading(table),
     };
     let has = |wanted: &[Call]| grants.call.iter().any(|call| wanted.contains(call));
     needs_place(
@@ -277,7 +286,28 @@ pub(super) fn grants(name: &str, table: &Table<'_, '_>) -> Option<Grants> {
     if table.has("metrics") && !has(&[Call::Metrics]) {
         no_effect(table, "metrics", "`metrics`");
     }
+    check_load(table, &grants);
     (table.is_sound && reading.errors() == errors).then_some(grants)
+}
+
+fn check_load(table: &Table<'_, '_>, grants: &Grants) {
+    let asks = grants
+        .call
+        .iter()
+        .any(|call| matches!(call, Call::Load | Call::Query));
+    if asks && !table.has("load") {
+        let message = "`load` and `query` need statements";
+        let found = Diagnostic::error(code::MISSING_KEY, table.key_at("call"), message);
+        table.reading.add(
+            found.help("write load = { pool = \"..\", statements = { NAME = \"SELECT ..\" } }"),
+        );
+    }
+    if !asks && table.has("load") {
+        let message = "`load` has no effect without `load` or `query` in `call`";
+        table
+            .reading
+            .error(code::NO_EFFECT, table.key_at("load"), message);
+    }
 }
 
 /// Values need a namespace, and a namespace needs a call that uses it.

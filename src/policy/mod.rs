@@ -14,6 +14,8 @@ mod draft;
 mod guest;
 mod keys;
 mod listener;
+mod load;
+mod mocks;
 mod node;
 mod pins;
 mod pipeline;
@@ -56,6 +58,10 @@ pub use listener::Listener;
 pub use listener::ListenerTls;
 pub use listener::ListenerTlsMode;
 pub use listener::TlsVersion;
+pub use load::LoadArg;
+pub use load::StageLoad;
+pub use mocks::GivenStep;
+pub use mocks::Mocks;
 pub use node::Branch;
 pub use node::Node;
 pub use node::NodeAddress;
@@ -209,11 +215,15 @@ fn resolve(scope: Scope<'_, '_>, root: &Path) -> Policy {
         .single("name")
         .and_then(|entry| scope.reading.text(&entry.word));
     let ceilings = guest::ceilings(scope);
-    let permissions = guest::permissions(scope);
     let plugins = plugin::plugins(scope, ceilings);
     let nodes = node::read(scope);
     let branches = node::branches(scope);
     let pools = pool::read(scope);
+    let ways = load::Ways {
+        pools: &pools,
+        nodes: &nodes,
+    };
+    let permissions = guest::permissions(scope, ways);
     user::roles(scope);
     let users = user::read(scope);
     let around = stage::Around {

@@ -14,6 +14,8 @@ use super::guest::Permissions;
 use super::keys::MATCHERS;
 use super::keys::PERMISSIONS;
 use super::keys::STAGE;
+use super::load;
+use super::load::StageLoad;
 use super::plugin::Plugin;
 use super::predicate;
 use super::predicate::Join;
@@ -47,6 +49,8 @@ pub struct Stage {
     pub action: Action,
     /// What it may see and do.
     pub grants: Grants,
+    /// What is fetched before it is asked, in the order of the names.
+    pub loads: Vec<StageLoad>,
     /// What it may use.
     pub limits: Limits,
     /// What a plugin of another system is told beside the fields of its ABI.
@@ -129,6 +133,9 @@ fn stage(
         None => (!table.has("permissions")).then(Grants::standard),
     };
     let action = action::read(scope, table, &hooks, grants.as_ref());
+    let errors = scope.reading.errors();
+    let loads = load::loads(scope, table, &hooks, grants.as_ref());
+    let loads_are_right = scope.reading.errors() == errors;
     let mode = table.choice("mode", &MODES).unwrap_or(Mode::Enforce);
     only_of_guests(table);
     let plugin = match &action {
@@ -158,9 +165,10 @@ fn stage(
         when,
         unless,
         action: action?,
-        judgeable: table.is_sound && hooks_are_right && grants.is_some(),
+        judgeable: table.is_sound && hooks_are_right && loads_are_right && grants.is_some(),
         grants: grants.unwrap_or_else(Grants::standard),
         granted: permissions.map(|found| Arc::clone(&found.granted)),
+        loads,
         limits,
         attributes,
         breaker,
@@ -173,7 +181,7 @@ fn stage(
 
 /// Reports keys that only scripts and plugins have, where there is neither.
 fn only_of_guests(table: &Table<'_, '_>) {
-    const KEYS: [&str; 8] = [
+    const KEYS: [&str; 9] = [
         "fuel",
         "memory",
         "deadline",
@@ -182,6 +190,7 @@ fn only_of_guests(table: &Table<'_, '_>) {
         "max_host_calls",
         "on_failure",
         "breaker",
+        "load",
     ];
     if table.has("script") || table.has("plugin") {
         return;
@@ -294,6 +303,11 @@ impl Stage {
             manifest: plugin.and_then(|plugin| plugin.manifest.clone()),
             abi: plugin.map_or(Abi::Pgwarden1, |plugin| plugin.abi),
             attributes: self.attributes.clone(),
+            loads: self
+                .loads
+                .iter()
+                .map(|load| Arc::clone(&load.name))
+                .collect(),
         }
     }
 
@@ -305,6 +319,7 @@ impl Stage {
             unless,
             action,
             grants,
+            loads,
             limits,
             attributes,
             breaker,
@@ -336,6 +351,7 @@ impl Stage {
                 cache,
                 patterns,
                 metrics,
+                load,
             } = grants;
             section.debug("see", see);
             section.debug("call", call);
@@ -343,6 +359,8 @@ impl Stage {
             section.debug("cache", cache);
             section.debug("patterns", patterns);
             section.debug("metrics", metrics);
+            load::write_grant(&mut section, load.as_ref());
+            load::write_loads(&mut section, loads);
             section.limits(limits);
             let attributes: Vec<String> = attributes.iter().map(attributes::shown).collect();
             section.list("attributes", &attributes);

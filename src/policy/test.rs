@@ -16,6 +16,9 @@ use super::keys::STAGE;
 use super::keys::STEP;
 use super::keys::TEST;
 use super::keys::USER;
+use super::mocks;
+use super::mocks::GivenStep;
+use super::mocks::Mocks;
 use super::pool;
 use super::pool::Pool;
 use super::reading::Table;
@@ -73,7 +76,9 @@ pub struct Given {
     /// How the statements arrive.
     pub protocol: Protocol,
     /// The messages, in order; none for a test of connecting alone.
-    pub steps: Vec<Arc<str>>,
+    pub steps: Vec<GivenStep>,
+    /// What is loaded.
+    pub mocks: Mocks,
     /// The time of day, in seconds since 1970.
     pub time: Option<i64>,
     /// Stored values: namespace, key, value.
@@ -262,11 +267,8 @@ fn session(scope: Scope<'_, '_>, table: &Table<'_, '_>, cast: Cast<'_>) -> Optio
     if let Some(spot) = user.as_ref().filter(|_| !cast.users.is_empty()) {
         scope.find(&USER, spot);
     }
-    let mut steps: Vec<Arc<str>> = table
-        .texts("steps")
-        .into_iter()
-        .map(|spot| spot.value.into())
-        .collect();
+    let mut steps = mocks::steps(scope, table);
+    let mocks = mocks::read(scope, table);
     let sql = table.word("sql").and_then(|word| scope.reading.text(&word));
     if table.has("sql") && table.has("steps") {
         scope.reading.error(
@@ -275,7 +277,10 @@ fn session(scope: Scope<'_, '_>, table: &Table<'_, '_>, cast: Cast<'_>) -> Optio
             "write `sql` or `steps`, not both",
         );
     }
-    steps.extend(sql.map(|spot| Arc::from(spot.value)));
+    steps.extend(sql.map(|spot| GivenStep {
+        sql: spot.value.into(),
+        mocks: Mocks::default(),
+    }));
     let database = table.arc("database");
     let client = client(table);
     let app = table.arc("app").unwrap_or_default();
@@ -298,6 +303,7 @@ fn session(scope: Scope<'_, '_>, table: &Table<'_, '_>, cast: Cast<'_>) -> Optio
         tls,
         protocol,
         steps,
+        mocks,
         time,
         kv,
         inject,
@@ -388,7 +394,7 @@ fn namespaces(scope: Scope<'_, '_>) -> Vec<String> {
 }
 
 fn faults(scope: Scope<'_, '_>, table: &Table<'_, '_>) -> BTreeMap<usize, Fault> {
-    const KINDS: [&str; 8] = [
+    const KINDS: [&str; 9] = [
         "out_of_fuel",
         "out_of_memory",
         "deadline",
@@ -397,6 +403,7 @@ fn faults(scope: Scope<'_, '_>, table: &Table<'_, '_>) -> BTreeMap<usize, Fault>
         "bad_answer",
         "call_refused",
         "input_too_large",
+        "load_failed",
     ];
     let mut faults = BTreeMap::new();
     for entry in table

@@ -4,6 +4,7 @@ mod attributes;
 mod broken;
 mod documents;
 mod fuzz;
+mod load;
 mod plugins;
 mod revision;
 mod signed;

@@ -280,6 +280,21 @@ impl ServerConnection {
         self.prepared.set_unnamed(None);
     }
 
+    /// A statement of the policy's own, with arguments, by the extended protocol: its rows come as text, `rows_max` at most.
+    pub fn send_own_statement<'a>(
+        &mut self,
+        sql: &str,
+        args: impl ExactSizeIterator<Item = Option<&'a str>>,
+        rows_max: u32,
+    ) {
+        self.prepared.set_unnamed(None);
+        encode::parse(&mut self.out, b"", sql.as_bytes(), b"\0\0");
+        encode::bind_texts(&mut self.out, args);
+        encode::describe_portal(&mut self.out);
+        encode::execute(&mut self.out, rows_max);
+        encode::sync(&mut self.out);
+    }
+
     /// A Parse that cannot succeed. The node answers with an error, aborts the transaction and skips to Sync, which is
     /// what a refusal must leave; the session replaces the text of the error.
     pub fn send_failing_parse(&mut self) {

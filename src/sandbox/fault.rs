@@ -1,7 +1,9 @@
 //! How a guest can fail, the same for both engines. Owns the texts for the log; what a client reads is the pipeline's.
 
+use super::QueryError;
 use crate::sqlstate::SqlState;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// A stage that failed. It never means "no": policy decides what a failure means.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -38,6 +40,14 @@ pub enum Fault {
         /// What it may be told.
         max: usize,
     },
+    /// What the policy loads for it could not be had.
+    #[error("load failed: {name}: {error}")]
+    LoadFailed {
+        /// The name it is loaded under.
+        name: Arc<str>,
+        /// Why.
+        error: QueryError,
+    },
     /// It failed so often that it is not asked for a while.
     #[error("not asked: it kept failing, and its breaker is open")]
     BreakerOpen,
@@ -48,7 +58,7 @@ pub enum Fault {
 
 impl Fault {
     /// The name of every kind.
-    pub const KINDS: [&str; 11] = [
+    pub const KINDS: [&str; 12] = [
         "out_of_fuel",
         "out_of_memory",
         "deadline",
@@ -58,6 +68,7 @@ impl Fault {
         "too_many_calls",
         "call_refused",
         "input_too_large",
+        "load_failed",
         "breaker_open",
         "internal",
     ];
@@ -75,6 +86,7 @@ impl Fault {
             Self::TooManyCalls => "too_many_calls",
             Self::CallRefused(_) => "call_refused",
             Self::InputTooLarge { .. } => "input_too_large",
+            Self::LoadFailed { .. } => "load_failed",
             Self::BreakerOpen => "breaker_open",
             Self::Internal(_) => "internal",
         }
@@ -94,9 +106,25 @@ impl Fault {
             "too_many_calls" => Self::TooManyCalls,
             "call_refused" => Self::CallRefused("injected by a test"),
             "input_too_large" => Self::InputTooLarge { bytes: 0, max: 0 },
+            "load_failed" => Self::LoadFailed {
+                name: "injected by a test".into(),
+                error: QueryError::Unavailable,
+            },
             "breaker_open" => Self::BreakerOpen,
             _ => return None,
         })
+    }
+
+    /// What a client reads when the policy refuses on this fault. Names nothing inside, but for what is loaded.
+    #[must_use]
+    pub fn client_text(&self) -> Cow<'static, str> {
+        match self {
+            Self::LoadFailed { name, error } => {
+                format!("what a stage of the policy loads as \"{name}\" could not be had: {error}")
+                    .into()
+            }
+            other => format!("a stage of the policy failed: {}", other.kind()).into(),
+        }
     }
 
     /// The SQLSTATE a client sees when the policy refuses on this fault.

@@ -5,6 +5,8 @@ use super::Fault;
 use super::Grants;
 use super::Limits;
 use super::Manifest;
+use super::Query;
+use super::QueryResult;
 use super::Services;
 use crate::hook::Answer;
 use crate::hook::Hook;
@@ -94,11 +96,14 @@ pub trait Guest: Send + Sync {
     /// What has to be found out about a statement before this guest is asked: facts that were not looked for read as empty.
     fn needs(&self) -> Needs;
 
-    /// Asks it once, within its limits. The answer has been checked against [`Hook::accepts`].
-    ///
-    /// # Errors
-    /// Whatever the guest did wrong; see [`Fault`]. Its instance is gone then.
-    fn call(&self, input: &Input<'_>, services: &Arc<dyn Services>) -> Result<Reply, Failed>;
+    /// Whether a call may wait for rows; one of a guest that may not is always done.
+    fn may_wait(&self) -> bool {
+        false
+    }
+
+    /// Asks it once, within its limits. The answer has been checked against [`Hook::accepts`]. Where the guest did something
+    /// wrong, see [`Fault`], its instance is gone.
+    fn call<'g>(&'g self, input: &Input<'_>, services: &Arc<dyn Services>) -> Called<'g>;
 
     /// Tells it that nobody will ask it again, where it wants to know. Within its limits, and with its permissions.
     ///
@@ -107,6 +112,40 @@ pub trait Guest: Send + Sync {
     fn unload(&self, _services: &Arc<dyn Services>) -> Result<(), Fault> {
         Ok(())
     }
+}
+
+/// What asking a guest came to.
+#[must_use]
+pub enum Called<'g> {
+    /// It answered or failed.
+    Done(Result<Reply, Failed>),
+    /// It waits for rows. Dropped, the call is over and its instance gone.
+    Waiting(Box<dyn Suspended<'g> + 'g>),
+}
+
+impl Called<'_> {
+    /// The answer of a guest that waits for nothing.
+    ///
+    /// # Errors
+    /// Whatever the guest did wrong; for a guest that waits, a fault of ours.
+    pub fn done(self) -> Result<Reply, Failed> {
+        match self {
+            Self::Done(result) => result,
+            Self::Waiting(_) => Err(Failed {
+                fault: Fault::Internal("a guest waits where nothing waits for it"),
+                fuel: 0,
+            }),
+        }
+    }
+}
+
+/// A call in the middle of which the guest asks for rows.
+pub trait Suspended<'g>: Send {
+    /// What it asks.
+    fn query(&self) -> &Arc<Query>;
+
+    /// Goes on with the answer. The guest's deadline did not run meanwhile.
+    fn resume(self: Box<Self>, rows: QueryResult) -> Called<'g>;
 }
 
 /// What the policy says about a guest.
@@ -130,6 +169,8 @@ pub struct GuestSpec {
     pub abi: Abi,
     /// What a module of another system is told beside the fields of its ABI.
     pub attributes: Vec<Attribute>,
+    /// The names of what is loaded before it is asked.
+    pub loads: Vec<Arc<str>>,
 }
 
 /// One reason why a guest cannot be loaded.

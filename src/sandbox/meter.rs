@@ -66,6 +66,13 @@ impl Meter {
         self.charge(FUEL_PER_HOST_CALL + bytes as u64 / BYTES_PER_FUEL)
     }
 
+    /// Time that the guest spent waiting is not its own.
+    pub(crate) fn pause(&mut self, waited: Duration) {
+        if let Some(started) = &mut self.started {
+            *started += waited;
+        }
+    }
+
     /// Looks at the clock. The first look starts it: the first slice is free of time.
     pub(crate) fn look(&mut self, now: Duration) -> Result<(), Fault> {
         let started = *self.started.get_or_insert(now);
@@ -100,5 +107,7 @@ mod tests {
             meter.look(Duration::from_millis(9_011)),
             Err(Fault::Deadline)
         );
+        meter.pause(Duration::from_secs(1));
+        assert_eq!(meter.look(Duration::from_millis(10_010)), Ok(()));
     }
 }

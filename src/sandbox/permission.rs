@@ -1,6 +1,7 @@
 //! What a guest may see and what it may call, and the names of both in policies.
 //! Owns no enforcement: `Grants::fields` decides what is encoded, `host` asks `Grants::may_call`.
 
+use super::LoadGrant;
 use super::MetricOp;
 use crate::hook::abi::Field;
 use crate::hook::abi::Fields;
@@ -114,9 +115,13 @@ pub enum Call {
     Attributes,
     /// Events for the `custom` chain.
     Emit,
+    /// Rows that are fetched before it is asked.
+    Load,
+    /// Rows that it asks for itself; modules only.
+    Query,
 }
 
-const CALL: [(Call, &str); 10] = [
+const CALL: [(Call, &str); 12] = [
     (Call::Log, "log"),
     (Call::Metrics, "metrics"),
     (Call::KvRead, "kv.read"),
@@ -127,6 +132,8 @@ const CALL: [(Call, &str); 10] = [
     (Call::Cache, "cache"),
     (Call::Attributes, "attributes"),
     (Call::Emit, "emit"),
+    (Call::Load, "load"),
+    (Call::Query, "query"),
 ];
 
 impl Call {
@@ -178,6 +185,8 @@ pub struct Grants {
     pub patterns: Patterns,
     /// The metrics it may touch, by name; any where none is declared.
     pub metrics: BTreeMap<Arc<str>, MetricGrant>,
+    /// The statements it may have asked.
+    pub load: Option<LoadGrant>,
 }
 
 /// Bytes of a metric's name.
@@ -277,6 +286,7 @@ impl Grants {
             cache: None,
             patterns: Patterns::default(),
             metrics: BTreeMap::new(),
+            load: None,
         }
     }
 
@@ -286,12 +296,13 @@ impl Grants {
         self.see.contains(&see)
     }
 
-    /// Whether it may have this effect. Stored values need a namespace as well.
+    /// Whether it may have this effect. Stored values need a namespace as well, and rows declared statements.
     #[must_use]
     pub fn may_call(&self, call: Call) -> bool {
         let has_place = match call {
             Call::KvRead | Call::KvWrite => self.kv.is_some(),
             Call::Cache => self.cache.is_some(),
+            Call::Load | Call::Query => self.load.is_some(),
             _ => true,
         };
         self.call.contains(&call) && has_place

@@ -1,6 +1,9 @@
-//! What a guest's calls reach outside of the sandbox: clock, randomness, stored values, log, metrics.
+//! What a guest's calls reach outside of the sandbox: clock, randomness, stored values, log, metrics, declared statements.
 //! Owns no implementation: the server has the real one, tests and `explain` have their own.
 
+use super::Asking;
+use super::Query;
+use super::QueryError;
 use super::Store;
 use std::time::Duration;
 
@@ -91,4 +94,8 @@ pub trait Services: Send + Sync {
     fn metric(&self, stage: &str, name: &str, op: MetricOp, value: f64);
     /// A line for the log.
     fn log(&self, stage: &str, level: Level, message: &str);
+    /// Asks a node a declared statement, within the statement's own limits. Where there is nobody to ask, that is the answer.
+    fn query<'a>(&'a self, _: &'a Query) -> Asking<'a> {
+        Asking::Ready(Err(QueryError::Unavailable))
+    }
 }

@@ -9,15 +9,20 @@ use super::GuestSpec;
 use super::KvGrant;
 use super::Level;
 use super::Limits;
+use super::Query;
+use super::QueryResult;
 use super::Quota;
 use super::Reply;
 use super::Services;
 use super::host::printable;
 use super::meter::Meter;
 use super::permission::Call;
+use super::query;
 use crate::hook::Answer;
 use crate::hook::Hook;
 use crate::hook::Input;
+use crate::hook::Loaded;
+use crate::hook::Rows;
 use crate::hook::abi::Field;
 use crate::hook::abi::Fields;
 use crate::hook::abi::Frame;
@@ -26,6 +31,7 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 /// What all calls of one guest have in common.
 #[derive(Debug)]
@@ -83,6 +89,14 @@ pub(crate) struct Turn {
     log_lines: u32,
     calls: u32,
     effects: Option<Box<Effects>>,
+    /// What was loaded for this call.
+    loaded: Vec<Loaded>,
+    /// Calls of `query` so far, what the guest waits for and since when, and the rows of the last one that succeeded.
+    queries: u32,
+    waiting: Option<(Arc<Query>, Duration)>,
+    rows: Option<Arc<Rows>>,
+    /// Rows as a module reads them, made when they are first asked for.
+    encoded: Option<(Arc<Rows>, Vec<u8>)>,
 }
 
 impl Turn {
@@ -97,6 +111,11 @@ impl Turn {
             log_lines: 0,
             calls: 0,
             effects: None,
+            loaded: Vec::new(),
+            queries: 0,
+            waiting: None,
+            rows: None,
+            encoded: None,
         })
     }
 
@@ -109,6 +128,7 @@ impl Turn {
         self.refill(services);
         self.hook = input.hook;
         self.frame.encode(input, self.profile.fields);
+        self.loaded.extend_from_slice(input.loaded);
         let (bytes, max) = (
             self.frame.total_bytes(),
             self.profile.limits.input_bytes_max,
@@ -134,6 +154,7 @@ impl Turn {
         self.log_lines = 0;
         self.calls = 0;
         self.effects = None;
+        self.queries = 0;
         if !self
             .services
             .as_ref()
@@ -147,6 +168,10 @@ impl Turn {
     pub(crate) fn end(&mut self) {
         self.open = false;
         self.frame.clear();
+        self.loaded.clear();
+        self.waiting = None;
+        self.rows = None;
+        self.encoded = None;
     }
 
     /// Closes the turn and says what it came to. Effects go with an answer only.
@@ -218,6 +243,74 @@ impl Turn {
     /// The namespace of `kv`.
     pub(crate) fn namespace(&self) -> Result<(Arc<str>, Quota), Fault> {
         granted(self.profile.grants.kv.as_ref(), "kv")
+    }
+
+    /// What was loaded under that name.
+    pub(crate) fn loaded(&self, name: &str) -> Option<&Loaded> {
+        self.loaded.iter().find(|loaded| &*loaded.name == name)
+    }
+
+    /// The rows of the last `query` that succeeded.
+    pub(crate) fn rows(&self) -> Option<&Arc<Rows>> {
+        self.rows.as_ref()
+    }
+
+    /// Rows as a module reads them.
+    pub(crate) fn encoded(&mut self, rows: &Arc<Rows>) -> &[u8] {
+        let fresh = |(of, _): &(Arc<Rows>, Vec<u8>)| Arc::ptr_eq(of, rows);
+        let encoded = self.encoded.take().filter(fresh);
+        let encoded = encoded.unwrap_or_else(|| (Arc::clone(rows), query::encode(rows)));
+        &self.encoded.insert(encoded).1
+    }
+
+    /// Notes what the guest waits for from now on.
+    pub(crate) fn wait(&mut self, name: &str, args: Vec<Option<String>>) -> Result<(), Fault> {
+        let grant = self.profile.grants.load.as_ref();
+        let grant = grant.ok_or(Fault::CallRefused("query"))?;
+        let Some(statement) = grant.statement(name) else {
+            return Err(Fault::trap("`query` names no declared statement"));
+        };
+        if statement.params != args.len() {
+            return Err(Fault::trap(format!(
+                "`{name}` takes {} arguments, and gets {}",
+                statement.params,
+                args.len()
+            )));
+        }
+        if self.queries == grant.max_queries {
+            return Err(Fault::CallRefused("query, more often than `max_queries`"));
+        }
+        self.queries += 1;
+        let query = Arc::new(Query {
+            statement: Arc::clone(statement),
+            args,
+            load: None,
+            cache: None,
+        });
+        self.waiting = Some((query, self.services()?.monotonic()));
+        Ok(())
+    }
+
+    /// What the guest waits for.
+    pub(crate) fn waits_for(&self) -> Option<&Arc<Query>> {
+        self.waiting.as_ref().map(|(query, _)| query)
+    }
+
+    /// The wait is over: the length of the rows as a module reads them, or a status below zero.
+    pub(crate) fn answered(&mut self, result: QueryResult) -> Result<i32, Fault> {
+        let now = self.services()?.monotonic();
+        if let Some((_, since)) = self.waiting.take() {
+            self.meter.pause(now.saturating_sub(since));
+        }
+        self.rows = None;
+        let rows = match result {
+            Ok(rows) => rows,
+            Err(error) => return Ok(error.status()),
+        };
+        let bytes = self.encoded(&rows).len();
+        self.rows = Some(rows);
+        self.meter.charge_call(bytes)?;
+        i32::try_from(bytes).map_err(|_| Fault::Internal("rows over 2 GiB"))
     }
 
     pub(crate) fn log(&mut self, level: Level, message: &[u8]) {

@@ -3,6 +3,8 @@
 
 use super::git;
 use super::listener::Listeners;
+use super::load::Outside;
+use super::services::ProcessServices;
 use super::source::Disk;
 use super::source::Stamps;
 use super::source::Trust;
@@ -112,6 +114,7 @@ pub(super) fn build_from(
             pipelines,
             listeners,
             nodes,
+            services: Arc::new(ProcessServices::new()), // reaches no node, until it is attached to what does
             commit: git::commit_of(&source.path).map(Arc::from),
             loaded: SystemTime::now(),
             policy,
@@ -219,6 +222,7 @@ pub struct Reloader {
     /// The files of the last attempt, as it found them.
     stamps: Mutex<Stamps>,
     retired: Mutex<Retired>,
+    outside: Outside,
 }
 
 /// What a [`Reloader`] is made of.
@@ -230,6 +234,7 @@ pub(super) struct Parts {
     pub(super) status: Arc<Status>,
     pub(super) tests: PolicyTests,
     pub(super) stamps: Stamps,
+    pub(super) outside: Outside,
 }
 
 impl Reloader {
@@ -244,6 +249,7 @@ impl Reloader {
             tests: parts.tests,
             stamps: Mutex::new(parts.stamps),
             retired: Mutex::default(),
+            outside: parts.outside,
         }
     }
 
@@ -327,6 +333,7 @@ impl Reloader {
             }
         };
         let to = next.policy.revision;
+        let next = self.outside.attach(next);
         let old = self.shared.live.swap(Arc::new(next)); // the only write in the program
         let world = self.shared.live.load();
         listeners.adopt(bound, &world.policy);

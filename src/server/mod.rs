@@ -7,6 +7,7 @@ mod health;
 mod http;
 mod listener;
 mod live;
+mod load;
 mod metric;
 mod run;
 mod services;

@@ -8,6 +8,7 @@ use super::live::PolicyTests;
 use super::live::Reloader;
 use super::live::Source;
 use super::live::build_from;
+use super::load::Outside;
 use super::services::ProcessServices;
 use super::source::Watched;
 use super::status::Status;
@@ -90,9 +91,14 @@ pub async fn run(options: Options) -> Result<(), Start> {
     prepare_passwords(&world, &login_keys).await?;
     log_start(&world);
     let services = Arc::new(ProcessServices::new());
+    let pools = Arc::new(Pools::new(Instant::now()));
+    let outside = Outside {
+        process: Arc::clone(&services),
+        pools: Arc::clone(&pools),
+    };
     let shared = Arc::new(Shared {
-        live: ArcSwap::from_pointee(world),
-        pools: Pools::new(Instant::now()),
+        live: ArcSwap::from_pointee(outside.attach(world)),
+        pools,
         cancel: CancelKeys::default(),
         clients: Arc::new(Clients::default()),
         stages,
@@ -124,6 +130,7 @@ pub async fn run(options: Options) -> Result<(), Start> {
         status: Arc::clone(&status),
         tests: options.tests,
         stamps,
+        outside,
     }));
     let watcher = tokio::spawn(watch(Arc::downgrade(&reloader)));
     console.set_reloader(&reloader);

@@ -25,6 +25,8 @@ use crate::wire::scram;
 use crate::wire::scram::ScramError;
 use crate::wire::scram::Server;
 use crate::wire::scram::Verifier;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
@@ -42,11 +44,20 @@ pub(super) struct Offer<'a> {
     /// Whether the password counts at all: not for a user that has expired.
     pub account: Account,
     /// The `authenticate` stages, when there are any; they are asked once, with the cleartext password.
-    pub stages: Option<&'a mut (dyn FnMut(&str) -> StageLogin + Send)>,
+    pub stages: Option<&'a mut dyn AskStages>,
     /// This process's keys.
     pub keys: &'a LoginKeys,
     /// When the login must be done; counts from the accept.
     pub deadline: Instant,
+}
+
+/// Asks the `authenticate` stages.
+pub(super) trait AskStages: Send {
+    /// What they make of a password.
+    fn ask<'s>(
+        &'s mut self,
+        password: &'s str,
+    ) -> Pin<Box<dyn Future<Output = StageLogin> + Send + 's>>;
 }
 
 /// Whether a user may log in at all.
@@ -218,7 +229,7 @@ async fn by_stages(
     user: &str,
     credential: Option<&Credential>,
     account: Account,
-    stages: &mut (dyn FnMut(&str) -> StageLogin + Send),
+    stages: &mut dyn AskStages,
     keys: &LoginKeys,
 ) -> Result<Authenticated, AuthenticateError> {
     if !stream.is_private() {
@@ -238,7 +249,7 @@ async fn by_stages(
     let password = text_of(user, std::str::from_utf8(answer).ok())?;
     // An expired user's password is nobody's business, a stage's neither.
     let verdict = if account == Account::Open {
-        stages(&password)
+        stages.ask(&password).await
     } else {
         StageLogin::Deferred
     };

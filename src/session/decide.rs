@@ -13,11 +13,12 @@ use crate::hook::AuthMethod;
 use crate::hook::Outcome;
 use crate::hook::Protocol;
 use crate::hook::Refusal;
-use crate::hook::StatementContext;
 use crate::pipeline::Detail;
 use crate::pipeline::Statement;
+use crate::pipeline::Trace;
 use crate::pipeline::Verdict;
 use crate::pipeline::decide;
+use crate::pipeline::decide_at_once;
 use crate::policy::PoolMode;
 use crate::policy::SessionState;
 use crate::sqlstate::SqlState;
@@ -28,9 +29,10 @@ use crate::statement::Needs;
 use crate::statement::SessionEffect;
 use crate::statement::Sql;
 use std::borrow::Cow;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 use uuid::Uuid;
 
 /// A statement that goes no further, with the error already encoded.
@@ -77,6 +79,15 @@ fn may_recode(facts: &Facts) -> bool {
         || facts.kinds.contains(Kind::Call)
         || facts.kinds.contains(Kind::Select) && !facts.read_only;
     calls || SessionEffect::Session <= facts.effect || facts.kinds.contains(Kind::Set)
+}
+
+/// One statement that the stages are asked about.
+struct AskedAbout<'a> {
+    request_id: Uuid,
+    text: &'a str,
+    protocol: Protocol,
+    in_transaction: bool,
+    statement_count: u32,
 }
 
 /// Why texts cannot be read as the server reads them, if they cannot.
@@ -126,53 +137,103 @@ impl Session {
         Ok(())
     }
 
-    /// Asks the stages about one statement.
-    pub(super) fn decide(
+    /// Asks the stages about one statement. Not cancel safe.
+    pub(super) async fn decide(
         &mut self,
         sql: &[u8],
         protocol: Protocol,
         among: Among,
     ) -> Result<Decided, Refused> {
-        let pipeline = Arc::clone(&self.binding.pipeline);
-        if pipeline.is_plain() {
+        if self.binding.pipeline.is_plain() {
             return self.plain_decision(sql);
         }
-        let text = self.readable(sql)?;
-        let request_id = self.shared.new_id();
-        let in_transaction = self.tx != b'I' || self.batch_open || !among.first;
-        let trace = decide(
-            &pipeline,
-            &Statement {
-                session: &self.context,
-                request_id,
-                text,
-                protocol,
-                in_transaction,
-                tx_writes: self.tx_writes,
-                statement_count: among.count,
-                prepared: &self.statements.sql,
-            },
-            &self.shared.services,
+        let asked = AskedAbout {
+            request_id: self.shared.new_id(),
+            text: self.readable(sql)?,
+            protocol,
+            in_transaction: self.tx != b'I' || self.batch_open || !among.first,
+            statement_count: among.count,
+        };
+        let trace = if self.binding.pipeline.may_wait() {
+            self.ask_and_wait(&asked).await
+        } else {
+            self.ask_at_once(&asked)?
+        };
+        self.conclude(&asked, trace)
+    }
+
+    fn statement<'a>(&'a self, asked: &AskedAbout<'a>) -> Statement<'a> {
+        Statement {
+            session: &self.context,
+            request_id: asked.request_id,
+            text: asked.text,
+            protocol: asked.protocol,
+            in_transaction: asked.in_transaction,
+            tx_writes: self.tx_writes,
+            statement_count: asked.statement_count,
+            prepared: &self.statements.sql,
+        }
+    }
+
+    /// The ordinary way: no stage waits for anything, and nothing of the question outlives the call.
+    fn ask_at_once(&self, asked: &AskedAbout<'_>) -> Result<Trace, Refused> {
+        let world = &self.binding.world;
+        let statement = self.statement(asked);
+        decide_at_once(
+            &self.binding.pipeline,
+            &statement,
+            &world.services,
             Detail::Verdict,
-        );
-        let text = trace.text.as_deref().unwrap_or(text);
+        )
+        .ok_or_else(|| self.no_verdict())
+    }
+
+    /// Boxed, so that the session's own future stays small.
+    fn ask_and_wait<'a>(
+        &'a self,
+        asked: &'a AskedAbout<'a>,
+    ) -> Pin<Box<dyn Future<Output = Trace> + Send + 'a>> {
+        let world = &self.binding.world;
+        Box::pin(async move {
+            let statement = self.statement(asked);
+            decide(
+                &self.binding.pipeline,
+                &statement,
+                &world.services,
+                Detail::Verdict,
+            )
+            .await
+        })
+    }
+
+    fn no_verdict(&self) -> Refused {
+        self.refused(&StatementError::new(SqlState::INTERNAL_ERROR, "no verdict"))
+    }
+
+    /// What the session does next.
+    fn conclude(&mut self, asked: &AskedAbout<'_>, trace: Trace) -> Result<Decided, Refused> {
+        let pipeline = Arc::clone(&self.binding.pipeline);
+        let text = trace.text.as_deref().unwrap_or(asked.text);
         let observed = pipeline.observes().then(|| {
             let unread = || Arc::new(statement::analyze(text, Needs::default()));
             Arc::new(Observed {
-                request_id,
+                request_id: asked.request_id,
                 text: text.into(),
                 facts: trace.facts.clone().unwrap_or_else(unread),
-                protocol,
-                in_transaction,
+                protocol: asked.protocol,
+                in_transaction: asked.in_transaction,
                 tx_writes: self.tx_writes,
-                statement_count: among.count,
                 learned: trace.learned,
+                statement_count: asked.statement_count,
+                world: pipeline
+                    .observers_may_wait()
+                    .then(|| Arc::clone(&self.binding.world)),
             })
         });
         let go = match trace.verdict {
             Verdict::Refuse(refusal) => {
-                self.log_refusal(request_id, trace.by.name(), &refusal);
-                return Err(self.refuse(observed.as_deref(), &refusal));
+                self.log_refusal(asked.request_id, trace.by.name(), &refusal);
+                return Err(self.refuse(observed, &refusal));
             }
             Verdict::Reply(rows) => Go::Reply(rows),
             Verdict::Forward(permit) => Go::Node(permit),
@@ -188,7 +249,7 @@ impl Session {
             }
             None => After::Nothing,
         };
-        self.expect(protocol, &after);
+        self.expect(asked.protocol, &after);
         Ok(Decided {
             may_recode: trace.facts.as_deref().is_some_and(may_recode),
             go,
@@ -255,23 +316,20 @@ impl Session {
             .unwrap_or_else(|_| String::from_utf8_lossy(sql));
         let text = &*text;
         let pipeline = Arc::clone(&self.binding.pipeline);
-        let trace = decide(
-            &pipeline,
-            &Statement {
-                session: &self.context,
-                request_id: Uuid::nil(),
-                text,
-                protocol: Protocol::Simple,
-                in_transaction: false,
-                tx_writes: false,
-                statement_count: 1,
-                prepared: &self.statements.sql,
-            },
-            &self.shared.services,
-            Detail::Verdict,
-        );
-        let Verdict::Forward(permit) = trace.verdict else {
-            return Err(self.refused(&StatementError::new(SqlState::INTERNAL_ERROR, "no verdict")));
+        let statement = Statement {
+            session: &self.context,
+            request_id: Uuid::nil(),
+            text,
+            protocol: Protocol::Simple,
+            in_transaction: false,
+            tx_writes: false,
+            statement_count: 1,
+            prepared: &self.statements.sql,
+        };
+        let services = &self.binding.world.services;
+        let decided = decide_at_once(&pipeline, &statement, services, Detail::Verdict);
+        let Some(Verdict::Forward(permit)) = decided.map(|trace| trace.verdict) else {
+            return Err(self.no_verdict());
         };
         let after = match statement::effect(text) {
             SessionEffect::None | SessionEffect::Transaction if updates_pg_settings(text) => {
@@ -355,62 +413,18 @@ impl Session {
     }
 
     /// Tells the observers of a refusal, and encodes it.
-    fn refuse(&self, observed: Option<&Observed>, refusal: &Refusal) -> Refused {
+    fn refuse(&mut self, observed: Option<Arc<Observed>>, refusal: &Refusal) -> Refused {
         if let Some(observed) = observed {
             let outcome = Outcome {
                 code: Some(refusal.code),
                 error: Some(Arc::clone(&refusal.message)),
                 ..Outcome::default()
             };
-            self.tell_observers(&self.binding.pipeline, observed, &outcome);
+            let pipeline = Arc::clone(&self.binding.pipeline);
+            self.tell_observers(pipeline, observed, outcome);
         }
         let mut bytes = Vec::new();
         super::refuse::refusal(refusal, &mut bytes);
         Refused(bytes)
-    }
-
-    /// Tells the observers that rows of ours were the answer.
-    pub(super) fn reply_ended(
-        &self,
-        decided: &Decided,
-        rows: usize,
-        bytes: usize,
-        elapsed: Duration,
-    ) {
-        let Some(observed) = &decided.observed else {
-            return;
-        };
-        let outcome = Outcome {
-            success: true,
-            cached: true,
-            rows: rows as u64,
-            bytes_out: bytes as u64,
-            elapsed,
-            ..Outcome::default()
-        };
-        self.tell_observers(&decided.pipeline, observed, &outcome);
-    }
-
-    pub(super) fn tell_observers(
-        &self,
-        pipeline: &crate::pipeline::Pipeline,
-        observed: &Observed,
-        outcome: &Outcome,
-    ) {
-        let statement = StatementContext {
-            facts: &observed.facts,
-            text: &observed.text,
-            protocol: observed.protocol,
-            in_transaction: observed.in_transaction,
-            tx_writes: observed.tx_writes,
-            statement_count: observed.statement_count,
-        };
-        pipeline.ended(
-            observed.request_id,
-            observed.learned.as_deref().unwrap_or(&self.context),
-            &statement,
-            outcome,
-            &self.shared.services,
-        );
     }
 }

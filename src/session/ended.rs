@@ -35,7 +35,7 @@ impl Session {
         }
         if let Some((pipeline, observed)) = part.observed {
             let outcome = self.outcome(elapsed, tally, error);
-            self.tell_observers(&pipeline, &observed, &outcome);
+            self.tell_observers(pipeline, observed, outcome);
         }
     }
 

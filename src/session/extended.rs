@@ -46,7 +46,10 @@ impl Session {
             self.fail_batch(&error);
             return Ok(());
         }
-        let decided = match self.decide(parse.sql, Protocol::Extended, Among::ALONE) {
+        let decided = match self
+            .decide(parse.sql, Protocol::Extended, Among::ALONE)
+            .await
+        {
             Ok(decided) => decided,
             Err(Refused(error)) => {
                 self.refuse_batch(error);
@@ -205,7 +208,7 @@ impl Session {
             (names.portal.into(), names.statement.into());
         self.settle_before_statement().await?;
         self.refresh_world()?;
-        let Some(decided) = self.decide_bind(&statement) else {
+        let Some(decided) = self.decide_bind(&statement).await else {
             self.client.inbuf.advance(HEADER_BYTES);
             self.passing = Passing::Discard(header.body_bytes);
             return Ok(true);
@@ -256,7 +259,7 @@ impl Session {
 
     /// The decision for a Bind: the one of its Parse when that was in this batch, a new one otherwise. `None` when the
     /// client has been told that it failed.
-    fn decide_bind(&mut self, statement: &[u8]) -> Option<Decided> {
+    async fn decide_bind(&mut self, statement: &[u8]) -> Option<Decided> {
         let fresh = self
             .statements
             .fresh
@@ -270,7 +273,7 @@ impl Session {
             return Some(entry.decided.clone());
         }
         let sql = Arc::clone(&entry.sql);
-        let decided = match self.decide(&sql, Protocol::Extended, Among::ALONE) {
+        let decided = match self.decide(&sql, Protocol::Extended, Among::ALONE).await {
             Ok(decided) => decided,
             Err(Refused(error)) => {
                 self.refuse_batch(error);

@@ -39,7 +39,7 @@ use crate::pool::connect_relayed;
 use crate::routing::Place;
 use crate::wire::startup::Parameters;
 use error::LoginError;
-use proof::ask_stages;
+use proof::LoginStages;
 use proof::auth_method;
 use proof::is_local;
 use proof::may_use_console;
@@ -257,8 +257,10 @@ impl LoginAttempt {
         parameters: &Parameters,
         stream: &mut Stream,
     ) -> Result<Option<Login>, LoginError> {
-        pipeline
-            .connect(context, &self.shared.services)
+        let services = &self.world.services;
+        tokio::time::timeout_at(self.deadline, pipeline.connect(context, services))
+            .await
+            .map_err(|_| LoginError::TooLate)?
             .map_err(LoginError::OnConnect)?;
         let policy = &self.world.policy;
         if policy.users.is_empty() && !pipeline.has(Hook::Authenticate) {
@@ -274,13 +276,13 @@ impl LoginAttempt {
         let credential = user
             .map(|user| &user.credential)
             .filter(|credential| builtin.contains(&method_of(credential)));
-        let mut by_stage = None;
-        let authenticated = {
-            let mut ask = |password: &str| {
-                let (answer, identity) =
-                    ask_stages(pipeline, context, parameters, password, &self.shared);
-                by_stage = identity;
-                answer
+        let (authenticated, by_stage) = {
+            let mut ask = LoginStages {
+                pipeline,
+                context,
+                parameters,
+                services,
+                identity: None,
             };
             let stages = pipeline.has(Hook::Authenticate);
             let offer = Offer {
@@ -295,7 +297,7 @@ impl LoginAttempt {
                 keys: &self.shared.login_keys,
                 deadline: self.deadline,
             };
-            authenticate(stream, offer).await?
+            (authenticate(stream, offer).await?, ask.identity)
         };
         // With stages that defer, a user with `trust` gets here by the method `password`, whatever it sent.
         let trusted = by_stage.is_none() && matches!(credential, Some(Credential::Trust));
@@ -426,10 +428,12 @@ impl LoginAttempt {
         session.end(&end).await;
         shared.clients.remove(&control);
         shared.cancel.revoke(&slot);
+        session.tell_untold().await;
         session
             .binding
             .pipeline
-            .disconnect(&session.context, &shared.services);
+            .disconnect(&session.context, &session.binding.world.services)
+            .await;
         tracing::info!(session = %session.context.client_id, reason = %end, "session ended");
     }
 }

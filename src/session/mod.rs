@@ -15,6 +15,7 @@ mod inflight;
 mod leasing;
 mod login;
 mod messages;
+mod observers;
 mod portal;
 mod refuse;
 mod relay;

@@ -8,6 +8,7 @@ use super::control::Control;
 use super::decide::Unreadable;
 use super::end::End;
 use super::inflight::Inflight;
+use super::observers::Untold;
 use super::statement::Statements;
 use super::statement::Tally;
 use super::world::Binding;
@@ -94,6 +95,8 @@ pub(super) struct Session {
     pub(super) idle_timeout: Option<Duration>,
     pub(super) idle_since: Instant,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Ended statements whose observers wait for something themselves; a turn's answers at most.
+    pub(super) untold: Vec<Untold>,
 }
 
 /// What happens to the rest of a long message from the client.
@@ -163,6 +166,7 @@ impl Session {
             idle_timeout,
             idle_since: Instant::now(),
             timer: None,
+            untold: Vec::new(),
         }
     }
 
@@ -193,6 +197,7 @@ impl Session {
             }
         }
         self.rest_if_due().await;
+        self.tell_untold().await;
         self.leave_if_asked()?;
         self.turn().await
     }
@@ -277,7 +282,7 @@ impl Session {
     }
 
     /// Writes what waits, to both sides.
-    fn poll_writes(&mut self, context: &mut Context<'_>) -> Result<(), End> {
+    pub(super) fn poll_writes(&mut self, context: &mut Context<'_>) -> Result<(), End> {
         if self.client.pending_bytes() != 0
             && let Poll::Ready(Err(error)) = self.client.poll_write(context)
         {

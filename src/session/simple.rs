@@ -44,7 +44,7 @@ impl Session {
             return Ok(());
         }
         let before = self.statements.sql.expected();
-        match self.decide_query(sql) {
+        match self.decide_query(sql).await {
             Err(Refused(error)) => {
                 self.statements.sql.expect_again(before);
                 self.refuse_query(error);
@@ -103,7 +103,7 @@ impl Session {
     /// so the server connection is kept. False when the rest must be dropped.
     pub(super) async fn long_query(&mut self, front: &[u8]) -> Result<bool, End> {
         self.refresh_world()?;
-        let mut decided = match self.decide(b"", Protocol::Simple, Among::ALONE) {
+        let mut decided = match self.decide(b"", Protocol::Simple, Among::ALONE).await {
             Ok(decided) => decided,
             Err(Refused(error)) => {
                 self.refuse_query(error);
@@ -125,9 +125,9 @@ impl Session {
         Ok(true)
     }
 
-    fn decide_query(&mut self, sql: &[u8]) -> Result<Together, Refused> {
+    async fn decide_query(&mut self, sql: &[u8]) -> Result<Together, Refused> {
         if self.binding.pipeline.is_plain() {
-            return self.decide_one(sql);
+            return self.decide_one(sql).await;
         }
         let text = std::str::from_utf8(sql).unwrap_or_default();
         let ranges: SmallVec<[std::ops::Range<usize>; 4]> = if statement::is_single(text) {
@@ -136,13 +136,13 @@ impl Session {
             statement::split(text).collect()
         };
         if text.len() != sql.len() || ranges.len() < 2 {
-            return self.decide_one(sql);
+            return self.decide_one(sql).await;
         }
-        self.decide_several(text, &ranges)
+        self.decide_several(text, &ranges).await
     }
 
-    fn decide_one(&mut self, sql: &[u8]) -> Result<Together, Refused> {
-        let decided = self.decide(sql, Protocol::Simple, Among::ALONE)?;
+    async fn decide_one(&mut self, sql: &[u8]) -> Result<Together, Refused> {
+        let decided = self.decide(sql, Protocol::Simple, Among::ALONE).await?;
         let running = Running::of(&decided);
         Ok(match decided.go {
             Go::Node(permit) => Together::Node(permit, running),
@@ -155,7 +155,7 @@ impl Session {
 
     /// Several statements in one message: each is decided for itself, in order; one refusal refuses them all, as one
     /// error would have undone them all.
-    fn decide_several(
+    async fn decide_several(
         &mut self,
         text: &str,
         ranges: &[std::ops::Range<usize>],
@@ -177,14 +177,12 @@ impl Session {
         let mut changed = false;
         let mut copied = 0;
         for (index, range) in ranges.iter().enumerate() {
-            let decided = self.decide(
-                text[range.clone()].as_bytes(),
-                Protocol::Simple,
-                Among {
-                    count,
-                    first: index == 0,
-                },
-            )?;
+            let among = Among {
+                count,
+                first: index == 0,
+            };
+            let sql = text[range.clone()].as_bytes();
+            let decided = self.decide(sql, Protocol::Simple, among).await?;
             parts.push(Part::of(&decided));
             let Go::Node(permit) = decided.go else {
                 let message = "a stage answers one of several statements in one message, which cannot be done";
@@ -263,7 +261,10 @@ impl Session {
             .get(HEADER_BYTES..HEADER_BYTES + 4)
             .and_then(|oid| <[u8; 4]>::try_from(oid).ok());
         let text = format!("FunctionCall {}", oid.map_or(0, u32::from_be_bytes));
-        let decided = match self.decide(text.as_bytes(), Protocol::FunctionCall, Among::ALONE) {
+        let decided = match self
+            .decide(text.as_bytes(), Protocol::FunctionCall, Among::ALONE)
+            .await
+        {
             // What an unknown function does to the session cannot be known.
             Ok(decided) => Decided {
                 after: After::Dirty,

@@ -2,9 +2,11 @@
 //! Deciding is `decide`'s; sending is `simple`'s and `extended`'s.
 
 use super::by_name::ByName;
+use super::world::World;
 use crate::hook::Protocol;
 use crate::hook::Rows;
 use crate::hook::SessionContext;
+use crate::hook::StatementContext;
 use crate::pipeline::Permit;
 use crate::pipeline::Pipeline;
 use crate::pipeline::Prepared;
@@ -79,6 +81,22 @@ pub(super) struct Observed {
     pub(super) statement_count: u32,
     /// The session with attributes that stages have set for this statement.
     pub(super) learned: Option<Box<SessionContext>>,
+    /// The world that decided, where its observers may need more of it than its pipeline.
+    pub(super) world: Option<Arc<World>>,
+}
+
+impl Observed {
+    /// The statement as its observers see it.
+    pub(super) fn context(&self) -> StatementContext<'_> {
+        StatementContext {
+            facts: &self.facts,
+            text: &self.text,
+            protocol: self.protocol,
+            in_transaction: self.in_transaction,
+            tx_writes: self.tx_writes,
+            statement_count: self.statement_count,
+        }
+    }
 }
 
 /// One message's statements, from sending to their end.

@@ -27,6 +27,7 @@ use crate::sandbox::Services;
 use crate::wire::authentication::Secret;
 use arc_swap::ArcSwap;
 use std::collections::hash_map::DefaultHasher;
+use std::fmt;
 use std::hash::Hash as _;
 use std::hash::Hasher as _;
 use std::sync::Arc;
@@ -45,10 +46,18 @@ pub struct World {
     pub listeners: Vec<ListenerTls>,
     /// Each node, ready to connect to; indices are the policy's.
     pub nodes: Vec<NodeTarget>,
+    /// What its stages reach of the outside; its own, since statements are asked as this policy says.
+    pub services: Arc<dyn Services>,
     /// The git commit the policy lies in.
     pub commit: Option<Arc<str>>,
     /// When it was loaded.
     pub loaded: SystemTime,
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "World({})", self.policy.revision.short())
+    }
 }
 
 /// A node, ready to connect to.
@@ -64,14 +73,14 @@ pub struct Shared {
     /// The world in force.
     pub live: ArcSwap<World>,
     /// Server connections.
-    pub pools: Pools,
+    pub pools: Arc<Pools>,
     /// Cancel keys that are out.
     pub cancel: CancelKeys,
     /// Sessions.
     pub clients: Arc<Clients>,
     /// Figures of stages.
     pub stages: StatsRegistry,
-    /// Clock, randomness, stored values, metrics and log, as stages reach them.
+    /// Clock and randomness of the process.
     pub services: Arc<dyn Services>,
     /// What makes logins look alike, whoever the user is.
     pub login_keys: LoginKeys,

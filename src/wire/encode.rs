@@ -123,6 +123,38 @@ pub fn parse(out: &mut Vec<u8>, name: &[u8], sql: &[u8], types: &[u8]) {
     });
 }
 
+/// Bind (F) of the unnamed statement to the unnamed portal, every argument and every column as text.
+pub fn bind_texts<'a>(out: &mut Vec<u8>, args: impl ExactSizeIterator<Item = Option<&'a str>>) {
+    message(out, b'B', |out| {
+        out.extend_from_slice(b"\0\0\0\0"); // no portal's name, no statement's, no formats
+        let count = u16::try_from(args.len()).unwrap_or(u16::MAX);
+        out.extend_from_slice(&count.to_be_bytes());
+        for arg in args {
+            let Some(text) = arg else {
+                out.extend_from_slice(&(-1_i32).to_be_bytes());
+                continue;
+            };
+            let len = u32::try_from(text.len()).unwrap_or(u32::MAX);
+            out.extend_from_slice(&len.to_be_bytes());
+            out.extend_from_slice(text.as_bytes());
+        }
+        out.extend_from_slice(&[0; 2]);
+    });
+}
+
+/// Describe (F) of the unnamed portal.
+pub fn describe_portal(out: &mut Vec<u8>) {
+    message(out, b'D', |out| out.extend_from_slice(b"P\0"));
+}
+
+/// Execute (F) of the unnamed portal.
+pub fn execute(out: &mut Vec<u8>, rows_max: u32) {
+    message(out, b'E', |out| {
+        out.push(0);
+        out.extend_from_slice(&rows_max.to_be_bytes());
+    });
+}
+
 /// Close (F) of a prepared statement.
 pub fn close_statement(out: &mut Vec<u8>, name: &[u8]) {
     message(out, b'C', |out| {

@@ -18,6 +18,7 @@ mod foreign_plugins;
 mod helios;
 mod hooks;
 mod jwt_auth;
+mod load;
 mod logins;
 mod memory;
 mod nodes;

@@ -3,6 +3,9 @@
 
 use crate::Field;
 use crate::Names;
+pub use crate::rows::QueryError;
+pub use crate::rows::Rows;
+use crate::rows::write_args;
 
 /// How loud a log line is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,6 +34,34 @@ pub enum StoreError {
 use crate::import as raw;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::testing::import as raw;
+
+/// What the stage has loaded under a name; `None` where it loads nothing of that name, or where `buffer` is too small for it.
+/// Needs `load`.
+pub fn loaded<'a>(name: &str, buffer: &'a mut [u8]) -> Option<Rows<'a>> {
+    let len = usize::try_from(raw::loaded(name.as_bytes(), 0, buffer)).ok()?;
+    Rows::new(buffer.get(..len)?)
+}
+
+/// Asks a declared statement and waits for its rows; the buffer holds the arguments first and then the rows. Needs `query`.
+///
+/// # Errors
+/// When there are no rows, and why; what to make of that is the plugin's.
+pub fn query<'a>(
+    name: &str,
+    args: &[Option<&str>],
+    buffer: &'a mut [u8],
+) -> Result<Rows<'a>, QueryError> {
+    let len = write_args(args, buffer).ok_or(QueryError::NoRoom)?;
+    let len = match raw::query(name.as_bytes(), &buffer[..len]) {
+        -5 => return Err(QueryError::TimedOut),
+        -6 => return Err(QueryError::TooMuch),
+        -7 => return Err(QueryError::Refused),
+        len => usize::try_from(len).map_err(|_| QueryError::Unavailable)?,
+    };
+    let rows = buffer.get_mut(..len).ok_or(QueryError::NoRoom)?;
+    raw::rows(0, rows);
+    Rows::new(rows).ok_or(QueryError::Unavailable)
+}
 
 /// Writes a line to the log; needs `log`.
 pub fn log(level: Level, message: &str) {

@@ -67,6 +67,15 @@ mod raw {
         pub(super) fn cache_delete(key: *const u8, key_len: usize) -> i32;
         pub(super) fn attribute_set(name: *const u8, name_len: usize, value: *const u8, len: usize);
         pub(super) fn emit(name: *const u8, name_len: usize, payload: *const u8, len: usize);
+        pub(super) fn loaded(
+            name: *const u8,
+            name_len: usize,
+            offset: usize,
+            into: *mut u8,
+            len: usize,
+        ) -> i32;
+        pub(super) fn query(name: *const u8, name_len: usize, args: *const u8, len: usize) -> i32;
+        pub(super) fn rows(offset: usize, into: *mut u8, len: usize) -> i32;
     }
 }
 
@@ -191,4 +200,24 @@ pub(crate) fn attribute_set(name: &[u8], value: &[u8]) {
 
 pub(crate) fn emit(name: &[u8], payload: &[u8]) {
     unsafe { raw::emit(name.as_ptr(), name.len(), payload.as_ptr(), payload.len()) }
+}
+
+pub(crate) fn loaded(name: &[u8], offset: usize, into: &mut [u8]) -> i32 {
+    unsafe {
+        raw::loaded(
+            name.as_ptr(),
+            name.len(),
+            offset,
+            into.as_mut_ptr(),
+            into.len(),
+        )
+    }
+}
+
+pub(crate) fn query(name: &[u8], args: &[u8]) -> i32 {
+    unsafe { raw::query(name.as_ptr(), name.len(), args.as_ptr(), args.len()) }
+}
+
+pub(crate) fn rows(offset: usize, into: &mut [u8]) -> i32 {
+    unsafe { raw::rows(offset, into.as_mut_ptr(), into.len()) }
 }

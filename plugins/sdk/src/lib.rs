@@ -31,6 +31,7 @@ mod import;
 pub mod json;
 #[cfg(target_arch = "wasm32")]
 mod room;
+mod rows;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 mod text;

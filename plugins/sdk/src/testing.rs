@@ -3,9 +3,15 @@
 
 mod sha256;
 
+mod rows;
+mod verdict;
+
+pub use rows::rows;
+
 use crate::Context;
 use crate::Field;
 use crate::Verdict;
+use crate::host::QueryError;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -30,6 +36,12 @@ pub struct Host {
     pub attributes: BTreeMap<String, String>,
     /// Events that were emitted: name and payload.
     pub events: Vec<(String, String)>,
+    /// What the stage has loaded, by name; [`rows`] makes it.
+    pub loaded: BTreeMap<String, Vec<u8>>,
+    /// What `query` gives for a statement and its arguments. What is not here is unavailable.
+    pub queries: BTreeMap<Question, Result<Vec<u8>, QueryError>>,
+    /// The rows of the last query that succeeded.
+    queried: Vec<u8>,
     /// Log lines.
     pub log: Vec<String>,
     /// Metric changes, as `name value`.
@@ -39,6 +51,9 @@ pub struct Host {
     /// What the functions that look at fields find.
     fields: BTreeMap<u16, Vec<u8>>,
 }
+
+/// A statement's name and its arguments.
+pub type Question = (String, Vec<Option<String>>);
 
 thread_local! {
     static HOST: RefCell<Host> = RefCell::default();
@@ -160,34 +175,10 @@ fn item(bytes: &mut Vec<u8>, item: Option<&str>) {
     bytes.extend_from_slice(item.unwrap_or_default().as_bytes());
 }
 
-impl Verdict {
-    /// The refusal's code and message, if this is a refusal.
-    #[must_use]
-    pub fn refusal(&self) -> Option<(String, String)> {
-        let kind = u16::from_le_bytes([*self.frame.get(6)?, *self.frame.get(7)?]);
-        (kind == 3).then_some(())?;
-        Some((self.value(2)?, self.value(1)?))
-    }
-
-    /// The text of an answer's field, by its number in `plugins/README.md`.
-    #[must_use]
-    pub fn value(&self, id: u16) -> Option<String> {
-        let number = |at: usize| {
-            let bytes = self.frame.get(at..at + 4)?;
-            Some(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as usize)
-        };
-        let count = usize::from(*self.frame.get(8)?);
-        let entry = (0..count)
-            .map(|entry| 12 + entry * 12)
-            .find(|at| self.frame.get(*at) == Some(&(id as u8)))?;
-        let (start, len) = (number(entry + 4)?, number(entry + 8)?);
-        String::from_utf8(self.frame.get(start..start + len)?.to_vec()).ok()
-    }
-}
-
 /// What the functions of [`crate::host`] call off wasm32.
 pub(crate) mod import {
     use super::host;
+    use crate::host::QueryError;
 
     const FULL: i32 = -2;
 
@@ -385,6 +376,46 @@ pub(crate) mod import {
     pub(crate) fn attribute_set(name: &[u8], value: &[u8]) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         host(|host| host.attributes.insert(text(name), text(value)));
+    }
+
+    pub(crate) fn loaded(name: &[u8], offset: usize, into: &mut [u8]) -> i32 {
+        let name = String::from_utf8_lossy(name).into_owned();
+        host(|host| {
+            host.loaded
+                .get(&name)
+                .map_or(-1, |rows| part(rows, offset, into))
+        })
+    }
+
+    pub(crate) fn query(name: &[u8], mut args: &[u8]) -> i32 {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut question = (text(name), Vec::new());
+        while let Some((len, rest)) = args.split_first_chunk::<4>() {
+            let len = u32::from_le_bytes(*len);
+            let taken = if len == u32::MAX { 0 } else { len as usize };
+            let (arg, rest) = rest.split_at(taken);
+            question.1.push((len != u32::MAX).then(|| text(arg)));
+            args = rest;
+        }
+        host(|host| match host.queries.get(&question) {
+            Some(Ok(rows)) => {
+                host.queried.clone_from(rows);
+                host.queried.len() as i32
+            }
+            Some(Err(QueryError::TimedOut)) => -5,
+            Some(Err(QueryError::TooMuch)) => -6,
+            Some(Err(QueryError::Refused)) => -7,
+            Some(Err(QueryError::Unavailable | QueryError::NoRoom)) | None => -4,
+        })
+    }
+
+    pub(crate) fn rows(offset: usize, into: &mut [u8]) -> i32 {
+        host(|host| part(&host.queried, offset, into))
+    }
+
+    fn part(bytes: &[u8], offset: usize, into: &mut [u8]) -> i32 {
+        give(&bytes[offset.min(bytes.len())..], into);
+        bytes.len() as i32
     }
 
     pub(crate) fn emit(name: &[u8], payload: &[u8]) {

@@ -89,7 +89,7 @@ fn measure(
         let mut calls = |count: u32| -> Duration {
             let started = Instant::now();
             for _ in 0..count {
-                fuel = match guest.call(input, &services) {
+                fuel = match guest.call(input, &services).done() {
                     Ok(reply) => reply.fuel,
                     Err(failed) => failed.fuel,
                 };

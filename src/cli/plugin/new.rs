@@ -41,7 +41,7 @@ const RUST: [Template; 4] = [
     ("src/lib.rs", include_str!("scaffold/rust/lib.rs.txt")),
 ];
 /// The crate `pgwarden-guest`, as this program was built with it.
-const SDK: [Template; 12] = [
+const SDK: [Template; 15] = [
     (
         "pgwarden-guest/Cargo.toml",
         include_str!("scaffold/rust/sdk.toml"),
@@ -75,8 +75,20 @@ const SDK: [Template; 12] = [
         include_str!("../../../plugins/sdk/src/room.rs"),
     ),
     (
+        "pgwarden-guest/src/rows.rs",
+        include_str!("../../../plugins/sdk/src/rows.rs"),
+    ),
+    (
+        "pgwarden-guest/src/testing/rows.rs",
+        include_str!("../../../plugins/sdk/src/testing/rows.rs"),
+    ),
+    (
         "pgwarden-guest/src/testing/sha256.rs",
         include_str!("../../../plugins/sdk/src/testing/sha256.rs"),
+    ),
+    (
+        "pgwarden-guest/src/testing/verdict.rs",
+        include_str!("../../../plugins/sdk/src/testing/verdict.rs"),
     ),
     (
         "pgwarden-guest/src/testing.rs",

@@ -114,6 +114,7 @@ pub(super) fn spec(
         manifest: artefact.manifest.clone(),
         abi: inspect_wasm(&artefact.module).map_or(Abi::Pgwarden1, |module| module.abi),
         attributes: Vec::new(),
+        loads: Vec::new(),
     }
 }
 
@@ -188,9 +189,9 @@ impl Player<'_> {
         let services = self.services(case)?;
         let shared: Arc<dyn Services> = Arc::<StillServices>::clone(&services);
         let result = told(case, &*guest, |input| {
-            let mut result = guest.call(input, &shared);
+            let mut result = guest.call(input, &shared).done();
             for _ in 1..case.repeat {
-                result = guest.call(input, &shared);
+                result = guest.call(input, &shared).done();
             }
             result
         });
@@ -238,6 +239,7 @@ pub(super) fn told<T>(
             name: &given.event.0,
             payload: &given.event.1,
         }),
+        loaded: &[],
     })
 }
 

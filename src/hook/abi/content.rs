@@ -211,6 +211,24 @@ impl<'a> Content<'a> {
         }
     }
 
+    /// As text: the value of a pair by its key, everything else as it is written in a policy or a log. `None` for lists.
+    #[must_use]
+    pub fn written(self, field: Field, key: Option<&str>) -> Option<String> {
+        Some(match (self, key) {
+            (Self::List(list), Some(key)) => list.value(key)?.to_owned(),
+            (Self::List(_), None) | (_, Some(_)) => return None,
+            (Self::Text(text), None) => text.to_owned(),
+            (Self::Number(number), None) if field == Field::Fingerprint => {
+                format!("{number:016x}")
+            }
+            (Self::Number(number), None) => number.to_string(),
+            (Self::Flag(flag), None) => flag.to_string(),
+            (Self::Uuid(uuid), None) => uuid.to_string(),
+            (Self::Address(Some(address)), None) => address.to_string(),
+            (Self::Address(None), None) => "unix".to_owned(),
+        })
+    }
+
     /// Bytes that these fields of an input take in a frame, without its header and entries.
     #[must_use]
     pub fn total_bytes(fields: Fields, input: &Input<'a>) -> usize {

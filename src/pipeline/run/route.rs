@@ -2,8 +2,8 @@
 
 use super::super::stage::Asked;
 use super::super::verdict::Decider;
-use super::Refused;
 use super::Run;
+use super::Stop;
 use crate::hook::Answer;
 use crate::hook::Hook;
 use crate::hook::RouteAnswer;
@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 impl Run<'_> {
     /// The first stage that names a place decides.
-    pub(super) fn route(&mut self) -> Result<(RouteTarget, Option<RouteTarget>), Refused> {
-        for stage in self.pipeline.stages(Hook::Route) {
+    pub(super) fn route(&mut self) -> Result<(RouteTarget, Option<RouteTarget>), Stop> {
+        for stage in self.rest(Hook::Route) {
             let found = match self.ask(stage, Hook::Route)? {
                 Asked::Route { to, otherwise } => Some((to, otherwise)),
                 Asked::Answer(Answer::Route(answer)) => match self.target(&answer) {

@@ -169,7 +169,56 @@ pub(in crate::policy) static PERMISSIONS: Noun = Noun {
             Kind::Named(&Kind::Table(&METRIC)),
             "The metrics it may touch, by name, for `metrics`. Default: any.",
         ),
-        later("load", "Statements whose results are fetched for it."),
+        key(
+            "load",
+            Kind::Table(&LOAD),
+            "Statements whose rows are fetched for it, for `load` and `query`.",
+        ),
+    ],
+};
+
+/// `load` of permissions.
+pub(in crate::policy) static LOAD: Noun = Noun {
+    name: "load",
+    about: "Statements whose rows are fetched for a stage.",
+    keys: &[
+        key("pool", NAME, "Whose login and nodes they use.").required(),
+        key(
+            "database",
+            TEXT,
+            "The database on the node. Default: the pool's, where it serves just one.",
+        ),
+        key(
+            "node",
+            Kind::OneOf(|| vec!["primary", "standby", "any"]),
+            "Which node answers. Default: `primary`.",
+        ),
+        key(
+            "max_rows",
+            Kind::Integer,
+            "Rows one may give, up to 1000; more are a failure. Default: 100.",
+        ),
+        key(
+            "max_bytes",
+            Kind::Size,
+            "Bytes of values one may give; more are a failure. Default: 64KiB.",
+        ),
+        key(
+            "timeout",
+            Kind::Duration,
+            "From asking to the last row. Default: 100ms.",
+        ),
+        key(
+            "max_queries",
+            Kind::Integer,
+            "Calls of `query` in one call of a plugin. Default: 4.",
+        ),
+        key(
+            "statements",
+            Kind::Named(&TEXT),
+            "Name and text of each: one SELECT that changes nothing, with `$1` for its first argument.",
+        )
+        .required(),
     ],
 };
 

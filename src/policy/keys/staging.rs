@@ -103,8 +103,31 @@ pub(in crate::policy) static STAGE: Noun = Noun {
         later("limit", "Action: limit the rate."),
         later("cache", "Action: answer from a cache."),
         later("mask", "Action: mask columns."),
-        later("load", "Values fetched before a script or plugin is asked."),
+        key(
+            "load",
+            Kind::Named(&Kind::Table(&LOADED)),
+            "Rows that are fetched before the script or plugin is asked.",
+        ),
         later("waiver", "Why this loosens the policy, and until when."),
+    ],
+};
+
+/// One entry of `load` of a stage.
+pub(in crate::policy) static LOADED: Noun = Noun {
+    name: "load",
+    about: "Rows that are fetched before a script or plugin is asked.",
+    keys: &[
+        key("statement", NAME, "A statement of the stage's permissions.").required(),
+        key(
+            "args",
+            Kind::Several(&TEXT),
+            "The fields its arguments are taken from, such as `user.name`.",
+        ),
+        key(
+            "cache",
+            Kind::Duration,
+            "How long rows are kept for the same arguments. Default: not at all.",
+        ),
     ],
 };
 
@@ -257,9 +280,10 @@ const PROTOCOL: Key = key(
     "How the statements arrive. Default: `simple`.",
 );
 const SQL: Key = key("sql", TEXT, "One message; it may hold several statements.");
+const ONE_STEP: Kind = Kind::Short(&GIVEN_STEP);
 const STEPS: Key = key(
     "steps",
-    Kind::Several(&TEXT),
+    Kind::Several(&ONE_STEP),
     "Several messages in one session.",
 );
 const TIME: Key = key("time", Kind::Date, "The time of day.");
@@ -269,6 +293,24 @@ const STORED: Key = key(
     "Stored values, by namespace.",
 );
 const INJECT: Key = key("inject", Kind::Named(&TEXT), "A fault, by stage.");
+
+const LOADS: Key = key(
+    "load",
+    Kind::Named(&Kind::Any),
+    "What stages load, by name: a text, or a list of rows, each a table of texts.",
+);
+const QUERIES: Key = key(
+    "query",
+    Kind::Named(&Kind::Any),
+    "What plugins get from `query`, by the statement's name: likewise.",
+);
+
+/// One of the `steps` of `given`.
+pub(in crate::policy) static GIVEN_STEP: Noun = Noun {
+    name: "step",
+    about: "One message, and what is loaded for it.",
+    keys: &[key("sql", TEXT, "The message.").required(), LOADS, QUERIES],
+};
 
 /// `given` of a test.
 pub(in crate::policy) static GIVEN: Noun = Noun {
@@ -287,8 +329,9 @@ pub(in crate::policy) static GIVEN: Noun = Noun {
         TIME,
         STORED,
         INJECT,
+        LOADS,
+        QUERIES,
         later("nodes", "The state of nodes."),
-        later("load", "Values that would be fetched."),
     ],
 };
 
@@ -309,6 +352,8 @@ pub(in crate::policy) static CASE: Noun = Noun {
         TIME,
         STORED,
         INJECT,
+        LOADS,
+        QUERIES,
         key("expect", Kind::Table(&EXPECT), "What must come of it.").required(),
     ],
 };

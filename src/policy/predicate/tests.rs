@@ -101,6 +101,7 @@ fn asked<T>(facts: &Facts, ask: impl FnOnce(&Input<'_>) -> T) -> T {
         outcome: Some(&outcome),
         auth: None,
         custom: None,
+        loaded: &[],
     })
 }
 

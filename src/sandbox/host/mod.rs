@@ -41,7 +41,7 @@ fn permitted(turn: &mut Turn, request: Request<'_>) -> Result<Response, Fault> {
     charge(turn, row, &request)?;
     let response = perform(turn, request)?;
     let bytes = response.bytes();
-    if RESULT_BYTES_MAX < bytes && !matches!(response, Response::Part { .. }) {
+    if RESULT_BYTES_MAX < bytes && !response.is_part() {
         return Err(too_large(row, "gives", RESULT_BYTES_MAX));
     }
     turn.meter.charge(bytes as u64 / BYTES_PER_FUEL)?;

@@ -4,12 +4,14 @@ use super::super::Fault;
 use super::super::MetricOp;
 use super::super::StoreError;
 use super::super::permission::is_metric_name;
+use super::super::query;
 use super::super::turn::Turn;
 use super::Request;
 use super::Response;
 use crate::digest::hex;
 use crate::digest::sha256_hex;
 use crate::hook::Hook;
+use crate::hook::Rows;
 use crate::hook::abi::Field;
 use crate::statement;
 use crate::statement::Kind;
@@ -18,6 +20,7 @@ use hmac::Hmac;
 use hmac::KeyInit as _;
 use hmac::Mac as _;
 use sha2::Sha256;
+use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
 
 /// Bytes of a stored value's key.
@@ -69,6 +72,20 @@ pub(super) fn perform(turn: &mut Turn, request: Request<'_>) -> Result<Response,
             Ok(Response::Text(normalized.as_ref().to_owned()))
         }
         Request::Tables { text } => Ok(tables(text)),
+        Request::Loaded { name, offset, len } => {
+            let rows = turn.loaded(name).map(|loaded| Arc::clone(&loaded.rows));
+            Ok(part_of_rows(turn, rows, offset, len))
+        }
+        Request::Rows { offset, len } => {
+            let rows = turn.rows().map(Arc::clone);
+            Ok(part_of_rows(turn, rows, offset, len))
+        }
+        Request::Query { name, args } => {
+            let args = query::decode_args(args);
+            let args = args.ok_or(Fault::trap("the arguments of `query` are no list of texts"))?;
+            turn.wait(name, args)?;
+            Ok(Response::Wait)
+        }
         Request::AttributeSet { name, value } => attribute(turn, name, value),
         Request::Emit { name, payload } => emit(turn, name, payload),
         Request::CacheGet { .. } | Request::CachePut { .. } | Request::CacheDelete { .. } => {
@@ -106,6 +123,20 @@ fn tables(text: &str) -> Response {
         return Response::Missing;
     }
     Response::Names(facts.relations.tables.clone())
+}
+
+fn part_of_rows(turn: &mut Turn, rows: Option<Arc<Rows>>, offset: usize, len: usize) -> Response {
+    let Some(rows) = rows else {
+        return Response::Missing;
+    };
+    let total = turn.encoded(&rows).len();
+    let offset = offset.min(total);
+    Response::PartOfRows {
+        rows,
+        offset,
+        len: len.min(total - offset),
+        total,
+    }
 }
 
 /// A guest names a pattern and never gives one: what it takes to match was reviewed with the policy.

@@ -5,6 +5,7 @@ use super::super::MetricOp;
 use super::super::StoreError;
 use super::super::turn::Turn;
 use super::table::HostFunction;
+use crate::hook::Rows;
 use crate::hook::abi::Field;
 use crate::statement::Name;
 use std::sync::Arc;
@@ -102,6 +103,19 @@ pub(crate) enum Request<'a> {
         name: &'a str,
         payload: &'a str,
     },
+    Loaded {
+        name: &'a str,
+        offset: usize,
+        len: usize,
+    },
+    Query {
+        name: &'a str,
+        args: &'a [u8],
+    },
+    Rows {
+        offset: usize,
+        len: usize,
+    },
 }
 
 /// A call's result.
@@ -123,6 +137,15 @@ pub(crate) enum Response {
         total: usize,
     },
     Store(StoreError),
+    /// A part of rows, `total` bytes long as a whole, as `Turn::encoded` gives them.
+    PartOfRows {
+        rows: Arc<Rows>,
+        offset: usize,
+        len: usize,
+        total: usize,
+    },
+    /// The turn waits for rows; the engine stops here until they have come.
+    Wait,
 }
 
 impl Request<'_> {
@@ -161,6 +184,9 @@ impl Request<'_> {
             Self::CacheDelete { .. } => F::CacheDelete,
             Self::AttributeSet { .. } => F::AttributeSet,
             Self::Emit { .. } => F::Emit,
+            Self::Loaded { .. } => F::Loaded,
+            Self::Query { .. } => F::Query,
+            Self::Rows { .. } => F::Rows,
         }
     }
 
@@ -190,7 +216,9 @@ impl Request<'_> {
             Self::CachePut { key, value, .. } => key.len() + value.len(),
             Self::AttributeSet { name, value } => name.len() + value.len(),
             Self::Emit { name, payload } => name.len() + payload.len(),
-            Self::Get { .. } | Self::Now | Self::Random => 0,
+            Self::Loaded { name, .. } => name.len(),
+            Self::Query { name, args } => name.len() + args.len(),
+            Self::Get { .. } | Self::Rows { .. } | Self::Now | Self::Random => 0,
         }
     }
 
@@ -206,12 +234,17 @@ impl Request<'_> {
 }
 
 impl Response {
+    /// Whether it is a part of something of which a guest can ask for more.
+    pub(super) fn is_part(&self) -> bool {
+        matches!(self, Self::Part { .. } | Self::PartOfRows { .. })
+    }
+
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Bytes(bytes) => bytes.len(),
             Self::Text(text) => text.len(),
             Self::Names(names) => names.iter().map(bytes_of_name).sum(),
-            Self::Part { len, .. } => *len,
+            Self::Part { len, .. } | Self::PartOfRows { len, .. } => *len,
             _ => 0,
         }
     }

@@ -170,6 +170,12 @@ functions! {
     AttributeSet = "attribute_set" [Bytes("name"), Bytes("value")] Nothing, Some(("attribute", "set")), Some(Call::Attributes), NAMES;
     /// Runs the `custom` chain for an event, after this call.
     Emit = "emit" [Bytes("name"), Bytes("payload")] Nothing, Some(("event", "emit")), Some(Call::Emit), TEXTS;
+    /// Rows that were loaded before the call.
+    Loaded = "loaded" [Bytes("name"), Offset, Into] Word, None, Some(Call::Load), NAMES;
+    /// Asks a declared statement; the call waits for it.
+    Query = "query" [Bytes("name"), Bytes("args")] Word, None, Some(Call::Query), TEXTS;
+    /// The rows that `query` fetched last.
+    Rows = "rows" [Offset, Into] Word, None, Some(Call::Query), NAMES;
 }
 
 /// A WebAssembly type of the ABI.

@@ -1,6 +1,7 @@
 //! The table against what is written by hand elsewhere: the SDK's declarations, the documents, the schema. And what a log
 //! line may hold.
 
+use super::super::permission::Call;
 use super::table::Param;
 use super::table::Row;
 use super::*;
@@ -59,7 +60,9 @@ fn import_type(row: &Row) -> String {
 
 fn script_form(row: &Row) -> String {
     let Some((module, name)) = row.script else {
-        return "(a variable)".to_owned();
+        // A script cannot wait.
+        let is_variable = row.needs != Some(Call::Query);
+        return if is_variable { "(a variable)" } else { "" }.to_owned();
     };
     let name = if row.params.first() == Some(&Param::Level) {
         "trace/info/warn/error"

@@ -222,6 +222,21 @@ impl Reader<'_> {
     }
 
     fn no_such_field(&mut self, variable: &str, name: &str, position: Position) {
+        if variable == "load" {
+            let loads = &self.spec.loads;
+            if !loads.iter().any(|known| **known == *name) {
+                let known = nearest(name, loads.iter().map(|known| &**known));
+                let help = match known {
+                    Some(known) => format!("did you mean `{known}`?"),
+                    None => format!(
+                        "write it under `load` of the stage: {name} = {{ statement = \"..\" }}"
+                    ),
+                };
+                let message = format!("stage `{}` loads no `{name}`", self.spec.stage);
+                self.error(code::UNKNOWN_FIELD, position, message, Some(help));
+            }
+            return;
+        }
         if variable == "config" {
             let object = self
                 .spec

@@ -307,7 +307,9 @@ fn value(request: Request<'_>) -> Result<Dynamic, Stop> {
                 .map(|name| variables::name(name.schema.as_deref(), &name.name))
                 .collect::<Array>(),
         ),
-        Response::Part { .. } => return stop(Fault::Internal("a part of a field in a script")),
+        Response::Part { .. } | Response::PartOfRows { .. } | Response::Wait => {
+            return stop(Fault::Internal("a result that scripts do not have"));
+        }
         Response::Store(error) => {
             // A guest can do something about this: it is an error it may catch, as a module gets a status.
             let message = Dynamic::from(error.to_string());

@@ -10,12 +10,11 @@ mod place;
 mod variables;
 mod verdict;
 
-use super::Failed;
+use super::Called;
 use super::Fault;
 use super::Guest;
 use super::GuestSpec;
 use super::LoadError;
-use super::Reply;
 use super::Services;
 use super::guest::code;
 use super::turn::Pool;
@@ -180,10 +179,10 @@ impl Guest for ScriptGuest {
         self.profile.needs()
     }
 
-    fn call(&self, input: &Input<'_>, services: &Arc<dyn Services>) -> Result<Reply, Failed> {
+    fn call<'g>(&'g self, input: &Input<'_>, services: &Arc<dyn Services>) -> Called<'g> {
         let lowered = self.lowered.as_ref();
         if let Some(ended) = lowered.and_then(|it| it.call(&self.profile, input, services)) {
-            return ended;
+            return Called::Done(ended);
         }
         let mut turn = self
             .turns
@@ -192,12 +191,12 @@ impl Guest for ScriptGuest {
         if let Err(fault) = turn.begin(input, services) {
             let ended = turn.conclude(Err(fault));
             self.turns.put(turn);
-            return ended;
+            return Called::Done(ended);
         }
         let (mut turn, result) = self.ask(turn);
         let ended = turn.conclude(result);
         self.turns.put(turn);
-        ended
+        Called::Done(ended)
     }
 }
 

@@ -1,8 +1,9 @@
-//! What a script sees of its input: `user`, `session`, `sql`, `result`, `auth`, `event`, `config`, `hook`. Values are made when
+//! What a script sees of its input: `user`, `session`, `sql`, `result`, `auth`, `event`, `config`, `load`, `hook`. Values are made when
 //! they are asked for. Owns no permission: a field that was not granted is not in the frame and has no getter.
 
 use super::super::Fault;
 use super::super::GuestSpec;
+use super::super::permission::Call;
 use super::super::turn::Turn;
 use super::current::Stop;
 use super::current::with_turn;
@@ -17,6 +18,7 @@ use rhai::Engine;
 use rhai::ImmutableString;
 use rhai::Map;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// Methods of variables, and the field each looks at.
 pub(super) const METHODS: [(&str, &str, Field); 2] = [
@@ -33,8 +35,8 @@ pub(super) fn method(variable: &str, name: &str) -> Option<Field> {
 }
 
 /// Every variable there is. A script may not define one of these names.
-pub(super) const NAMES: [&str; 8] = [
-    "user", "session", "sql", "result", "auth", "event", "config", "hook",
+pub(super) const NAMES: [&str; 9] = [
+    "user", "session", "sql", "result", "auth", "event", "config", "load", "hook",
 ];
 
 #[derive(Clone)]
@@ -51,6 +53,8 @@ struct Auth;
 struct Event;
 #[derive(Clone)]
 struct Configuration;
+#[derive(Clone)]
+struct Load;
 
 /// Gives the engine the variables, and getters for the granted fields.
 pub(super) fn register(engine: &mut Engine, fields: Fields, spec: &GuestSpec) {
@@ -61,7 +65,8 @@ pub(super) fn register(engine: &mut Engine, fields: Fields, spec: &GuestSpec) {
         .register_type_with_name::<Outcome>("result")
         .register_type_with_name::<Auth>("auth")
         .register_type_with_name::<Event>("event")
-        .register_type_with_name::<Configuration>("config");
+        .register_type_with_name::<Configuration>("config")
+        .register_type_with_name::<Load>("load");
     for field in fields.iter() {
         let row = field.row();
         match row.variable {
@@ -79,6 +84,10 @@ pub(super) fn register(engine: &mut Engine, fields: Fields, spec: &GuestSpec) {
     engine.register_fn("has_kind", |_: &mut Sql, kind: &str| {
         has(Field::Kinds, kind)
     });
+    for name in &spec.loads {
+        let name = Arc::clone(name);
+        engine.register_get(&*Arc::clone(&name), move |_: &mut Load| loaded(&name));
+    }
     register_config(engine, spec);
 }
 
@@ -128,9 +137,59 @@ fn variable(name: &str) -> Result<Option<Dynamic>, Stop> {
         "auth" => Dynamic::from(Auth),
         "event" => Dynamic::from(Event),
         "config" => Dynamic::from(Configuration),
+        "load" => Dynamic::from(Load),
         "hook" => with_turn(|turn| Ok(Dynamic::from(turn.hook.name())))?,
         _ => return Ok(None),
     }))
+}
+
+/// What was loaded: of a statement that gives one row at most, the value of its only column, or `()`; otherwise a list of
+/// maps.
+fn loaded(name: &str) -> Result<Dynamic, Stop> {
+    with_turn(|turn| {
+        let found = turn
+            .loaded(name)
+            .map(|loaded| (Arc::clone(&loaded.rows), loaded.single));
+        let (rows, single) = found
+            .filter(|_| turn.may_call(Call::Load))
+            .ok_or(Fault::CallRefused("load"))?;
+        let limits = &turn.profile().limits;
+        let (text_max, bytes_max) = (limits.script_string_bytes_max, limits.memory_bytes_max);
+        let value = |value: &Option<String>| match value {
+            None => Ok(Dynamic::UNIT),
+            Some(value) if value.len() <= text_max => Ok(text(value)),
+            Some(value) => Err(Fault::InputTooLarge {
+                bytes: value.len(),
+                max: text_max,
+            }),
+        };
+        let found = if single && rows.columns.len() == 1 {
+            value(
+                rows.rows
+                    .first()
+                    .and_then(|row| row.first())
+                    .unwrap_or(&None),
+            )?
+        } else {
+            let row = |row: &Vec<Option<String>>| {
+                let pairs = rows.columns.iter().zip(row);
+                let map = pairs.map(|(name, cell)| Ok((name.as_str().into(), value(cell)?)));
+                map.collect::<Result<Map, Fault>>().map(Dynamic::from)
+            };
+            Dynamic::from(
+                rows.rows
+                    .iter()
+                    .map(row)
+                    .collect::<Result<Array, Fault>>()?,
+            )
+        };
+        let bytes = memory::size(&found);
+        if bytes_max < bytes {
+            return Err(Fault::OutOfMemory);
+        }
+        turn.meter.charge_call(bytes)?;
+        Ok(found)
+    })
 }
 
 fn register_config(engine: &mut Engine, spec: &GuestSpec) {

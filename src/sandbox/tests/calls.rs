@@ -158,6 +158,7 @@ fn open(turn: &mut Turn, services: &Arc<dyn Services>) {
         outcome: None,
         auth: None,
         custom: None,
+        loaded: &[],
     };
     turn.begin(&input, services).expect("opens");
 }

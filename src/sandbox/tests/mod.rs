@@ -6,6 +6,7 @@ mod functions;
 mod gate;
 mod limits;
 mod loading;
+mod rows;
 mod seeing;
 mod unloading;
 
@@ -163,9 +164,10 @@ pub(super) fn ask_at(
         outcome: hook.has_outcome().then_some(&outcome),
         auth: (hook == Hook::Authenticate).then_some(&auth),
         custom: None,
+        loaded: &[],
     };
     let services: Arc<dyn Services> = Arc::<Stub>::clone(services);
-    guest.call(&input, &services)
+    guest.call(&input, &services).done()
 }
 
 fn ask(guest: &dyn Guest, sql: &str, services: &Arc<Stub>) -> Result<Reply, Failed> {
@@ -187,6 +189,7 @@ fn spec() -> GuestSpec {
         manifest: None,
         abi: super::Abi::Pgwarden1,
         attributes: Vec::new(),
+        loads: Vec::new(),
     }
 }
 
@@ -210,6 +213,10 @@ pub(super) fn trusted() -> GuestSpec {
         .patterns
         .insert("pan", r"\b\d{16}\b")
         .expect("a pattern");
+    spec.grants.load = Some(super::LoadGrant {
+        statements: Vec::new(),
+        max_queries: 1,
+    });
     spec
 }
 

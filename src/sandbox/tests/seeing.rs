@@ -99,6 +99,7 @@ fn a_frame_holds_what_is_granted_and_reads_back() {
         outcome: None,
         auth: None,
         custom: None,
+        loaded: &[],
     };
     let mut frame = Frame::default();
     for _ in 0..2 {

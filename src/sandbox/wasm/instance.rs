@@ -5,6 +5,7 @@ use super::super::Fault;
 use super::super::limits::FUEL_PER_SLICE;
 use super::super::turn::Turn;
 use super::link::HostFault;
+use super::link::HostWait;
 use crate::hook::Answer;
 use crate::hook::Hook;
 use crate::hook::abi::Word;
@@ -21,6 +22,8 @@ use wasmi::StoreLimitsBuilder;
 use wasmi::TrapCode;
 use wasmi::TypedFunc;
 use wasmi::TypedResumableCall;
+use wasmi::TypedResumableCallHostTrap;
+use wasmi::Val;
 use wasmi::WasmParams;
 use wasmi::WasmResults;
 
@@ -52,6 +55,15 @@ pub(super) struct Instance {
     exports: wasmi::Instance,
     /// What `pgw_alloc` gave: pointer and length. Asked for again only when a frame is longer.
     room: (usize, usize),
+    /// The call that waits for rows.
+    stopped: Option<TypedResumableCallHostTrap<i64>>,
+}
+
+/// What asking came to.
+pub(super) enum Step {
+    Answer(Answer),
+    /// The turn says what the guest waits for.
+    Waits,
 }
 
 impl Instance {
@@ -86,6 +98,7 @@ impl Instance {
             hooks,
             exports: instance,
             room: (0, 0),
+            stopped: None,
         })
     }
 
@@ -98,7 +111,7 @@ impl Instance {
     }
 
     /// Asks the open turn's question.
-    pub(super) fn ask(&mut self) -> Result<Answer, Fault> {
+    pub(super) fn ask(&mut self) -> Result<Step, Fault> {
         let turn = &self.store.data().turn;
         let (hook, len) = (turn.hook, turn.frame.bytes().len());
         let Some(function) = self
@@ -126,13 +139,36 @@ impl Instance {
             .copy_from_slice(data.turn.frame.bytes());
         data.turn.meter.charge_call(len)?;
         let pointer = u32::try_from(start).map_err(|_| Fault::Internal("a pointer over 4 GiB"))?;
-        let word = metered(
+        let met = waiting(
             &mut self.store,
             function,
             (pointer.cast_signed(), frame_len),
         )?;
-        let answer = self.read(word)?;
-        self.store.data().turn.accept(answer)
+        self.step(met)
+    }
+
+    /// Goes on after a wait; `result` is what `query` gives.
+    pub(super) fn go_on(&mut self, result: i32) -> Result<Step, Fault> {
+        let Some(stopped) = self.stopped.take() else {
+            return Err(Fault::Internal("nothing waits"));
+        };
+        lend(&mut self.store, FUEL_PER_SLICE)?;
+        let call = stopped.resume(&mut self.store, &[Val::I32(result)]);
+        let met = follow(&mut self.store, call)?;
+        self.step(met)
+    }
+
+    fn step(&mut self, met: Met<i64>) -> Result<Step, Fault> {
+        match met {
+            Met::Finished(word) => {
+                let answer = self.read(word)?;
+                self.store.data().turn.accept(answer).map(Step::Answer)
+            }
+            Met::Waits(stopped) => {
+                self.stopped = Some(stopped);
+                Ok(Step::Waits)
+            }
+        }
     }
 
     /// Tells the guest that it goes. The turn is open.
@@ -232,27 +268,60 @@ fn start(
     module: &Module,
     linker: &Linker<Data>,
 ) -> Result<wasmi::Instance, Fault> {
-    let lent = store.data_mut().turn.meter.lend(FUEL_PER_SLICE);
-    store.set_fuel(lent).map_err(|error| fault_of(&error))?;
+    lend(store, FUEL_PER_SLICE)?;
     let started = linker.instantiate_and_start(&mut *store, module);
     settle(store)?;
     started.map_err(|error| fault_of(&error))
 }
 
-/// Calls a function of the guest with the turn's fuel, slice by slice, and looks at the clock between two slices.
+/// How far a function of the guest came.
+enum Met<R> {
+    Finished(R),
+    Waits(TypedResumableCallHostTrap<R>),
+}
+
+/// Calls a function of the guest with the turn's fuel, slice by slice, and looks at the clock between two slices. A function
+/// that is not a hook's has nobody to wait for it.
 pub(super) fn metered<P: WasmParams, R: WasmResults>(
     store: &mut Store<Data>,
     function: TypedFunc<P, R>,
     params: P,
 ) -> Result<R, Fault> {
-    let lent = store.data_mut().turn.meter.lend(FUEL_PER_SLICE);
-    store.set_fuel(lent).map_err(|error| fault_of(&error))?;
-    let mut call = function.call_resumable(&mut *store, params);
+    match waiting(store, function, params)? {
+        Met::Finished(result) => Ok(result),
+        Met::Waits(_) => Err(Fault::CallRefused("query outside of a hook")),
+    }
+}
+
+/// The same for a function that may ask for rows.
+fn waiting<P: WasmParams, R: WasmResults>(
+    store: &mut Store<Data>,
+    function: TypedFunc<P, R>,
+    params: P,
+) -> Result<Met<R>, Fault> {
+    lend(store, FUEL_PER_SLICE)?;
+    let call = function.call_resumable(&mut *store, params);
+    follow(store, call)
+}
+
+fn lend(store: &mut Store<Data>, fuel: u64) -> Result<(), Fault> {
+    let lent = store.data_mut().turn.meter.lend(fuel);
+    store.set_fuel(lent).map_err(|error| fault_of(&error))
+}
+
+/// Follows a call that runs on one slice of fuel to its end, or to where it waits.
+fn follow<R: WasmResults>(
+    store: &mut Store<Data>,
+    mut call: Result<TypedResumableCall<R>, Error>,
+) -> Result<Met<R>, Fault> {
     loop {
         settle(store)?;
         let waiting = match call {
-            Ok(TypedResumableCall::Finished(result)) => return Ok(result),
+            Ok(TypedResumableCall::Finished(result)) => return Ok(Met::Finished(result)),
             Ok(TypedResumableCall::HostTrap(stopped)) => {
+                if stopped.host_error().downcast_ref::<HostWait>().is_some() {
+                    return Ok(Met::Waits(stopped));
+                }
                 return Err(fault_of(stopped.host_error()));
             }
             Ok(TypedResumableCall::OutOfFuel(waiting)) => waiting,
@@ -266,8 +335,7 @@ pub(super) fn metered<P: WasmParams, R: WasmResults>(
             turn.meter.charge(left)?;
             return Err(Fault::OutOfFuel);
         }
-        let lent = turn.meter.lend(FUEL_PER_SLICE.max(needed));
-        store.set_fuel(lent).map_err(|error| fault_of(&error))?;
+        lend(store, FUEL_PER_SLICE.max(needed))?;
         call = waiting.resume(&mut *store);
     }
 }

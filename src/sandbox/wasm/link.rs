@@ -2,8 +2,11 @@
 
 mod digest;
 mod effect;
+mod rows;
 mod store;
 mod text;
+
+pub(super) use rows::HostWait;
 
 use super::super::Fault;
 use super::super::Grants;
@@ -128,6 +131,9 @@ fn define(linker: &mut Linker<Data>, function: HostFunction) -> Result<(), Linke
         HostFunction::CacheDelete => linker.func_wrap(IMPORT_MODULE, name, store::cache_delete),
         HostFunction::AttributeSet => linker.func_wrap(IMPORT_MODULE, name, effect::attribute_set),
         HostFunction::Emit => linker.func_wrap(IMPORT_MODULE, name, effect::emit),
+        HostFunction::Loaded => linker.func_wrap(IMPORT_MODULE, name, rows::loaded),
+        HostFunction::Query => linker.func_wrap(IMPORT_MODULE, name, rows::query),
+        HostFunction::Rows => linker.func_wrap(IMPORT_MODULE, name, rows::rows),
     }?;
     Ok(())
 }

@@ -11,24 +11,31 @@ pub use inspect::Inspected;
 pub use inspect::inspect_wasm;
 
 use super::Abi;
+use super::Called;
 use super::Failed;
 use super::Fault;
 use super::Guest;
 use super::GuestSpec;
+use super::HostFunction;
 use super::Limits;
 use super::LoadError;
+use super::Query;
+use super::QueryResult;
 use super::Reply;
 use super::Services;
 use super::State;
+use super::Suspended;
 use super::guest::code;
 use super::turn::Pool;
 use super::turn::Profile;
 use super::turn::Turn;
+use crate::hook::Answer;
 use crate::hook::Input;
 use crate::statement::Needs;
 use instance::Data;
 use instance::Instance;
 use instance::ON_UNLOAD;
+use instance::Step;
 use std::sync::Arc;
 use wasmi::CompilationMode;
 use wasmi::Config;
@@ -48,6 +55,8 @@ struct WasmGuest {
     module: Module,
     linker: Linker<Data>,
     instances: Instances,
+    /// Whether it imports `query`.
+    may_wait: bool,
 }
 
 enum Instances {
@@ -108,6 +117,9 @@ fn load_own(engine: &Engine, module: Module, spec: GuestSpec) -> Result<WasmGues
     }
     let linker = link::linker(engine, &spec.grants)
         .map_err(|error| vec![LoadError::new(code::INVALID_MODULE, error.to_string())])?;
+    let may_wait = module
+        .imports()
+        .any(|import| import.name() == HostFunction::Query.import_name());
     let kept_max = spec.limits.instances_kept_max;
     let state = spec.state;
     let profile = Arc::new(Profile::new(spec));
@@ -126,6 +138,7 @@ fn load_own(engine: &Engine, module: Module, spec: GuestSpec) -> Result<WasmGues
         module,
         linker,
         instances,
+        may_wait,
     })
 }
 
@@ -162,17 +175,18 @@ impl WasmGuest {
         pool: &Pool<Box<Turn>>,
         input: &Input<'_>,
         services: &Arc<dyn Services>,
-    ) -> Result<Reply, Failed> {
+    ) -> Result<Called<'_>, Failed> {
         let mut turn = pool.take().unwrap_or_else(|| Turn::new(&self.profile));
         if let Err(fault) = turn.begin(input, services) {
-            return turn.conclude(Err(fault));
+            return Ok(Called::Done(turn.conclude(Err(fault))));
         }
         let mut instance = self.instance(turn)?;
-        let result = instance.ask();
-        let mut turn = instance.into_turn();
-        let ended = turn.conclude(result);
-        pool.put(turn);
-        ended
+        let result = match instance.ask() {
+            Ok(Step::Waits) => return self.wait(Box::new(instance)),
+            Ok(Step::Answer(answer)) => Ok(answer),
+            Err(fault) => Err(fault),
+        };
+        Ok(Called::Done(end_fresh(pool, instance, result)))
     }
 
     fn call_kept(
@@ -180,21 +194,93 @@ impl WasmGuest {
         pool: &Pool<Box<Instance>>,
         input: &Input<'_>,
         services: &Arc<dyn Services>,
-    ) -> Result<Reply, Failed> {
+    ) -> Result<Called<'_>, Failed> {
         let mut instance = match pool.take() {
             Some(instance) => instance,
             None => Box::new(self.instance(Turn::new(&self.profile))?),
         };
         if let Err(fault) = instance.turn().begin(input, services) {
-            return instance.turn().conclude(Err(fault));
+            return Ok(Called::Done(instance.turn().conclude(Err(fault))));
         }
-        let result = instance.ask();
-        let ended = instance.turn().conclude(result);
-        if ended.is_ok() {
-            // After a fault the guest's own stack pointer is wherever the fault found it.
-            pool.put(instance);
-        }
-        ended
+        let result = match instance.ask() {
+            Ok(Step::Waits) => return self.wait(instance),
+            Ok(Step::Answer(answer)) => Ok(answer),
+            Err(fault) => Err(fault),
+        };
+        Ok(Called::Done(end_kept(pool, instance, result)))
+    }
+
+    fn wait(&self, mut instance: Box<Instance>) -> Result<Called<'_>, Failed> {
+        let Some(query) = instance.turn().waits_for().map(Arc::clone) else {
+            return Err(Failed {
+                fault: Fault::Internal("a wait for nothing"),
+                fuel: instance.turn().meter.used(),
+            });
+        };
+        Ok(Called::Waiting(Box::new(Stopped {
+            guest: self,
+            instance,
+            query,
+        })))
+    }
+
+    fn go_on(&self, mut instance: Box<Instance>, rows: QueryResult) -> Result<Called<'_>, Failed> {
+        let status = instance.turn().answered(rows);
+        let result = match status.and_then(|status| instance.go_on(status)) {
+            Ok(Step::Waits) => return self.wait(instance),
+            Ok(Step::Answer(answer)) => Ok(answer),
+            Err(fault) => Err(fault),
+        };
+        Ok(Called::Done(match &self.instances {
+            Instances::Fresh(pool) => end_fresh(pool, *instance, result),
+            Instances::Kept(pool) => end_kept(pool, instance, result),
+        }))
+    }
+}
+
+fn end_fresh(
+    pool: &Pool<Box<Turn>>,
+    instance: Instance,
+    result: Result<Answer, Fault>,
+) -> Result<Reply, Failed> {
+    let mut turn = instance.into_turn();
+    let ended = turn.conclude(result);
+    pool.put(turn);
+    ended
+}
+
+fn end_kept(
+    pool: &Pool<Box<Instance>>,
+    mut instance: Box<Instance>,
+    result: Result<Answer, Fault>,
+) -> Result<Reply, Failed> {
+    let ended = instance.turn().conclude(result);
+    if ended.is_ok() {
+        // After a fault the guest's own stack pointer is wherever the fault found it.
+        pool.put(instance);
+    }
+    ended
+}
+
+/// A call in the middle of which the guest waits for rows.
+struct Stopped<'g> {
+    guest: &'g WasmGuest,
+    instance: Box<Instance>,
+    query: Arc<Query>,
+}
+
+impl<'g> Suspended<'g> for Stopped<'g> {
+    fn query(&self) -> &Arc<Query> {
+        &self.query
+    }
+
+    fn resume(self: Box<Self>, rows: QueryResult) -> Called<'g> {
+        let Self {
+            guest, instance, ..
+        } = *self;
+        guest
+            .go_on(instance, rows)
+            .unwrap_or_else(|failed| Called::Done(Err(failed)))
     }
 }
 
@@ -203,11 +289,16 @@ impl Guest for WasmGuest {
         self.profile.needs()
     }
 
-    fn call(&self, input: &Input<'_>, services: &Arc<dyn Services>) -> Result<Reply, Failed> {
+    fn may_wait(&self) -> bool {
+        self.may_wait
+    }
+
+    fn call<'g>(&'g self, input: &Input<'_>, services: &Arc<dyn Services>) -> Called<'g> {
         match &self.instances {
             Instances::Fresh(pool) => self.call_fresh(pool, input, services),
             Instances::Kept(pool) => self.call_kept(pool, input, services),
         }
+        .unwrap_or_else(|failed| Called::Done(Err(failed)))
     }
 
     fn unload(&self, services: &Arc<dyn Services>) -> Result<(), Fault> {

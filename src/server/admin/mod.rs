@@ -174,7 +174,7 @@ impl AdminConsole {
                     detail: Some(format!("SHOW knows {}.", show::NAMES.join(", "))),
                 },
             },
-            ("EMIT", _) => self.emit(context, command),
+            ("EMIT", _) => self.emit(context, command).await,
             _ => Answer::Failed {
                 code: SqlState::SYNTAX_ERROR,
                 message: "unknown command".to_owned(),
@@ -209,7 +209,7 @@ impl AdminConsole {
     }
 
     /// `EMIT name payload`: runs the `custom` chain of the console's listener.
-    fn emit(&self, context: &SessionContext, command: &str) -> Answer {
+    async fn emit(&self, context: &SessionContext, command: &str) -> Answer {
         let rest = command[4..].trim_start();
         let (name, payload) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
         if name.is_empty() {
@@ -219,7 +219,7 @@ impl AdminConsole {
                 detail: None,
             };
         }
-        let world = self.shared.live.load();
+        let world = self.shared.live.load_full();
         let listener = world
             .policy
             .listeners
@@ -232,14 +232,15 @@ impl AdminConsole {
                 detail: None,
             };
         };
-        match pipeline.custom(
+        let custom = pipeline.custom(
             context,
             CustomCall {
                 name,
                 payload: payload.trim(),
             },
-            &self.shared.services,
-        ) {
+            &world.services,
+        );
+        match custom.await {
             Ok(asked) => Answer::Rows(Rows {
                 columns: vec!["stages".to_owned()],
                 rows: vec![vec![Some(asked.to_string())]],

@@ -155,6 +155,18 @@ async fn a_password_is_hashed_once() {
     assert_ne!(first, keys.verifier(USER, &other).await.unwrap());
 }
 
+/// Stages that answer at once.
+struct Answering<F>(F);
+
+impl<F: FnMut(&str) -> StageLogin + Send> AskStages for Answering<F> {
+    fn ask<'s>(
+        &'s mut self,
+        password: &'s str,
+    ) -> Pin<Box<dyn Future<Output = StageLogin> + Send + 's>> {
+        Box::pin(std::future::ready((self.0)(password)))
+    }
+}
+
 #[tokio::test]
 async fn stages_are_asked_with_the_password_and_may_defer() {
     let keys = keys();
@@ -196,10 +208,10 @@ async fn stages_are_asked_with_the_password_and_may_defer() {
         ),
     ] {
         let mut seen = None;
-        let mut stages = |password: &str| {
+        let mut stages = Answering(|password: &str| {
             seen = Some(password.to_owned());
             answer.clone()
-        };
+        });
         let offer = Offer {
             account,
             stages: Some(&mut stages),
@@ -221,7 +233,7 @@ async fn a_cleartext_password_is_never_asked_for_in_the_open() {
     let address = listener.local_addr().unwrap();
     let (theirs, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
     let keys = keys();
-    let mut stages = |_: &str| StageLogin::Accepted;
+    let mut stages = Answering(|_: &str| StageLogin::Accepted);
     let offer = Offer {
         stages: Some(&mut stages),
         ..offer(None, &keys)

@@ -9,11 +9,15 @@ use crate::pipeline::Login as StageAnswer;
 use crate::pipeline::Pipeline;
 use crate::policy::Admin;
 use crate::policy::Credential;
+use crate::sandbox::Services;
+use crate::session::authenticate::AskStages;
 use crate::session::authenticate::Authenticated;
 use crate::session::authenticate::Method;
 use crate::session::authenticate::StageLogin;
-use crate::session::world::Shared;
 use crate::wire::startup::Parameters;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 
 pub(super) fn is_local(client: ClientAddress) -> bool {
     match client {
@@ -37,35 +41,53 @@ pub(super) fn auth_method(authenticated: &Authenticated) -> AuthMethod {
     }
 }
 
-pub(super) fn ask_stages(
-    pipeline: &Pipeline,
-    context: &SessionContext,
-    parameters: &Parameters,
-    password: &str,
-    shared: &Shared,
-) -> (StageLogin, Option<Box<Identity>>) {
-    let mut headers = vec![
-        (
-            "application_name".to_owned(),
-            parameters.application_name.clone(),
-        ),
-        ("tls".to_owned(), context.tls.to_string()),
-    ];
-    headers.extend(parameters.settings.iter().cloned());
-    let request = AuthRequest {
-        headers: &headers,
-        username: &parameters.user,
-        password: Some(password),
-    };
-    match pipeline.authenticate(context, &request, &shared.services) {
-        StageAnswer::Success(identity) => (StageLogin::Accepted, Some(identity)),
-        StageAnswer::Denied(reason) => (
-            StageLogin::Denied {
+/// The `authenticate` stages, and whom they said the client is.
+pub(super) struct LoginStages<'a> {
+    pub(super) pipeline: &'a Pipeline,
+    pub(super) context: &'a SessionContext,
+    pub(super) parameters: &'a Parameters,
+    pub(super) services: &'a Arc<dyn Services>,
+    pub(super) identity: Option<Box<Identity>>,
+}
+
+impl AskStages for LoginStages<'_> {
+    fn ask<'s>(
+        &'s mut self,
+        password: &'s str,
+    ) -> Pin<Box<dyn Future<Output = StageLogin> + Send + 's>> {
+        Box::pin(self.answer(password))
+    }
+}
+
+impl LoginStages<'_> {
+    async fn answer(&mut self, password: &str) -> StageLogin {
+        let parameters = self.parameters;
+        let mut headers = vec![
+            (
+                "application_name".to_owned(),
+                parameters.application_name.clone(),
+            ),
+            ("tls".to_owned(), self.context.tls.to_string()),
+        ];
+        headers.extend(parameters.settings.iter().cloned());
+        let request = AuthRequest {
+            headers: &headers,
+            username: &parameters.user,
+            password: Some(password),
+        };
+        let asking = self
+            .pipeline
+            .authenticate(self.context, &request, self.services);
+        match asking.await {
+            StageAnswer::Success(identity) => {
+                self.identity = Some(identity);
+                StageLogin::Accepted
+            }
+            StageAnswer::Denied(reason) => StageLogin::Denied {
                 reason: reason.to_string(),
             },
-            None,
-        ),
-        StageAnswer::Defer => (StageLogin::Deferred, None),
+            StageAnswer::Defer => StageLogin::Deferred,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod link;
 mod tests;
 
 use super::super::Attribute;
+use super::super::Called;
 use super::super::Failed;
 use super::super::Fault;
 use super::super::Guest;
@@ -112,7 +113,13 @@ impl Guest for HeliosGuest {
         self.profile.needs()
     }
 
-    fn call(&self, input: &Input<'_>, services: &Arc<dyn Services>) -> Result<Reply, Failed> {
+    fn call<'g>(&'g self, input: &Input<'_>, services: &Arc<dyn Services>) -> Called<'g> {
+        Called::Done(self.called(input, services))
+    }
+}
+
+impl HeliosGuest {
+    fn called(&self, input: &Input<'_>, services: &Arc<dyn Services>) -> Result<Reply, Failed> {
         let (mut turn, mut json) = self
             .idle
             .take()

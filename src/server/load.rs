@@ -1,0 +1,219 @@
+//! What the stages of one policy revision reach of the outside: the process's services, and declared statements, which are
+//! asked on server connections of their own and kept as long as the policy says.
+//!
+//! A client's statement may hold the pool's last connection while a stage of it loads: from the same connections it would
+//! wait for itself. So each permission set has a few of its own on each node, seen in `SHOW POOLS` as `pool/set`.
+
+mod ask;
+mod cache;
+
+use super::services::ProcessServices;
+use crate::policy;
+use crate::policy::Policy;
+use crate::policy::PoolMode;
+use crate::policy::Role;
+use crate::policy::SessionState;
+use crate::pool::Login;
+use crate::pool::Plan;
+use crate::pool::PoolKey;
+use crate::pool::Pools;
+use crate::sandbox::Asking;
+use crate::sandbox::DeclaredQuery;
+use crate::sandbox::Level;
+use crate::sandbox::MetricOp;
+use crate::sandbox::Query;
+use crate::sandbox::Services;
+use crate::sandbox::Store;
+use crate::session::NodeTarget;
+use crate::session::World;
+use crate::wire::authentication::Secret;
+use cache::Cache;
+use std::collections::BTreeMap;
+use std::hash::DefaultHasher;
+use std::hash::Hash as _;
+use std::hash::Hasher as _;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// Server connections of one permission set to one node.
+const CONNECTIONS_MAX: usize = 4;
+
+/// Where names are looked up: first where nobody can create what shadows a function or an operator, last where nobody has.
+const SEARCH_PATH: &str = "pg_catalog, public, pg_temp";
+
+/// What the process has outside of any policy.
+#[derive(Clone)]
+pub(super) struct Outside {
+    pub(super) process: Arc<ProcessServices>,
+    pub(super) pools: Arc<Pools>,
+}
+
+impl Outside {
+    /// Lets the stages of a world reach it.
+    pub(super) fn attach(&self, mut world: World) -> World {
+        world.services = Arc::new(WorldServices {
+            process: Arc::clone(&self.process),
+            ways: Ways::of(&world, Arc::clone(&self.pools)),
+            cache: Mutex::default(),
+        });
+        world
+    }
+}
+
+/// The outside as the stages of one revision reach it. Owns no guest: they keep handles of it.
+struct WorldServices {
+    process: Arc<ProcessServices>,
+    ways: Ways,
+    cache: Mutex<Cache>,
+}
+
+/// The ways to nodes of every permission set that asks statements.
+struct Ways {
+    pools: Arc<Pools>,
+    sets: BTreeMap<Arc<str>, Vec<Way>>,
+    turn: AtomicUsize,
+}
+
+/// One node, as one permission set asks it.
+struct Way {
+    role: Role,
+    key: PoolKey,
+    plan: Arc<Plan>,
+}
+
+impl Ways {
+    fn of(world: &World, pools: Arc<Pools>) -> Self {
+        let mut sets = BTreeMap::new();
+        let grants = world
+            .policy
+            .stages
+            .iter()
+            .filter_map(|stage| stage.grants.load.as_ref());
+        // What all statements of a set have in common is in each of them.
+        for statement in grants.filter_map(|grant| grant.statements.first()) {
+            if !sets.contains_key(&statement.set) {
+                let ways = ways(&world.policy, &world.nodes, statement);
+                sets.insert(Arc::clone(&statement.set), ways);
+            }
+        }
+        Self {
+            pools,
+            sets,
+            turn: AtomicUsize::new(0),
+        }
+    }
+}
+
+fn ways(policy: &Policy, nodes: &[NodeTarget], statement: &DeclaredQuery) -> Vec<Way> {
+    let Some(pool) = policy.pools.iter().find(|pool| pool.name == statement.pool) else {
+        return Vec::new();
+    };
+    let Some(login) = &pool.login else {
+        return Vec::new();
+    };
+    let way = |&node: &usize| Way {
+        role: policy.nodes[node].role,
+        key: PoolKey {
+            pool: format!("{}/{}", pool.name, statement.set).into(),
+            node: Arc::clone(&policy.nodes[node].name),
+            database: Arc::clone(&statement.database),
+            user: Arc::clone(&login.user),
+        },
+        plan: Arc::new(plan(pool, login, &nodes[node], statement)),
+    };
+    pool.nodes.iter().map(way).collect()
+}
+
+fn plan(
+    pool: &policy::Pool,
+    login: &policy::Login,
+    node: &NodeTarget,
+    statement: &DeclaredQuery,
+) -> Plan {
+    let password = login.password.as_ref();
+    let text = password.and_then(policy::Secret::expose_text);
+    let timeout = statement.timeout.as_millis().max(1);
+    let settings = [
+        ("application_name", "pgwarden".to_owned()),
+        ("client_encoding", "UTF8".to_owned()),
+        ("default_transaction_read_only", "on".to_owned()),
+        ("search_path", SEARCH_PATH.to_owned()),
+        ("statement_timeout", timeout.to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value));
+    let mut hasher = DefaultHasher::new();
+    (&statement.database, node.identity, &login.user, &settings).hash(&mut hasher);
+    if let Some(password) = password {
+        password.expose().hash(&mut hasher);
+    }
+    Plan {
+        target: Arc::clone(&node.target),
+        login: Login {
+            user: Arc::clone(&login.user),
+            secret: text.map(|text| Secret::Password(Zeroizing::new(text.to_owned()))),
+            settings: settings.into(),
+        },
+        database: Arc::clone(&statement.database),
+        mode: PoolMode::Transaction,
+        size: CONNECTIONS_MAX,
+        wait: statement.timeout,
+        reset: "".into(),
+        idle_timeout: pool.idle_timeout,
+        lifetime: pool.lifetime,
+        prepared_max: 0,
+        session_state: SessionState::Refuse,
+        identity: hasher.finish(),
+    }
+}
+
+impl WorldServices {
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Services for WorldServices {
+    fn unix_micros(&self) -> u64 {
+        self.process.unix_micros()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.process.monotonic()
+    }
+
+    fn random(&self) -> u64 {
+        self.process.random()
+    }
+
+    fn store(&self) -> &Store {
+        self.process.store()
+    }
+
+    fn metric(&self, stage: &str, name: &str, op: MetricOp, value: f64) {
+        self.process.metric(stage, name, op, value);
+    }
+
+    fn log(&self, stage: &str, level: Level, message: &str) {
+        self.process.log(stage, level, message);
+    }
+
+    fn query<'a>(&'a self, query: &'a Query) -> Asking<'a> {
+        let Some(age_max) = query.cache else {
+            return Asking::Waiting(Box::pin(ask::ask(&self.ways, query)));
+        };
+        if let Some(rows) = self.cache().get(query, self.monotonic(), age_max) {
+            return Asking::Ready(Ok(rows));
+        }
+        Asking::Waiting(Box::pin(async move {
+            let asked = self.monotonic(); // as old as the question, not as the answer
+            let rows = ask::ask(&self.ways, query).await?;
+            self.cache().put(query, &rows, asked);
+            Ok(rows)
+        }))
+    }
+}
