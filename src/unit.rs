@@ -1,4 +1,4 @@
-//! Durations and sizes as operators write them: `"250ms"`, `"1h30m"`, `"256KiB"`.
+//! Durations and sizes as operators write them: `"250ms"`, `"1h30m"`, `"256KiB"`; times as they read them.
 //! Owns parsing and formatting; what a value is good for is decided where it is read.
 
 use std::time::Duration;
@@ -111,6 +111,38 @@ pub fn parse_size(text: &str) -> Result<u64, UnitError> {
 #[must_use]
 pub fn format_size(bytes: u64) -> String {
     format(bytes, SIZES, "B")
+}
+
+/// Writes a time since 1970 in UTC, to the second, as RFC 3339 has it.
+#[must_use]
+pub fn format_utc(since_1970: Duration) -> String {
+    let seconds = since_1970.as_secs();
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Howard Hinnant's civil_from_days, for dates after 1970.
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_index = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
+    let month = if month_index < 10 {
+        month_index + 3
+    } else {
+        month_index - 9
+    };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// The same to the microsecond.
+#[must_use]
+pub fn format_utc_micros(since_1970: Duration) -> String {
+    let mut text = format_utc(since_1970);
+    text.pop();
+    format!("{text}.{:06}Z", since_1970.subsec_micros())
 }
 
 fn format(value: u64, units: &[(&str, u64)], zero: &str) -> String {
@@ -231,5 +263,15 @@ mod tests {
         }
         assert_eq!(format_duration(Duration::from_millis(1_500)), "1500ms");
         assert_eq!(format_size(2_097_152), "2MiB");
+    }
+
+    #[test]
+    fn times_are_written_in_utc() {
+        let at = |seconds| format_utc(Duration::from_secs(seconds));
+        assert_eq!(at(0), "1970-01-01T00:00:00Z");
+        assert_eq!(at(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(at(1_795_498_496), "2026-11-24T05:34:56Z");
+        let exact = format_utc_micros(Duration::new(951_782_400, 42_000));
+        assert_eq!(exact, "2000-02-29T00:00:00.000042Z");
     }
 }

@@ -239,7 +239,7 @@ fn write_step(out: &mut String, step: &Step) {
     let result = match &step.result {
         StepResult::Off => "off".to_owned(),
         StepResult::Skipped => "not asked".to_owned(),
-        StepResult::Answered(answer) => answer.clone(),
+        StepResult::Answered(answer) => answer.to_string(),
         StepResult::Observed(answer) => format!("observed, would {answer}"),
         StepResult::Failed(fault) => format!("failed: {fault}"),
     };

@@ -305,7 +305,9 @@ impl Runner<'_> {
                 let result = match &step.result {
                     StepResult::Off => "off".to_owned(),
                     StepResult::Skipped => "not asked".to_owned(),
-                    StepResult::Answered(answer) | StepResult::Observed(answer) => answer.clone(),
+                    StepResult::Answered(answer) | StepResult::Observed(answer) => {
+                        answer.to_string()
+                    }
                     StepResult::Failed(fault) => format!("failed: {fault}"),
                 };
                 format!(

@@ -35,6 +35,17 @@ pub enum ClientAddress {
     Unix,
 }
 
+impl ClientAddress {
+    /// The address without its port, as policies write it.
+    #[must_use]
+    pub fn host(self) -> String {
+        match self {
+            Self::Ip(address, _) => address.to_string(),
+            Self::Unix => "unix".to_owned(),
+        }
+    }
+}
+
 /// How the client proved who it is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum AuthMethod {

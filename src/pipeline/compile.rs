@@ -20,6 +20,7 @@ use crate::policy::Mode;
 use crate::policy::Plugin;
 use crate::policy::Policy;
 use crate::policy::Report;
+use crate::policy::SqlDetail;
 use crate::policy::StageLoad;
 use crate::sandbox::Called;
 use crate::sandbox::Failed;
@@ -79,12 +80,15 @@ pub fn compile_with_faults(
         let needs = Hook::all()
             .filter(|hook| hook.has_statement())
             .flat_map(|hook| hooks[hook.index()].iter());
-        let needs = needs.fold(Needs::default(), |needs, stage| union(needs, stage.needs()));
+        let mut needs = needs.fold(Needs::default(), |needs, stage| union(needs, stage.needs()));
+        let decisions = policy.decisions.as_ref();
+        needs.normalized |= decisions.is_some_and(|log| SqlDetail::Normalized <= log.sql);
         let plain = Hook::all()
             .filter(|hook| hook.has_statement())
             .all(|hook| hooks[hook.index()].is_empty())
             && pipeline.otherwise.authorize_allows()
-            && !policy.sql.written;
+            && !policy.sql.written
+            && policy.decisions.is_none();
         Arc::new(Pipeline {
             waits: Waits::of(&hooks),
             name: Arc::clone(&pipeline.name),

@@ -5,6 +5,7 @@
 
 mod breaker;
 mod compile;
+mod decisions;
 mod explain;
 mod figures;
 mod login;
@@ -20,6 +21,9 @@ mod verdict;
 pub use compile::compile;
 pub use compile::compile_with_faults;
 pub use compile::review_guests;
+pub use decisions::DecisionLog;
+pub use decisions::Queue;
+pub use decisions::decision_schema;
 pub use figures::FaultCounts;
 pub use figures::Health;
 pub use figures::Histogram;

@@ -249,7 +249,7 @@ impl<'a> Run<'a> {
         let context = context(self.statement, subject);
         let session = self.learned.as_deref().unwrap_or(self.statement.session);
         let input = input(self.statement, session, hook, &context);
-        let mut spent = Spent::default();
+        let mut spent = Spent::timed(self.detail != Detail::Verdict);
         let asked = stage.ask(&input, self.services, &mut spent).await;
         if let Some(effects) = &spent.effects {
             self.pipeline
@@ -315,7 +315,7 @@ impl<'a> Run<'a> {
         let context = context(self.statement, subject);
         let session = self.learned.as_deref().unwrap_or(self.statement.session);
         let input = input(self.statement, session, hook, &context);
-        let mut spent = Spent::default();
+        let mut spent = Spent::timed(self.detail != Detail::Verdict);
         let mut emitted = false;
         let asked = if !self.pipeline.waits_for(stage) {
             stage.ask_at_once(&input, self.services, &mut spent)
@@ -327,9 +327,14 @@ impl<'a> Run<'a> {
         };
         self.next += 1;
         self.fuel += spent.fuel;
-        if self.detail == Detail::Full {
+        let is_told = match self.detail {
+            Detail::Verdict => false,
+            Detail::Stages => !matches!(asked, Asked::Skipped),
+            Detail::Full => true,
+        };
+        if is_told {
             self.steps
-                .push(step(stage, hook, &input, &asked, spent.fuel));
+                .push(step(stage, &input, &asked, &spent, self.detail));
         }
         if let Some(effects) = spent.effects {
             self.apply(*effects, emitted);

@@ -73,11 +73,23 @@ pub(super) enum Action {
     Guest(Box<dyn Guest>),
 }
 
-/// What asking stages cost, and what the last one wants to have happen.
+/// What asking a stage cost, and what it wants to have happen.
 #[derive(Default)]
 pub(super) struct Spent {
+    /// Whether its time is wanted, and not only that of one call in eight.
+    timed: bool,
+    pub(super) took: Option<Duration>,
     pub(super) fuel: u64,
     pub(super) effects: Option<Box<Effects>>,
+}
+
+impl Spent {
+    pub(super) fn timed(timed: bool) -> Self {
+        Self {
+            timed,
+            ..Self::default()
+        }
+    }
 }
 
 /// What asking a stage came to.
@@ -172,7 +184,7 @@ impl Stage {
             self.stats.called();
             return self.rule(input, services);
         };
-        let begun = match self.begin(services) {
+        let begun = match self.begin(services, spent.timed) {
             Ok(begun) => begun,
             Err(fault) => return Asked::Fault(fault),
         };
@@ -220,7 +232,7 @@ impl Stage {
             Ok(loaded) => loaded,
             Err(fault) => return Asked::Fault(fault),
         };
-        let begun = match self.begin(services) {
+        let begun = match self.begin(services, spent.timed) {
             Ok(begun) => begun,
             Err(fault) => return Asked::Fault(fault),
         };
@@ -271,8 +283,8 @@ impl Stage {
     }
 
     /// The beginning of a guest's call, where the breaker allows one.
-    fn begin(&self, services: &Arc<dyn Services>) -> Result<Begun, Fault> {
-        let timed = self.stats.called();
+    fn begin(&self, services: &Arc<dyn Services>, timed: bool) -> Result<Begun, Fault> {
+        let timed = self.stats.called() || timed;
         let admission = self.breaker.admit(|| services.monotonic());
         if admission == Admission::Open {
             return Err(Fault::BreakerOpen);
@@ -294,7 +306,9 @@ impl Stage {
     ) -> Asked {
         if let Some(started) = begun.started {
             let took = services.monotonic().saturating_sub(started);
-            self.stats.took(took.saturating_sub(waited));
+            let took = took.saturating_sub(waited);
+            self.stats.took(took);
+            spent.took = Some(took);
         }
         let (asked, fuel) = match result {
             Ok(reply) => {

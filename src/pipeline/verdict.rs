@@ -7,6 +7,7 @@ use crate::hook::SessionContext;
 use crate::policy::RouteTarget;
 use crate::sandbox::Fault;
 use crate::statement::Facts;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,6 +138,8 @@ impl Decider {
 pub enum Detail {
     /// The verdict and who decided.
     Verdict,
+    /// The stages that took part as well, what each came to and what it cost.
+    Stages,
     /// Every stage asked, and why it matched or not.
     Full,
 }
@@ -150,12 +153,14 @@ pub struct Step {
     pub stage: Arc<str>,
     /// Where it stands: `file:line`.
     pub place: Arc<str>,
-    /// Each key of `when` and `unless`, and what it came to, as text.
+    /// Each key of `when` and `unless`, and what it came to, as text; with [`Detail::Full`].
     pub guards: Vec<String>,
     /// What came of it.
     pub result: StepResult,
     /// Fuel it spent.
     pub fuel: u64,
+    /// How long it took, of guests.
+    pub took: Option<Duration>,
 }
 
 /// What came of asking one stage.
@@ -166,9 +171,9 @@ pub enum StepResult {
     /// Its guards did not match.
     Skipped,
     /// It answered; the text names the answer.
-    Answered(String),
+    Answered(Cow<'static, str>),
     /// It answered, but only observes.
-    Observed(String),
+    Observed(Cow<'static, str>),
     /// It failed.
     Failed(Fault),
 }
@@ -191,6 +196,22 @@ pub struct Trace {
     pub fuel: u64,
     /// The session with the attributes that stages have set for this statement.
     pub learned: Option<Box<SessionContext>>,
-    /// Every stage asked, with [`Detail::Full`].
+    /// The stages that took part, with [`Detail::Stages`]; all of them with [`Detail::Full`].
     pub steps: Vec<Step>,
+}
+
+impl Trace {
+    /// Of what was refused before any stage was asked.
+    pub fn refused(by: Decider, refusal: Refusal) -> Self {
+        Self {
+            verdict: Verdict::Refuse(refusal),
+            by,
+            routed_by: Decider::Default,
+            facts: None,
+            text: None,
+            fuel: 0,
+            learned: None,
+            steps: Vec::new(),
+        }
+    }
 }

@@ -4,6 +4,7 @@
 
 mod cases;
 mod matching;
+mod operating;
 mod parties;
 mod places;
 mod root;
@@ -14,7 +15,10 @@ pub(super) use cases::ASKED;
 pub(super) use cases::CASES;
 pub(super) use cases::PLUGIN_CASE;
 pub(super) use matching::MATCHERS;
-pub(super) use parties::ADMIN;
+pub(super) use operating::ADMIN;
+pub(super) use operating::DECISIONS;
+pub(super) use operating::RELOAD;
+pub(super) use operating::SAMPLE;
 pub(super) use parties::BREAKER;
 pub(super) use parties::KV;
 pub(super) use parties::LIMIT_KEYS;
@@ -22,7 +26,6 @@ pub(super) use parties::LOAD;
 pub(super) use parties::METRIC;
 pub(super) use parties::PERMISSIONS;
 pub(super) use parties::PLUGIN;
-pub(super) use parties::RELOAD;
 pub(super) use parties::ROLE;
 pub(super) use parties::SANDBOX;
 pub(super) use parties::SQL;
@@ -98,6 +101,8 @@ pub(super) enum Kind {
     Size,
     /// A date, or a time with its offset.
     Date,
+    /// A number from 0 to 1.
+    Share,
     /// One of a few words.
     OneOf(fn() -> Vec<&'static str>),
     /// An integer, or a comparison such as `">5"` or `"10..20"`.

@@ -9,6 +9,7 @@ mod attributes;
 mod canonical;
 mod cases;
 mod code;
+mod decisions;
 mod document;
 mod draft;
 mod guest;
@@ -50,6 +51,11 @@ pub use cases::PluginCase;
 pub use cases::PluginCases;
 pub use cases::plugin_cases;
 pub use code::TLS_UNUSABLE;
+pub use decisions::Decisions;
+pub use decisions::Sample;
+pub use decisions::Sink;
+pub use decisions::SqlDetail;
+pub use decisions::WhenFull;
 pub use draft::Draft;
 pub use guest::BreakerRule;
 pub use guest::Granted;
@@ -170,6 +176,8 @@ pub struct Policy {
     pub admin: Admin,
     /// When and how a changed policy is taken over.
     pub reload: ReloadRules,
+    /// What is written of decisions; `None`: nothing.
+    pub decisions: Option<Decisions>,
     /// What the operator expects of it.
     pub tests: Vec<Test>,
 }
@@ -263,6 +271,7 @@ fn resolve(scope: Scope<'_, '_>, root: &Path) -> Policy {
         sql: settings::sql(scope),
         admin,
         reload: settings::reload(scope),
+        decisions: decisions::read(scope),
         tests,
     }
 }
@@ -295,6 +304,7 @@ impl Policy {
             sql,
             admin,
             reload,
+            decisions,
             tests: _,
         } = self;
         let mut canonical = Canonical::default();
@@ -328,6 +338,9 @@ impl Policy {
         sql.write(&mut canonical);
         admin.write(&mut canonical);
         reload.write(&mut canonical);
+        if let Some(decisions) = decisions {
+            decisions.write(&mut canonical);
+        }
         canonical.finish()
     }
 }

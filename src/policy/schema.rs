@@ -118,6 +118,7 @@ fn kind(of: Kind) -> Value {
         Kind::Boolean => definition("boolean"),
         Kind::Duration => definition("duration"),
         Kind::Size => definition("size"),
+        Kind::Share => or_referred(json!({ "type": "number", "minimum": 0, "maximum": 1 })),
         Kind::OneOf(names) => or_referred(json!({ "type": "string", "enum": names() })),
         Kind::Comparison => definition("comparison"),
         Kind::Secret => definition("secret"),

@@ -296,6 +296,28 @@ impl Table<'_, '_> {
         seconds
     }
 
+    /// A number from 0 to 1.
+    pub(super) fn share(&self, key: &'static str) -> Option<f64> {
+        let word = self.word(key)?;
+        let value = match &word.value {
+            Value::Float(value) => *value,
+            Value::Integer(0) => 0.0,
+            Value::Integer(1) => 1.0,
+            Value::Text(text) if word.from_env => text.parse().unwrap_or(f64::NAN),
+            Value::Integer(_) => f64::NAN,
+            _ => {
+                self.reading.wrong_type(&word, "a number from 0 to 1");
+                return None;
+            }
+        };
+        if !(0.0..=1.0).contains(&value) {
+            let message = format!("`{key}` is a share: a number from 0 to 1");
+            self.reading.error(code::OUT_OF_RANGE, word.at, message);
+            return None;
+        }
+        Some(value)
+    }
+
     /// A word out of a closed list, of which the key's table knows the names.
     pub(super) fn choice<T: Copy>(
         &self,

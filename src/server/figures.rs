@@ -1,6 +1,7 @@
 //! Every figure of the process in the Prometheus text format 0.0.4, and what `/healthz` and `/readyz` say.
 //! Owns the names; the figures belong to who counts them. No statement, parameter or user is in any of them.
 
+mod decisions;
 mod guests;
 
 use super::health;
@@ -35,14 +36,14 @@ const MICROS: f64 = 1e6;
 
 impl Figures {
     pub(super) fn new(
-        shared: Arc<Shared>,
-        services: Arc<ProcessServices>,
-        status: Arc<Status>,
+        shared: &Arc<Shared>,
+        services: &Arc<ProcessServices>,
+        status: &Arc<Status>,
     ) -> Self {
         Self {
-            shared,
-            services,
-            status,
+            shared: Arc::clone(shared),
+            services: Arc::clone(services),
+            status: Arc::clone(status),
         }
     }
 
@@ -71,6 +72,7 @@ impl Figures {
         self.pools(&mut text);
         self.stages(&mut text, &world);
         self.plugins(&mut text, &world);
+        text.decisions(&world);
         text.guests(&self.services.metrics(), &world);
         text.out
     }

@@ -1,6 +1,7 @@
 //! The swapped pointer: a policy is read, resolved, compiled and its sockets are bound away from traffic; then one store.
 //! A failure at any step changes nothing, and says why.
 
+use super::decisions::Sinks;
 use super::git;
 use super::listener::Listeners;
 use super::load::Outside;
@@ -115,6 +116,7 @@ pub(super) fn build_from(
             listeners,
             nodes,
             services: Arc::new(ProcessServices::new()), // reaches no node, until it is attached to what does
+            decisions: None,
             commit: git::commit_of(&source.path).map(Arc::from),
             loaded: SystemTime::now(),
             policy,
@@ -324,6 +326,14 @@ impl Reloader {
                 reasons: vec![error.to_string()],
             };
         }
+        let next = match self.outside.attach(next) {
+            Ok(next) => next,
+            Err(reason) => {
+                return Reload::Kept {
+                    reasons: vec![reason],
+                };
+            }
+        };
         let bound = match listeners.bind_new(&next.policy) {
             Ok(bound) => bound,
             Err(error) => {
@@ -333,7 +343,6 @@ impl Reloader {
             }
         };
         let to = next.policy.revision;
-        let next = self.outside.attach(next);
         let old = self.shared.live.swap(Arc::new(next)); // the only write in the program
         let world = self.shared.live.load();
         listeners.adopt(bound, &world.policy);
@@ -347,6 +356,7 @@ impl Reloader {
     /// Tells the guests of revisions that no session is in any more that they go. Not cancel safe: what it has taken is not
     /// told again.
     pub(super) async fn unload_retired(&self) {
+        self.outside.sinks.close_unused();
         let unused: Vec<Arc<World>> = lock(&self.retired)
             .extract_if(.., |world| is_unused(world))
             .collect();
@@ -376,6 +386,11 @@ impl Reloader {
         if let Err(error) = told.await {
             tracing::error!(%error, "unloading a revision failed");
         }
+    }
+
+    /// Where decisions are written.
+    pub(super) fn sinks(&self) -> Arc<Sinks> {
+        Arc::clone(&self.outside.sinks)
     }
 
     /// Stops accepting clients.

@@ -7,7 +7,9 @@
 mod ask;
 mod cache;
 
+use super::decisions::Sinks;
 use super::services::ProcessServices;
+use crate::pipeline::DecisionLog;
 use crate::policy;
 use crate::policy::Policy;
 use crate::policy::PoolMode;
@@ -51,17 +53,27 @@ const SEARCH_PATH: &str = "pg_catalog, public, pg_temp";
 pub(super) struct Outside {
     pub(super) process: Arc<ProcessServices>,
     pub(super) pools: Arc<Pools>,
+    pub(super) sinks: Arc<Sinks>,
 }
 
 impl Outside {
-    /// Lets the stages of a world reach it.
-    pub(super) fn attach(&self, mut world: World) -> World {
+    /// Lets a world reach it.
+    ///
+    /// # Errors
+    /// Why decisions cannot be written where the policy wants them.
+    pub(super) fn attach(&self, mut world: World) -> Result<World, String> {
+        if let Some(rules) = &world.policy.decisions {
+            let queue = self.sinks.open(rules)?;
+            let revision = world.policy.revision.full();
+            let log = DecisionLog::new(rules, &revision, world.commit.clone(), queue);
+            world.decisions = Some(log);
+        }
         world.services = Arc::new(WorldServices {
             process: Arc::clone(&self.process),
             ways: Ways::of(&world, Arc::clone(&self.pools)),
             cache: Mutex::default(),
         });
-        world
+        Ok(world)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Start to stop, told top to bottom: load, bind, serve, reload on SIGHUP, drain on SIGTERM.
 
 use super::admin::AdminConsole;
+use super::decisions::Sinks;
 use super::figures::Figures;
 use super::listener::Listeners;
 use super::live::Parts;
@@ -43,6 +44,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// What is killed at the end of the drain gets this long to say so.
 const KILL_WAIT: Duration = Duration::from_secs(2);
+
+/// The last decisions get this long to be written.
+const SINKS_WAIT: Duration = Duration::from_secs(5);
 
 /// What `pgwarden run` was asked to do.
 #[derive(Clone, Debug)]
@@ -95,9 +99,11 @@ pub async fn run(options: Options) -> Result<(), Start> {
     let outside = Outside {
         process: Arc::clone(&services),
         pools: Arc::clone(&pools),
+        sinks: Arc::default(),
     };
+    let world = outside.attach(world).map_err(Start::System)?;
     let shared = Arc::new(Shared {
-        live: ArcSwap::from_pointee(outside.attach(world)),
+        live: ArcSwap::from_pointee(world),
         pools,
         cancel: CancelKeys::default(),
         clients: Arc::new(Clients::default()),
@@ -106,13 +112,12 @@ pub async fn run(options: Options) -> Result<(), Start> {
         login_keys,
     });
     let status = Arc::new(Status::new(SystemTime::now()));
-    let figures = Figures::new(
+    let figures = Figures::new(&shared, &services, &status);
+    let console = Arc::new(AdminConsole::new(
         Arc::clone(&shared),
-        Arc::clone(&services),
+        services,
         Arc::clone(&status),
-    );
-    let console = AdminConsole::new(Arc::clone(&shared), services, Arc::clone(&status));
-    let console = Arc::new(console);
+    ));
     let mut listeners = Listeners::new(
         Arc::clone(&shared),
         Arc::clone(&console) as _,
@@ -141,6 +146,7 @@ pub async fn run(options: Options) -> Result<(), Start> {
     stop(&mut signals, &reloader, &shared, options.drain).await;
     reloader.unload_all().await;
     reloader.close_figures().await;
+    close_sinks(reloader.sinks()).await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -158,6 +164,14 @@ pub(super) async fn prepare_passwords(world: &World, keys: &LoginKeys) -> Result
         }
     }
     Ok(())
+}
+
+/// Waits until the last decisions are written, for as long as a disk may take.
+async fn close_sinks(sinks: Arc<Sinks>) {
+    let closed = tokio::task::spawn_blocking(move || sinks.close());
+    if tokio::time::timeout(SINKS_WAIT, closed).await.is_err() {
+        tracing::error!("the last decisions could not be written in time");
+    }
 }
 
 fn log_start(world: &World) {

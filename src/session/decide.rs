@@ -13,6 +13,7 @@ use crate::hook::AuthMethod;
 use crate::hook::Outcome;
 use crate::hook::Protocol;
 use crate::hook::Refusal;
+use crate::pipeline::Decider;
 use crate::pipeline::Detail;
 use crate::pipeline::Statement;
 use crate::pipeline::Trace;
@@ -33,6 +34,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// A statement that goes no further, with the error already encoded.
@@ -149,16 +151,21 @@ impl Session {
         }
         let asked = AskedAbout {
             request_id: self.shared.new_id(),
-            text: self.readable(sql)?,
+            text: self.readable(sql, protocol)?,
             protocol,
             in_transaction: self.tx != b'I' || self.batch_open || !among.first,
             statement_count: among.count,
         };
+        let log = self.binding.world.decisions.as_ref();
+        let detail = log.map_or(Detail::Verdict, |log| log.detail(asked.request_id));
         let trace = if self.binding.pipeline.may_wait() {
-            self.ask_and_wait(&asked).await
+            self.ask_and_wait(&asked, detail).await
         } else {
-            self.ask_at_once(&asked)?
+            self.ask_at_once(&asked, detail)?
         };
+        if detail != Detail::Verdict {
+            self.record(&asked, &trace);
+        }
         self.conclude(&asked, trace)
     }
 
@@ -175,34 +182,33 @@ impl Session {
         }
     }
 
+    #[cold]
+    fn record(&self, asked: &AskedAbout<'_>, trace: &Trace) {
+        let world = &self.binding.world;
+        if let Some(log) = &world.decisions {
+            let now = Duration::from_micros(world.services.unix_micros());
+            log.record(&self.binding.pipeline, &self.statement(asked), trace, now);
+        }
+    }
+
     /// The ordinary way: no stage waits for anything, and nothing of the question outlives the call.
-    fn ask_at_once(&self, asked: &AskedAbout<'_>) -> Result<Trace, Refused> {
+    fn ask_at_once(&self, asked: &AskedAbout<'_>, detail: Detail) -> Result<Trace, Refused> {
         let world = &self.binding.world;
         let statement = self.statement(asked);
-        decide_at_once(
-            &self.binding.pipeline,
-            &statement,
-            &world.services,
-            Detail::Verdict,
-        )
-        .ok_or_else(|| self.no_verdict())
+        decide_at_once(&self.binding.pipeline, &statement, &world.services, detail)
+            .ok_or_else(|| self.no_verdict())
     }
 
     /// Boxed, so that the session's own future stays small.
     fn ask_and_wait<'a>(
         &'a self,
         asked: &'a AskedAbout<'a>,
+        detail: Detail,
     ) -> Pin<Box<dyn Future<Output = Trace> + Send + 'a>> {
         let world = &self.binding.world;
         Box::pin(async move {
             let statement = self.statement(asked);
-            decide(
-                &self.binding.pipeline,
-                &statement,
-                &world.services,
-                Detail::Verdict,
-            )
-            .await
+            decide(&self.binding.pipeline, &statement, &world.services, detail).await
         })
     }
 
@@ -268,7 +274,7 @@ impl Session {
     }
 
     /// The text as the stages can read it.
-    fn readable<'a>(&self, sql: &'a [u8]) -> Result<&'a str, Refused> {
+    fn readable<'a>(&self, sql: &'a [u8], protocol: Protocol) -> Result<&'a str, Refused> {
         let why = self
             .unreadable
             .why()
@@ -284,17 +290,34 @@ impl Session {
                 format!("the policy refuses what it cannot read, and {why}"),
             ),
         };
-        self.count_refusal();
+        self.refused_by("unreadable", protocol, "", &error);
         Err(self.refused(&error))
     }
 
-    fn count_refusal(&self) {
-        let tally = &self.shared.clients.tally;
-        tally.statements_refused.fetch_add(1, Relaxed);
+    /// Counts, logs and records what was refused before any stage could be asked, by a rule of `[sql]`.
+    pub(super) fn refused_by(
+        &self,
+        rule: &'static str,
+        protocol: Protocol,
+        text: &str,
+        error: &StatementError,
+    ) {
+        let asked = AskedAbout {
+            request_id: self.shared.new_id(),
+            text,
+            protocol,
+            in_transaction: self.tx != b'I' || self.batch_open,
+            statement_count: 1,
+        };
+        let refusal = Refusal::with_code(error.code, error.message.clone());
+        self.log_refusal(asked.request_id, rule, &refusal);
+        let trace = Trace::refused(Decider::Sql(rule), refusal);
+        self.record(&asked, &trace);
     }
 
     fn log_refusal(&self, request_id: Uuid, stage: &str, refusal: &Refusal) {
-        self.count_refusal();
+        let tally = &self.shared.clients.tally;
+        tally.statements_refused.fetch_add(1, Relaxed);
         tracing::info!(
             session = %self.context.client_id,
             decision_id = %request_id,
@@ -406,7 +429,7 @@ impl Session {
         }
     }
 
-    fn refused(&self, error: &StatementError) -> Refused {
+    pub(super) fn refused(&self, error: &StatementError) -> Refused {
         let mut bytes = Vec::new();
         super::refuse::error(error, &mut bytes);
         Refused(bytes)

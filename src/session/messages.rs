@@ -7,6 +7,7 @@ use super::inflight::Undo;
 use super::relay::Passing;
 use super::relay::Session;
 use crate::client_facing::ClientFacing;
+use crate::hook::Protocol;
 use crate::policy::PoolMode;
 use crate::policy::SessionState;
 use crate::sqlstate::SqlState;
@@ -150,9 +151,11 @@ impl Session {
         );
         let error = StatementError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message);
         if header.tag == b'Q' {
-            self.fail_query(&error)
+            self.refused_by("max_bytes", Protocol::Simple, "", &error);
+            self.fail_query(&error);
         } else {
-            self.fail_batch(&error)
+            self.refused_by("max_bytes", Protocol::Extended, "", &error);
+            self.fail_batch(&error);
         }
         Ok(true)
     }

@@ -164,12 +164,9 @@ impl Session {
         let count = u32::try_from(ranges.len()).unwrap_or(u32::MAX);
         if max < count {
             let message = format!("{count} statements in one message, and the policy allows {max}");
-            let mut error = Vec::new();
-            super::refuse::error(
-                &StatementError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message),
-                &mut error,
-            );
-            return Err(Refused(error));
+            let error = StatementError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message);
+            self.refused_by("max_statements", Protocol::Simple, text, &error);
+            return Err(self.refused(&error));
         }
         let mut permits: Option<Permit> = None;
         let mut parts = SmallVec::new();
@@ -186,12 +183,8 @@ impl Session {
             parts.push(Part::of(&decided));
             let Go::Node(permit) = decided.go else {
                 let message = "a stage answers one of several statements in one message, which cannot be done";
-                let mut error = Vec::new();
-                super::refuse::error(
-                    &StatementError::new(SqlState::FEATURE_NOT_SUPPORTED, message),
-                    &mut error,
-                );
-                return Err(Refused(error));
+                let error = StatementError::new(SqlState::FEATURE_NOT_SUPPORTED, message);
+                return Err(self.refused(&error));
             };
             rewritten.push_str(&text[copied..range.start]);
             rewritten.push_str(permit.text().map_or(&text[range.clone()], |text| text));

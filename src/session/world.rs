@@ -5,6 +5,7 @@ use super::authenticate::LoginKeys;
 use super::control::Clients;
 use crate::hook::SessionContext;
 use crate::net::ListenerTls;
+use crate::pipeline::DecisionLog;
 use crate::pipeline::Pipeline;
 use crate::pipeline::StatsRegistry;
 use crate::policy;
@@ -48,6 +49,8 @@ pub struct World {
     pub nodes: Vec<NodeTarget>,
     /// What its stages reach of the outside; its own, since statements are asked as this policy says.
     pub services: Arc<dyn Services>,
+    /// What is written of its decisions.
+    pub decisions: Option<DecisionLog>,
     /// The git commit the policy lies in.
     pub commit: Option<Arc<str>>,
     /// When it was loaded.

@@ -6,6 +6,7 @@ use crate::support::frames::copy_data;
 use crate::support::frames::copy_done;
 use crate::support::frames::copy_fail;
 use crate::support::frames::execute;
+use crate::support::frames::function_call;
 use crate::support::frames::message;
 use crate::support::frames::parse;
 use crate::support::frames::query;
@@ -112,19 +113,6 @@ fn a_client_that_leaves_in_the_middle_of_copy_leaves_nothing() {
             "{mode}"
         );
     }
-}
-
-/// FunctionCall of a function by its oid, with text arguments and a text result.
-fn function_call(oid: u32, arguments: &[&str]) -> Vec<u8> {
-    let mut body = oid.to_be_bytes().to_vec();
-    body.extend_from_slice(&[0, 0]);
-    body.extend_from_slice(&u16::try_from(arguments.len()).expect("few").to_be_bytes());
-    for argument in arguments {
-        body.extend_from_slice(&u32::try_from(argument.len()).expect("short").to_be_bytes());
-        body.extend_from_slice(argument.as_bytes());
-    }
-    body.extend_from_slice(&[0, 0]);
-    message(b'F', &body)
 }
 
 fn oid(function: &str) -> u32 {

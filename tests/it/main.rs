@@ -10,6 +10,7 @@ mod adversaries;
 mod column_mask;
 mod console;
 mod copies;
+mod decisions;
 mod drivers;
 mod every_path;
 mod faults;

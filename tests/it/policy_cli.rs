@@ -257,7 +257,7 @@ fn the_example_policies_pass_their_own_tests() {
 
 #[test]
 fn the_committed_schemas_are_the_generated_ones() {
-    for of in ["policy", "plugin-manifest", "plugin-cases"] {
+    for of in ["policy", "plugin-manifest", "plugin-cases", "decision"] {
         let output = pgwarden(&["schema", of]).output().expect("pgwarden starts");
         assert_eq!(output.status.code(), Some(0), "{}", text(&output));
         let path = format!("schemas/{of}.schema.json");

@@ -196,7 +196,7 @@ fn a_probe_logs_no_error() {
 
 #[test]
 fn the_login_has_a_deadline_that_counts_from_accept() {
-    let policy = PolicyText::of(Cluster::shared()).listener_key("login_timeout = \"300ms\"");
+    let policy = PolicyText::of(Cluster::shared()).listener_key("login_timeout = \"1s\"");
     let proxy = Proxy::start(&policy);
     for first in [vec![], vec![0], ssl_request()] {
         let start = Instant::now();
@@ -205,7 +205,7 @@ fn the_login_has_a_deadline_that_counts_from_accept() {
         drop(wire.rest());
         let took = start.elapsed();
         assert!(
-            (Duration::from_millis(250)..Duration::from_secs(10)).contains(&took),
+            (Duration::from_millis(950)..Duration::from_secs(10)).contains(&took),
             "{first:?}: {took:?}"
         );
     }

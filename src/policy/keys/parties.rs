@@ -334,42 +334,6 @@ pub(in crate::policy) static SQL: Noun = Noun {
     ],
 };
 
-/// `[admin]`.
-pub(in crate::policy) static ADMIN: Noun = Noun {
-    name: "admin",
-    about: "Who may use the admin console.",
-    keys: &[
-        key("users", Kind::Several(&NAME), "Users."),
-        key("roles", Kind::Several(&NAME), "Roles."),
-        key(
-            "metrics",
-            Kind::Several(&TEXT),
-            "Where figures are served over HTTP: `ADDRESS:PORT`, `[ADDRESS]:PORT` or `unix:/PATH`. Whoever connects reads them.",
-        ),
-        later("socket", "A Unix socket for the console alone."),
-    ],
-};
-
-/// `[reload]`.
-pub(in crate::policy) static RELOAD: Noun = Noun {
-    name: "reload",
-    about: "When and how a changed policy is taken over.",
-    keys: &[
-        key(
-            "watch",
-            Kind::Boolean,
-            "Whether a change of any file of the policy reloads it. Default: false.",
-        ),
-        key(
-            "gate",
-            Kind::OneOf(|| vec!["none", "check", "tests"]),
-            "What a reload must pass. What `check` refuses is refused in any case; `tests` runs the policy's own tests as well. Default: `check`.",
-        ),
-        later("sessions", "When sessions move to the new policy."),
-        later("keep", "Revisions kept for a way back."),
-    ],
-};
-
 /// The limits that a plugin or a stage may lower.
 pub(in crate::policy) const LIMIT_KEYS: [&str; 6] = [
     "fuel",

@@ -4,10 +4,11 @@ use super::Kind;
 use super::Noun;
 use super::key;
 use super::later;
-use super::parties::ADMIN;
+use super::operating::ADMIN;
+use super::operating::DECISIONS;
+use super::operating::RELOAD;
 use super::parties::PERMISSIONS;
 use super::parties::PLUGIN;
-use super::parties::RELOAD;
 use super::parties::ROLE;
 use super::parties::SANDBOX;
 use super::parties::SQL;
@@ -128,7 +129,11 @@ pub(in crate::policy) static ROOT: Noun = Noun {
             Kind::Table(&RELOAD),
             "When and how a changed policy is taken over.",
         ),
-        later("decisions", "The log of decisions."),
+        key(
+            "decisions",
+            Kind::Table(&DECISIONS),
+            "The log of decisions, one line of JSON each.",
+        ),
         later("metrics", "Where figures are published."),
         later("log", "The process's own log."),
     ],

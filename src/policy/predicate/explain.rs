@@ -5,7 +5,6 @@ use super::Polarity;
 use super::Test;
 use super::fact;
 use super::fact::FigureFact;
-use crate::hook::ClientAddress;
 use crate::hook::Input;
 use crate::statement::Name;
 use crate::unit;
@@ -46,10 +45,7 @@ fn found(matcher: &Matcher, input: &Input<'_>) -> Option<String> {
         Matcher::Flag(fact, _) => fact.get(input)?.to_string(),
         Matcher::Figure(fact, _) => figure(*fact, fact.get(input)?),
         Matcher::Role(_) => list(session.identity.roles.iter().map(|role| role.to_string())),
-        Matcher::Client(_) => match session.client {
-            ClientAddress::Unix => "unix".to_owned(),
-            ClientAddress::Ip(address, _) => address.to_string(),
-        },
+        Matcher::Client(_) => session.client.host(),
         Matcher::AuthMethod(_) => session.auth_method.name().to_owned(),
         Matcher::Protocol(_) => input.statement?.protocol.name().to_owned(),
         Matcher::Kind(_) => list(

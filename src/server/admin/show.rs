@@ -8,12 +8,22 @@ use crate::server::services::ProcessServices;
 use crate::server::status::Status;
 use crate::session::Activity;
 use crate::session::Shared;
+use crate::unit;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
 /// Everything there is to show.
-pub(super) const NAMES: [&str; 10] = [
-    "POLICY", "POOLS", "CLIENTS", "SERVERS", "STATS", "STAGES", "PLUGINS", "METRICS", "VERSION",
+pub(super) const NAMES: [&str; 11] = [
+    "POLICY",
+    "POOLS",
+    "CLIENTS",
+    "SERVERS",
+    "STATS",
+    "STAGES",
+    "PLUGINS",
+    "METRICS",
+    "DECISIONS",
+    "VERSION",
     "HELP",
 ];
 
@@ -33,6 +43,7 @@ pub(super) fn show(
         "STAGES" => guests::stages(shared),
         "PLUGINS" => guests::plugins(shared),
         "METRICS" => metrics(services),
+        "DECISIONS" => decisions(shared),
         "VERSION" => rows(
             &["version"],
             [vec![
@@ -238,42 +249,30 @@ fn metrics(services: &ProcessServices) -> Rows {
     )
 }
 
-/// A time as RFC 3339 in UTC, to the second.
-fn utc(time: SystemTime) -> String {
-    let seconds = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs();
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Howard Hinnant's civil_from_days, for dates after 1970.
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_index = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 {
-        month_index + 3
-    } else {
-        month_index - 9
-    };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+fn decisions(shared: &Shared) -> Rows {
+    let world = shared.live.load();
+    let log = world
+        .policy
+        .decisions
+        .as_ref()
+        .zip(world.decisions.as_ref());
+    rows(
+        &["sink", "written", "lost", "failed", "waiting"],
+        log.map(|(rules, log)| {
+            let counts = log.queue().counts();
+            vec![
+                rules.written.to_string(),
+                counts.written.to_string(),
+                counts.lost.to_string(),
+                counts.failed.to_string(),
+                counts.waiting.to_string(),
+            ]
+        }),
+    )
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn times_are_shown_in_utc() {
-        let at = |seconds| utc(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-        assert_eq!(at(0), "1970-01-01T00:00:00Z");
-        assert_eq!(at(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(at(1_795_498_496), "2026-11-24T05:34:56Z");
-    }
+/// A time as RFC 3339 in UTC, to the second.
+fn utc(time: SystemTime) -> String {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    unit::format_utc(since.unwrap_or_default())
 }

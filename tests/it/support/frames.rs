@@ -124,3 +124,16 @@ pub(crate) fn unsynced(sql: &str) -> Vec<u8> {
     ]
     .concat()
 }
+
+/// FunctionCall of a function by its oid, with text arguments and a text result.
+pub(crate) fn function_call(oid: u32, arguments: &[&str]) -> Vec<u8> {
+    let mut body = oid.to_be_bytes().to_vec();
+    body.extend_from_slice(&[0, 0]);
+    body.extend_from_slice(&u16::try_from(arguments.len()).expect("few").to_be_bytes());
+    for argument in arguments {
+        body.extend_from_slice(&u32::try_from(argument.len()).expect("short").to_be_bytes());
+        body.extend_from_slice(argument.as_bytes());
+    }
+    body.extend_from_slice(&[0, 0]);
+    message(b'F', &body)
+}

@@ -1,0 +1,107 @@
+//! The log of decisions: which of them are written, as what, and the lines that wait to be written. Owns no file and no
+//! thread; whoever writes takes the lines from the [`Queue`].
+
+mod queue;
+mod record;
+mod schema;
+
+pub use queue::Queue;
+pub use schema::schema as decision_schema;
+
+use super::Detail;
+use super::Pipeline;
+use super::Statement;
+use super::Trace;
+use super::Verdict;
+use crate::policy::Decisions;
+use crate::policy::Sample;
+use crate::policy::SqlDetail;
+use record::Record;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// What one policy revision writes of decisions.
+pub struct DecisionLog {
+    sample: Sample,
+    sql: SqlDetail,
+    revision: Box<str>,
+    commit: Option<Arc<str>>,
+    queue: Arc<Queue>,
+}
+
+impl DecisionLog {
+    /// For the revision of that full hash.
+    #[must_use]
+    pub fn new(
+        rules: &Decisions,
+        revision: &str,
+        commit: Option<Arc<str>>,
+        queue: Arc<Queue>,
+    ) -> Self {
+        Self {
+            sample: rules.sample,
+            sql: rules.sql,
+            revision: revision.into(),
+            commit,
+            queue,
+        }
+    }
+
+    /// The lines that wait.
+    #[must_use]
+    pub fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+
+    /// What a decision must tell to be written. Which are written follows from their ids.
+    #[must_use]
+    pub fn detail(&self, id: Uuid) -> Detail {
+        if draw(id) < self.sample.deny.max(self.sample.allow) {
+            Detail::Stages
+        } else {
+            Detail::Verdict
+        }
+    }
+
+    /// Has a decision written, if it is one of those that are. `time` is since 1970.
+    pub fn record(
+        &self,
+        pipeline: &Pipeline,
+        statement: &Statement<'_>,
+        trace: &Trace,
+        time: Duration,
+    ) {
+        let share = match trace.verdict {
+            Verdict::Refuse(_) => self.sample.deny,
+            Verdict::Reply(_) | Verdict::Forward(_) => self.sample.allow,
+        };
+        if share <= draw(statement.request_id) {
+            return;
+        }
+        let record = Record::of(self, pipeline, statement, trace, time);
+        match serde_json::to_string(&record) {
+            Ok(line) => self.queue.put(line),
+            Err(_) => self.queue.lose(),
+        }
+    }
+}
+
+/// A number from 0 to 1 that follows from the random end of an id.
+fn draw(id: Uuid) -> f64 {
+    let [.., a, b, c, d] = *id.as_bytes();
+    f64::from(u32::from_be_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_drawn_follows_from_the_id() {
+        let id = |end: u32| Uuid::from_u128(0xfeed << 96 | u128::from(end));
+        assert!(draw(id(0)) == 0.0);
+        assert!(draw(id(u32::MAX)) < 1.0);
+        assert!((draw(id(1 << 31)) - 0.5).abs() < 1e-9);
+    }
+}
