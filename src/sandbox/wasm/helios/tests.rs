@@ -11,8 +11,11 @@ use crate::sandbox::Attribute;
 use crate::sandbox::Fault;
 use crate::sandbox::Grants;
 use crate::sandbox::GuestSpec;
+use crate::sandbox::HostFunction;
 use crate::sandbox::LoadError;
+use crate::sandbox::Manifest;
 use crate::sandbox::Services;
+use crate::sandbox::inspect_wasm;
 use crate::sandbox::load_wasm;
 use crate::sandbox::tests::Stub;
 use crate::sandbox::tests::ask_at;
@@ -338,4 +341,37 @@ fn what_does_not_fit_is_told_at_load() {
     let errors = refused(NOTE, ours);
     let help = errors[0].help.as_deref().unwrap_or_default();
     assert!(help.contains("helios-1"), "{errors:?}");
+    let silent_about_imports = GuestSpec {
+        abi: Abi::Pgwarden1,
+        ..spec(Hook::PreQuery)
+    };
+    let errors = refused(MISBEHAVES, silent_about_imports);
+    let help = errors[0].help.as_deref().unwrap_or_default();
+    assert!(help.contains("helios-1"), "{errors:?}");
+}
+
+#[test]
+fn its_manifest_says_which_hooks_it_is_made_for() {
+    let manifest = Manifest::from_json(json!({ "name": "note", "hooks": ["PostQuery"] })).unwrap();
+    let mut known = spec(Hook::PreQuery);
+    known.manifest = Some(Arc::new(manifest));
+    let errors = refused(NOTE, known.clone());
+    assert_eq!(errors[0].code, "P0428", "{errors:?}");
+    known.hooks = vec![Hook::PostQuery];
+    let module = wat::parse_str(NOTE).unwrap();
+    assert!(load_wasm(&module, known).is_ok());
+}
+
+#[test]
+fn people_are_told_how_it_is_called_and_what_it_imports() {
+    let inspected = inspect_wasm(&wat::parse_str(CALLS).unwrap()).unwrap();
+    assert_eq!(inspected.abi, Abi::Helios1);
+    let functions: Vec<_> = inspected.imports.iter().map(|i| i.function).collect();
+    let expected = [
+        HostFunction::KvGet,
+        HostFunction::KvSet,
+        HostFunction::KvDelete,
+        HostFunction::Sha256,
+    ];
+    assert_eq!(functions, expected.map(Some));
 }
