@@ -7,13 +7,14 @@ use crate::hook::Hook;
 use crate::hook::Refusal;
 use crate::hook::abi::Field;
 use crate::sandbox::Abi;
+use crate::sandbox::Artefact;
 use crate::sandbox::Attribute;
 use crate::sandbox::Fault;
 use crate::sandbox::Grants;
 use crate::sandbox::GuestSpec;
 use crate::sandbox::HostFunction;
 use crate::sandbox::LoadError;
-use crate::sandbox::Manifest;
+use crate::sandbox::ManifestForm;
 use crate::sandbox::Services;
 use crate::sandbox::inspect_wasm;
 use crate::sandbox::load_wasm;
@@ -341,24 +342,29 @@ fn what_does_not_fit_is_told_at_load() {
     let errors = refused(NOTE, ours);
     let help = errors[0].help.as_deref().unwrap_or_default();
     assert!(help.contains("helios-1"), "{errors:?}");
-    let silent_about_imports = GuestSpec {
+}
+
+#[test]
+fn a_plugin_of_theirs_without_imports_is_known_by_its_exports() {
+    let ours = GuestSpec {
         abi: Abi::Pgwarden1,
         ..spec(Hook::PreQuery)
     };
-    let errors = refused(MISBEHAVES, silent_about_imports);
+    let errors = refused(MISBEHAVES, ours);
     let help = errors[0].help.as_deref().unwrap_or_default();
     assert!(help.contains("helios-1"), "{errors:?}");
 }
 
 #[test]
 fn its_manifest_says_which_hooks_it_is_made_for() {
-    let manifest = Manifest::from_json(json!({ "name": "note", "hooks": ["PostQuery"] })).unwrap();
+    let module = wat::parse_str(NOTE).unwrap();
+    let artefact = Artefact::read(&module.clone().into(), module.len()).unwrap();
+    let about = "name: note\nhooks: [PostQuery]\n";
     let mut known = spec(Hook::PreQuery);
-    known.manifest = Some(Arc::new(manifest));
+    known.manifest = Some(artefact.told_beside(about, ManifestForm::Yaml).unwrap());
     let errors = refused(NOTE, known.clone());
     assert_eq!(errors[0].code, "P0428", "{errors:?}");
     known.hooks = vec![Hook::PostQuery];
-    let module = wat::parse_str(NOTE).unwrap();
     assert!(load_wasm(&module, known).is_ok());
 }
 
