@@ -35,6 +35,7 @@ const ENGINES: &[(&str, &str)] = &[
     ("wasmi::", "sandbox/wasm"),
     ("rhai::", "sandbox/script"),
     ("toml::", "policy/"),
+    ("saphyr_parser::", "sandbox/manifest/yaml"),
 ];
 
 /// The floors up to `pipeline` and `routing` are given time, bytes and chance; they do not fetch them.

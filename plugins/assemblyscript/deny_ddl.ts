@@ -16,7 +16,7 @@ const NO_VALUE: u32 = 0xffffffff;
 const INPUT_BYTES: u32 = 16384;
 const INPUT = memory.data(16384);
 const ANSWER = memory.data(512);
-const PATH = memory.data(16);
+const WORD = memory.data(16); // a path of the configuration, or a kind
 const ROLE_BYTES: u32 = 128;
 const ROLE = memory.data(128);
 
@@ -59,27 +59,9 @@ function entryOf(frame: usize, length: u32, id: u16): usize {
 
 /** Whether a list of the input holds a text of ASCII. */
 function has(frame: usize, length: u32, id: u16, wanted: string): bool {
-  const entry = entryOf(frame, length, id);
-  if (!entry) return false;
-  let at = frame + load<u32>(entry, 4);
-  const last = at + load<u32>(entry, 8);
-  while (last - at >= 4) {
-    const size = load<u32>(at);
-    at += 4;
-    if (size == NO_VALUE) continue;
-    if (size > <u32>(last - at)) return false;
-    if (isText(at, size, wanted)) return true;
-    at += size;
-  }
-  return false;
-}
-
-function isText(at: usize, size: u32, wanted: string): bool {
-  if (size != wanted.length) return false;
-  for (let i: u32 = 0; i < size; i++) {
-    if (load<u8>(at + i) != wanted.charCodeAt(i)) return false;
-  }
-  return true;
+  end = WORD;
+  put(wanted);
+  return hasBytes(frame, length, id, WORD, <u32>wanted.length);
 }
 
 /** Whether a list of the input holds the same bytes. */
@@ -101,11 +83,11 @@ function hasBytes(frame: usize, length: u32, id: u16, wanted: usize, wantedSize:
 
 function isExempt(frame: usize, length: u32): bool {
   for (let i: u32 = 0; i < 64; i++) {
-    end = PATH;
+    end = WORD;
     put("roles.");
     if (i >= 10) store<u8>(end++, <u8>(0x30 + i / 10));
     store<u8>(end++, <u8>(0x30 + (i % 10)));
-    const size = hostConfig(PATH, <u32>(end - PATH), ROLE, ROLE_BYTES);
+    const size = hostConfig(WORD, <u32>(end - WORD), ROLE, ROLE_BYTES);
     if (size < 0 || <u32>size > ROLE_BYTES) return false;
     if (hasBytes(frame, length, USER_ROLES, ROLE, <u32>size)) return true;
   }

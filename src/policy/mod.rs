@@ -30,6 +30,7 @@ mod schema;
 mod scope;
 mod secret;
 mod settings;
+mod sidecar;
 mod signed;
 mod sources;
 mod stage;

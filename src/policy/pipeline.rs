@@ -182,7 +182,8 @@ fn declared(scope: Scope<'_, '_>, hook: Hook, spot: &Spot<String>, stages: &[Sta
     let Some(stage) = stages.iter().find(|stage| *stage.name == *spot.value) else {
         return;
     };
-    if !stage.hooks.contains(&hook) {
+    // None is left where all that it declares are misspelt, which is reported there.
+    if !stage.hooks.is_empty() && !stage.hooks.contains(&hook) {
         let names = super::suggest::list(stage.hooks.iter().map(|hook| hook.name()));
         let found = Diagnostic::error(
             code::UNDECLARED_HOOK,

@@ -16,6 +16,8 @@ use super::report::At;
 use super::report::Diagnostic;
 use super::report::Place;
 use super::scope::Scope;
+use super::sidecar;
+use super::sidecar::Told;
 use super::signed::Sealed;
 use crate::digest::sha256_hex;
 use crate::sandbox::Abi;
@@ -47,6 +49,8 @@ pub struct Plugin {
     pub bytes: Arc<[u8]>,
     /// What it says about itself.
     pub manifest: Option<Arc<Manifest>>,
+    /// The hash of the file beside it that says so, where it is not the plugin itself.
+    pub sidecar: Option<Arc<str>>,
     /// Whose signature was found to be good.
     pub signed_by: Option<Arc<str>>,
     /// What it is configured with; the manifest's defaults are filled in.
@@ -103,7 +107,7 @@ fn plugin(name: &str, table: &Table<'_, '_>, ceilings: Ceilings) -> Option<Plugi
         .map_err(|error| unpacked(table, &path, &error))
         .ok()?;
     let signed_by = sealed?.verify(&bytes, &artefact)?;
-    let manifest = artefact.manifest;
+    let Told { manifest, sidecar } = sidecar::told(table, abi, &path, &artefact)?;
     limit(&mut limits, manifest.as_deref());
     let schema = manifest
         .as_ref()
@@ -123,6 +127,7 @@ fn plugin(name: &str, table: &Table<'_, '_>, ceilings: Ceilings) -> Option<Plugi
         abi,
         bytes: artefact.module,
         manifest,
+        sidecar,
         signed_by,
         config,
         config_written,
@@ -253,6 +258,7 @@ impl Plugin {
             abi,
             bytes: _,
             manifest: _,
+            sidecar,
             signed_by,
             // The value of a secret is in no hash.
             config: _,
@@ -265,6 +271,9 @@ impl Plugin {
         } = self;
         let mut section = canonical.section("plugin", name);
         section.text("sha256", sha256);
+        if let Some(sidecar) = sidecar {
+            section.text("manifest_sha256", sidecar);
+        }
         if let Some(signed_by) = signed_by {
             section.text("signed_by", signed_by);
         }

@@ -47,6 +47,8 @@ pub use limits::Limits;
 pub use manifest::ConfigError;
 pub use manifest::ConfigSchema;
 pub use manifest::Manifest;
+pub use manifest::ManifestForm;
+pub use manifest::ManifestMistake;
 pub use manifest::Permission;
 pub use manifest::Step;
 pub use manifest::schema as manifest_schema;

@@ -394,21 +394,32 @@ impl Text {
 
     /// Bounds that hold nothing more than the one before are left out; the format allows it.
     fn histogram(&mut self, name: &str, stage: &str, histogram: &Histogram, scale: f64) {
-        let (bucket, mut before) = (format!("{name}_bucket"), 0);
-        let mut all = 0;
+        let (mut all, mut bounds) = (0, Vec::new());
         for (largest, count) in histogram.cumulative() {
+            if let Some(largest) = largest.filter(|_| count != all) {
+                bounds.push((float(largest) / scale, count));
+            }
             all = count;
-            let Some(largest) = largest.filter(|_| count != before) else {
-                continue;
-            };
-            before = count;
-            let bound = (float(largest) / scale).to_string();
-            self.sample(&bucket, &[("stage", stage), ("le", &bound)], count);
         }
-        self.sample(&bucket, &[("stage", stage), ("le", "+Inf")], all);
-        let sum = float(histogram.sum()) / scale;
-        self.sample(&format!("{name}_sum"), &[("stage", stage)], sum);
-        self.sample(&format!("{name}_count"), &[("stage", stage)], all);
+        self.buckets(name, stage, bounds, float(histogram.sum()) / scale, all);
+    }
+
+    /// The lines of a histogram: counts up to each bound, then of all, then sum and count.
+    fn buckets(
+        &mut self,
+        family: &str,
+        stage: &str,
+        bounds: impl IntoIterator<Item = (f64, u64)>,
+        sum: f64,
+        count: u64,
+    ) {
+        let (bucket, stage) = (format!("{family}_bucket"), ("stage", stage));
+        for (bound, count) in bounds {
+            self.sample(&bucket, &[stage, ("le", &bound.to_string())], count);
+        }
+        self.sample(&bucket, &[stage, ("le", "+Inf")], count);
+        self.sample(&format!("{family}_sum"), &[stage], sum);
+        self.sample(&format!("{family}_count"), &[stage], count);
     }
 }
 

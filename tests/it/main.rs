@@ -30,6 +30,7 @@ mod policy_cli;
 mod pooling;
 mod reload;
 mod routing;
+mod sidecars;
 mod startup;
 mod stop;
 mod support;

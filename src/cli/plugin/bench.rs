@@ -39,7 +39,7 @@ pub struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Complaint> {
-    let plugin = PluginFile::open(&arguments.file)?;
+    let plugin = PluginFile::open(&arguments.file)?.told()?;
     let path = project::cases(&arguments.file, arguments.cases.as_deref());
     let cases = test::read(&path)?;
     let player = Player {

@@ -4,8 +4,12 @@ use super::Complaint;
 use super::project::Project;
 use crate::digest::sha256_hex;
 use crate::policy::Files as _;
+use crate::sandbox::Abi;
 use crate::sandbox::Artefact;
 use crate::sandbox::Limits;
+use crate::sandbox::ManifestForm;
+use crate::sandbox::Packing;
+use crate::sandbox::inspect_wasm;
 use crate::server::Disk;
 use crate::server::Trust;
 use std::ffi::OsString;
@@ -36,6 +40,42 @@ impl PluginFile {
             bytes,
             artefact,
         })
+    }
+
+    /// The same with what a file beside it says about a module made for heliosdb-proxy, as a policy would read it.
+    pub(super) fn told(mut self) -> Result<Self, Complaint> {
+        let is_theirs = |module: &[u8]| inspect_wasm(module).is_ok_and(|of| of.abi == Abi::Helios1);
+        if self.artefact.packing != Packing::Module || !is_theirs(&self.artefact.module) {
+            return Ok(self);
+        }
+        let beside = ManifestForm::beside(&self.path).into_iter();
+        let found: Vec<_> = beside.filter(|(path, _)| path.exists()).collect();
+        let (path, form) = match found.as_slice() {
+            [] => return Ok(self),
+            [one] => one,
+            [(first, _), (second, _), ..] => {
+                return Err(Complaint::new(format!(
+                    "both `{}` and `{}` lie beside the plugin, and a plugin has one manifest",
+                    first.display(),
+                    second.display()
+                )));
+            }
+        };
+        let shown = path.display();
+        let bytes = read(path)?;
+        let text = Some(&*bytes)
+            .filter(|bytes| bytes.len() <= ManifestForm::BYTES_MAX)
+            .and_then(|bytes| std::str::from_utf8(bytes).ok())
+            .ok_or_else(|| {
+                let max = ManifestForm::BYTES_MAX;
+                Complaint::new(format!("`{shown}` is not UTF-8 of at most {max} bytes"))
+            })?;
+        let told = self.artefact.told_beside(text, *form).map_err(|mistake| {
+            let (line, column) = mistake.position(text).unwrap_or((1, 1));
+            Complaint::new(format!("{shown}:{line}:{column}: {mistake}"))
+        })?;
+        self.artefact.manifest = Some(told);
+        Ok(self)
     }
 
     pub(super) fn sha256(&self) -> String {

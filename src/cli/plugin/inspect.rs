@@ -48,7 +48,7 @@ pub struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Complaint> {
-    let plugin = PluginFile::open(&arguments.file)?;
+    let plugin = PluginFile::open(&arguments.file)?.told()?;
     let module = inspect_wasm(&plugin.artefact.module)
         .map_err(|error| Complaint::new(format!("`{}`: {error}", plugin.path.display())))?;
     let root = arguments.trust.root();

@@ -30,7 +30,7 @@ pub struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Complaint> {
-    let plugin = PluginFile::open(&arguments.file)?;
+    let plugin = PluginFile::open(&arguments.file)?.told()?;
     let path = project::cases(&arguments.file, arguments.cases.as_deref());
     let cases = read(&path)?;
     let player = Player {

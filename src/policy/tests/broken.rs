@@ -235,6 +235,17 @@ fn each_rule_has_its_code() {
 }
 
 #[test]
+fn a_hook_that_is_misspelt_is_told_once() {
+    let root = SMALLEST.replace("otherwise", "pre_query = [\"s\"]\notherwise");
+    for hook in ["\"pre_qery\"", "[\"pre_qery\"]"] {
+        let text = format!("{root}[stage.s]\nhook = {hook}\ndeny = \"no\"\n");
+        let lines = lines(&Memory::default().file("policy.toml", text));
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains("did you mean `pre_query`?"), "{lines:?}");
+    }
+}
+
+#[test]
 fn files_that_cannot_be_read_or_go_round_in_circles() {
     let with = |include: &str| {
         SMALLEST.replace("[listener", &format!("include = [{include:?}]\n[listener"))

@@ -10,8 +10,9 @@ pub use seal::SecretKey;
 pub use seal::Signature;
 
 use super::Manifest;
-use crate::digest::sha256_hex;
-use serde_json::Value;
+use super::ManifestForm;
+use super::ManifestMistake;
+use super::manifest::OwnHash;
 use std::io::Read as _;
 use std::sync::Arc;
 
@@ -29,7 +30,8 @@ const SIGNATURE: &str = "plugin.sig";
 pub struct Artefact {
     /// The module: these bytes are compiled.
     pub module: Arc<[u8]>,
-    /// What the plugin says about itself: the module's own section, or else the archive's `manifest.json`.
+    /// What the plugin says about itself: the module's own section, or else the archive's `manifest.json`. What lies in a file beside a
+    /// module is asked for with `told_beside`.
     pub manifest: Option<Arc<Manifest>>,
     /// The archive's `plugin.sig`, which is of the module.
     pub signature: Option<Signature>,
@@ -81,6 +83,19 @@ impl Artefact {
         })
     }
 
+    /// What a manifest in a file beside the module says about it.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn told_beside(
+        &self,
+        text: &str,
+        form: ManifestForm,
+    ) -> Result<Arc<Manifest>, ManifestMistake> {
+        let own = self.manifest.as_ref();
+        Manifest::apart(text, form, &self.module, own, OwnHash::Optional)
+    }
+
     fn unpack(file: &[u8], module_bytes_max: usize) -> Result<Self, ArtefactError> {
         let tar = inflate(file, module_bytes_max.saturating_add(BESIDE_BYTES_MAX))?;
         let wrong = |what: &str| ArtefactError::Archive(what.to_owned());
@@ -101,7 +116,7 @@ impl Artefact {
             .transpose()
             .map_err(|error| ArtefactError::Archive(format!("holds `{SIGNATURE}`: {error}")))?;
         Ok(Self {
-            manifest: Some(Arc::new(packed_manifest(text, module)?)),
+            manifest: Some(packed_manifest(text, module)?),
             module: (*module).into(),
             signature,
             packing: Packing::TarGz,
@@ -130,39 +145,19 @@ fn inflate(file: &[u8], bytes_max: usize) -> Result<Vec<u8>, ArtefactError> {
     Ok(tar)
 }
 
-/// The manifest of an archive. A module that has one of its own is believed, as long as the archive does not call it something else.
-fn packed_manifest(text: &[u8], module: &[u8]) -> Result<Manifest, ArtefactError> {
+/// The manifest of an archive, which must say which module it is of.
+fn packed_manifest(text: &[u8], module: &[u8]) -> Result<Arc<Manifest>, ArtefactError> {
     let wrong = |what: String| ArtefactError::Manifest(format!("`{MANIFEST}`: {what}"));
-    let mut document: Value =
-        serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))?;
-    let said = document
-        .as_object_mut()
-        .ok_or_else(|| wrong("is no object".to_owned()))?
-        .remove("wasm_sha256")
-        .ok_or_else(|| wrong("`wasm_sha256` is missing".to_owned()))?;
-    let found = sha256_hex(module);
-    if !said
-        .as_str()
-        .is_some_and(|said| said.eq_ignore_ascii_case(&found))
-    {
-        return Err(wrong(format!(
-            "`wasm_sha256` is {said}, and `{MODULE}` has {found}"
-        )));
-    }
+    let text = std::str::from_utf8(text).map_err(|error| wrong(error.to_string()))?;
     let own = Manifest::of_module(module).map_err(ArtefactError::Manifest)?;
-    let Some(own) = own else {
-        return Manifest::from_json(document).map_err(wrong);
-    };
-    for (key, own) in [("name", &own.name), ("version", &own.version)] {
-        if let Some(said) = document.get(key)
-            && said.as_str() != Some(&**own)
-        {
-            return Err(wrong(format!(
-                "`{key}` is {said}, and the module's own manifest says `{own}`"
-            )));
-        }
-    }
-    Ok(own)
+    let own = own.map(Arc::new);
+    let json = ManifestForm::Json;
+    Manifest::apart(text, json, module, own.as_ref(), OwnHash::Required).map_err(|mistake| {
+        wrong(match mistake.position(text) {
+            Some((line, column)) => format!("{mistake} at line {line} column {column}"),
+            None => mistake.to_string(),
+        })
+    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Plugins as they are handed over: modules, archives, signatures, and what is none of them.
 
 use super::*;
+use crate::digest::sha256_hex;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use serde_json::Value;
 use serde_json::json;
 use std::io::Write as _;
 use zeroize::Zeroizing;
@@ -138,9 +140,12 @@ fn what_is_no_plugin_is_refused() {
         (&[json], "holds no `plugin.wasm`"),
         (
             &[wasm, ("manifest.json", b'0', b"{}")],
-            "`wasm_sha256` is missing",
+            "missing field `wasm_sha256`",
         ),
-        (&[wasm, ("manifest.json", b'0', b"[]")], "is no object"),
+        (
+            &[wasm, ("manifest.json", b'0', b"[]")],
+            "expected an object",
+        ),
         (
             &[wasm, ("manifest.json", b'0', wrong.as_bytes())],
             "`wasm_sha256` is \"00\", and",

@@ -19,9 +19,16 @@ pub struct ConfigSchema {
     one_of: Option<Vec<Value>>,
     minimum: Option<f64>,
     maximum: Option<f64>,
-    min_length: Option<u64>,
-    max_length: Option<u64>,
+    characters: Count,
+    members: Count,
     default: Option<Value>,
+}
+
+/// How many characters a text, or items a list, may have.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+struct Count {
+    min: Option<u64>,
+    max: Option<u64>,
 }
 
 /// What is said of keys that are not in `properties`.
@@ -88,7 +95,7 @@ pub(super) fn keywords() -> Value {
             "properties" => json!({ "type": "object", "additionalProperties": nested }),
             "items" => nested.clone(),
             "required" => json!({ "type": "array", "items": { "type": "string" } }),
-            "additionalProperties" => json!({ "type": "boolean" }),
+            "additionalProperties" => json!({ "anyOf": [{ "type": "boolean" }, nested] }),
             "enum" | "examples" => json!({ "type": "array" }),
             "minimum" | "maximum" => json!({ "type": "number" }),
             "minLength" | "maxLength" | "minItems" | "maxItems" => count.clone(),
@@ -214,18 +221,14 @@ impl ConfigSchema {
                 );
             }
         }
-        let (len, what) = match value {
-            Value::String(text) => (text.chars().count() as u64, "characters"),
-            Value::Array(list) => (list.len() as u64, "items"),
-            _ => return,
-        };
-        if self.min_length.is_some_and(|min| len < min) {
-            let min = self.min_length.unwrap_or_default();
-            error(errors, path, format!("must have at least {min} {what}"));
-        }
-        if self.max_length.is_some_and(|max| max < len) {
-            let max = self.max_length.unwrap_or_default();
-            error(errors, path, format!("must have at most {max} {what}"));
+        // Each counts what its name says, and says nothing about other values.
+        match value {
+            Value::String(text) => {
+                let len = text.chars().count();
+                self.characters.check(len, "characters", path, errors);
+            }
+            Value::Array(list) => self.members.check(list.len(), "items", path, errors),
+            _ => (),
         }
     }
 
@@ -257,6 +260,30 @@ impl ConfigSchema {
                 }
             }
             path.pop();
+        }
+    }
+}
+
+impl Count {
+    /// The keys of both bounds; the one that cannot be read.
+    fn read<'k>(table: &Map<String, Value>, [min, max]: [&'k str; 2]) -> Result<Self, &'k str> {
+        let bound = |key: &'k str| match table.get(key) {
+            None => Ok(None),
+            Some(value) => value.as_u64().map(Some).ok_or(key),
+        };
+        Ok(Self {
+            min: bound(min)?,
+            max: bound(max)?,
+        })
+    }
+
+    fn check(self, len: usize, what: &str, path: &[Step], errors: &mut Vec<ConfigError>) {
+        let len = len as u64;
+        if let Some(min) = self.min.filter(|min| len < *min) {
+            error(errors, path, format!("must have at least {min} {what}"));
+        }
+        if let Some(max) = self.max.filter(|max| *max < len) {
+            error(errors, path, format!("must have at most {max} {what}"));
         }
     }
 }
@@ -295,6 +322,9 @@ fn compile(schema: &Value, depth: usize) -> Result<ConfigSchema, String> {
             KEYWORDS.join(", ")
         ));
     }
+    if let Some(key) = table.iter().find_map(|(key, value)| badly_told(key, value)) {
+        return Err(wrong(key));
+    }
     let mut made = ConfigSchema {
         types: types(table.get("type")).ok_or_else(|| wrong("type"))?,
         others: match table.get("additionalProperties") {
@@ -328,13 +358,9 @@ fn compile(schema: &Value, depth: usize) -> Result<ConfigSchema, String> {
         None => Ok(None),
         Some(value) => value.as_f64().map(Some).ok_or_else(|| wrong(key)),
     };
-    let count = |key: &str| match table.get(key) {
-        None => Ok(None),
-        Some(value) => value.as_u64().map(Some).ok_or_else(|| wrong(key)),
-    };
     (made.minimum, made.maximum) = (number("minimum")?, number("maximum")?);
-    made.min_length = count("minLength")?.or(count("minItems")?);
-    made.max_length = count("maxLength")?.or(count("maxItems")?);
+    made.characters = Count::read(table, ["minLength", "maxLength"]).map_err(wrong)?;
+    made.members = Count::read(table, ["minItems", "maxItems"]).map_err(wrong)?;
     if let Some(default) = &made.default {
         let mut errors = Vec::new();
         made.validate(default, &mut Vec::new(), &mut errors);
@@ -346,6 +372,16 @@ fn compile(schema: &Value, depth: usize) -> Result<ConfigSchema, String> {
         }
     }
     Ok(made)
+}
+
+/// The key where it is a remark, to which nothing is held, and is not written like one.
+fn badly_told<'k>(key: &'k str, value: &Value) -> Option<&'k str> {
+    let is_good = match key {
+        "$schema" | "$comment" | "title" | "description" => value.is_string(),
+        "examples" => value.is_array(),
+        _ => true,
+    };
+    Some(key).filter(|_| !is_good)
 }
 
 fn types(of: Option<&Value>) -> Option<Vec<Type>> {

@@ -1,11 +1,16 @@
 //! What a plugin says about itself: a JSON text in the custom section `pgwarden:manifest`, read without running anything and
 //! covered by the module's hash. Owns the manifest and its comparison with what a policy grants; no module needs to have one.
 
+mod apart;
 mod config;
 mod legacy;
 mod schema;
 mod section;
+mod yaml;
 
+pub use apart::ManifestForm;
+pub use apart::ManifestMistake;
+pub(super) use apart::OwnHash;
 pub use config::ConfigError;
 pub use config::ConfigSchema;
 pub use config::Step;
@@ -156,14 +161,8 @@ impl Manifest {
         Self::of_document(document)
     }
 
-    /// Reads the manifest that lies beside a module: in our words where it names an ABI, otherwise in those of another system.
-    ///
-    /// # Errors
-    /// The first thing that is wrong with it.
-    pub fn from_json(document: Value) -> Result<Self, String> {
-        if document.get("abi").is_none() {
-            return legacy::read(document);
-        }
+    /// A manifest in our words that is no text any more.
+    fn from_json(document: Value) -> Result<Self, String> {
         let document = serde_json::from_value(document).map_err(|error| error.to_string())?;
         Self::of_document(document)
     }

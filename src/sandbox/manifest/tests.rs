@@ -209,3 +209,66 @@ fn a_default_must_fit_its_own_schema() {
             .contains("a default must be an integer")
     );
 }
+
+#[test]
+fn characters_and_items_are_counted_each_by_its_own_words() {
+    let schema = ConfigSchema::compile(&json!({
+        "minLength": 2, "maxLength": 3, "minItems": 1, "maxItems": 2, "items": { "type": "integer" },
+    }))
+    .unwrap();
+    let said = |mut value: Value| {
+        let errors = schema.apply(&mut value).into_iter();
+        errors.map(|error| error.message).collect::<Vec<_>>()
+    };
+    for right in [json!("äö"), json!([1]), json!([1, 2]), json!(7)] {
+        assert_eq!(said(right.clone()), [""; 0], "{right}");
+    }
+    assert_eq!(said(json!("a")), ["must have at least 2 characters"]);
+    assert_eq!(said(json!("abcd")), ["must have at most 3 characters"]);
+    assert_eq!(said(json!([])), ["must have at least 1 items"]);
+    assert_eq!(said(json!([1, 2, 3])), ["must have at most 2 items"]);
+}
+
+#[test]
+fn the_published_schema_admits_what_is_read_and_nothing_else() {
+    let published = jsonschema::validator_for(&super::schema()).unwrap();
+    let about =
+        json!({ "name": "a", "version": "1.0.0", "abi": "pgwarden-1.0", "hooks": ["authorize"] });
+    for (config, is_right) in [
+        (json!({}), true),
+        (json!({ "additionalProperties": true }), true),
+        (
+            json!({ "additionalProperties": { "type": "string", "minLength": 1 } }),
+            true,
+        ),
+        (json!({ "additionalProperties": { "pattern": "x" } }), false),
+        (json!({ "additionalProperties": 3 }), false),
+        (
+            json!({ "type": ["string", "array"], "minLength": 1, "minItems": 1 }),
+            true,
+        ),
+        (json!({ "type": "text" }), false),
+        (json!({ "minItems": -1 }), false),
+        (json!({ "uniqueItems": true }), false),
+        (
+            json!({ "properties": { "a": { "default": null, "enum": [null, 1] } } }),
+            true,
+        ),
+        (json!({ "properties": [] }), false),
+        (json!({ "properties": { "a": true } }), false),
+        (json!({ "items": { "items": {} }, "required": ["a"] }), true),
+        (json!({ "required": "a" }), false),
+        (
+            json!({ "title": "t", "examples": [1], "$comment": "c" }),
+            true,
+        ),
+        (json!({ "title": 5 }), false),
+        (json!({ "examples": 5 }), false),
+    ] {
+        let mut manifest = about.clone();
+        manifest["config"] = config;
+        let read = Manifest::parse(manifest.to_string().as_bytes());
+        assert_eq!(read.is_ok(), is_right, "{manifest}: {read:?}");
+        assert_eq!(published.is_valid(&manifest), is_right, "{manifest}");
+    }
+}

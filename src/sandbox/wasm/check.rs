@@ -20,6 +20,9 @@ use wasmi::ValType;
 
 pub(super) const PAGE_BYTES: u64 = 64 << 10;
 
+/// What to do with a module that was made for another proxy.
+const THEIRS: &str = "made for heliosdb-proxy? write `abi = \"helios-1\"`";
+
 pub(super) fn errors(module: &Module, spec: &GuestSpec) -> Vec<LoadError> {
     let mut errors: Vec<LoadError> = module
         .imports()
@@ -31,7 +34,11 @@ pub(super) fn errors(module: &Module, spec: &GuestSpec) -> Vec<LoadError> {
         errors.extend(manifest.errors(&spec.hooks, &spec.grants));
     }
     let alloc = FuncType::new([ValType::I32], [ValType::I32]);
-    errors.extend(export_error(module, ALLOC, &alloc, "the ABI"));
+    let error = export_error(module, ALLOC, &alloc, "the ABI");
+    errors.extend(error.map(|error| match module.get_export(helios::ALLOC) {
+        Some(_) => error.help(THEIRS),
+        None => error,
+    }));
     if module.get_export(ON_UNLOAD).is_some() {
         let unload = FuncType::new([], []);
         errors.extend(export_error(module, ON_UNLOAD, &unload, "unloading"));
@@ -54,8 +61,8 @@ fn import_error(import: &ImportType<'_>, spec: &GuestSpec) -> Option<LoadError> 
         let message =
             format!("imports `{from}.{name}`; host functions live in `{IMPORT_MODULE}` only");
         let error = LoadError::new(code::UNKNOWN_IMPORT, message);
-        return Some(if helios::is_import(from, name) {
-            error.help("made for heliosdb-proxy? write `abi = \"helios-1\"`")
+        return Some(if helios::function(from, name).is_some() {
+            error.help(THEIRS)
         } else {
             error
         });

@@ -6,15 +6,13 @@ use super::super::Limits;
 use super::check::PAGE_BYTES;
 use super::check::written;
 use super::engine;
+use super::helios;
 use super::instance::ALLOC;
 use super::instance::MEMORY;
 use crate::hook::Hook;
 use crate::hook::abi::IMPORT_MODULE;
 use wasmi::ExternType;
 use wasmi::Module;
-
-/// What a module made for heliosdb-proxy gives room with.
-const HELIOS_ALLOC: &str = "alloc";
 
 /// A module from outside.
 #[derive(Clone, Debug)]
@@ -49,9 +47,10 @@ pub fn inspect_wasm(bytes: &[u8]) -> Result<Inspected, String> {
         .map_err(|error| format!("not a module that can be loaded: {error}"))?;
     let imports = module.imports().map(|import| Imported {
         name: format!("{}.{}", import.module(), import.name()),
-        function: Some(import.name())
-            .filter(|_| import.module() == IMPORT_MODULE)
-            .and_then(HostFunction::by_import),
+        function: match import.module() {
+            IMPORT_MODULE => HostFunction::by_import(import.name()),
+            module => helios::function(module, import.name()),
+        },
     });
     let mut hooks: Vec<Hook> = Vec::new();
     let mut others = Vec::new();
@@ -61,7 +60,7 @@ pub fn inspect_wasm(bytes: &[u8]) -> Result<Inspected, String> {
         };
         match Hook::all().find(|hook| hook.export_name() == export.name()) {
             Some(hook) => hooks.push(hook),
-            None if export.name() == ALLOC => (),
+            None if [ALLOC, helios::ALLOC].contains(&export.name()) => (),
             None => others.push(format!("{} {}", export.name(), written(function))),
         }
     }
@@ -75,7 +74,7 @@ pub fn inspect_wasm(bytes: &[u8]) -> Result<Inspected, String> {
         )),
         _ => None,
     };
-    let abi = match (module.get_export(ALLOC), module.get_export(HELIOS_ALLOC)) {
+    let abi = match (module.get_export(ALLOC), module.get_export(helios::ALLOC)) {
         (None, Some(_)) => Abi::Helios1,
         _ => Abi::Pgwarden1,
     };

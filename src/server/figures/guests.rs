@@ -47,19 +47,13 @@ impl Text {
         let help = grant.help.replace('\\', "\\\\").replace('\n', "\\n");
         self.family(&family, grant.op.kind(), &help);
         for metric in metrics {
-            let stage = ("stage", metric.stage.as_str());
             if grant.op != MetricOp::Observe {
+                let stage = ("stage", metric.stage.as_str());
                 self.sample(&family, &[stage], metric.value);
                 continue;
             }
-            let bucket = format!("{family}_bucket");
-            for (bound, count) in metric.cumulative() {
-                let bound = bound.to_string();
-                self.sample(&bucket, &[stage, ("le", &bound)], count);
-            }
-            self.sample(&bucket, &[stage, ("le", "+Inf")], metric.count);
-            self.sample(&format!("{family}_sum"), &[stage], metric.value);
-            self.sample(&format!("{family}_count"), &[stage], metric.count);
+            let (bounds, sum) = (metric.cumulative(), metric.value);
+            self.buckets(&family, &metric.stage, bounds, sum, metric.count);
         }
     }
 }

@@ -29,6 +29,9 @@ pub(super) fn errors(module: &Module, spec: &GuestSpec) -> Vec<LoadError> {
         .collect();
     errors.extend(memory_error(module, spec));
     errors.extend(table_errors(module, spec));
+    if let Some(manifest) = &spec.manifest {
+        errors.extend(manifest.errors(&spec.hooks, &spec.grants));
+    }
     let alloc = FuncType::new([ValType::I32], [ValType::I32]);
     errors.extend(export_error(module, ALLOC, &alloc, "the ABI"));
     if module.get_export(DEALLOC).is_some() {

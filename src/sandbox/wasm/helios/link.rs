@@ -89,9 +89,10 @@ impl Import {
     }
 }
 
-/// Whether a module that imports this was made for heliosdb-proxy.
-pub(in super::super) fn is_import(module: &str, name: &str) -> bool {
-    module == MODULE && Import::by_name(name).is_some()
+/// The host function behind an import of a module that was made for heliosdb-proxy.
+pub(in super::super) fn function(module: &str, name: &str) -> Option<HostFunction> {
+    let import = Import::by_name(name).filter(|_| module == MODULE)?;
+    Some(import.function)
 }
 
 /// A linker with what the module imports, as far as it is granted.

@@ -40,10 +40,10 @@ use wasmi::Linker;
 use wasmi::Module;
 use wasmi::TypedFunc;
 
-pub(super) use link::is_import;
+pub(super) use link::function;
 
 /// The export that gives room for the input.
-const ALLOC: &str = "alloc";
+pub(super) const ALLOC: &str = "alloc";
 /// The export that takes room back. It is never called: the whole memory goes after each call.
 const DEALLOC: &str = "dealloc";
 

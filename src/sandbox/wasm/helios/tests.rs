@@ -7,12 +7,16 @@ use crate::hook::Hook;
 use crate::hook::Refusal;
 use crate::hook::abi::Field;
 use crate::sandbox::Abi;
+use crate::sandbox::Artefact;
 use crate::sandbox::Attribute;
 use crate::sandbox::Fault;
 use crate::sandbox::Grants;
 use crate::sandbox::GuestSpec;
+use crate::sandbox::HostFunction;
 use crate::sandbox::LoadError;
+use crate::sandbox::ManifestForm;
 use crate::sandbox::Services;
+use crate::sandbox::inspect_wasm;
 use crate::sandbox::load_wasm;
 use crate::sandbox::tests::Stub;
 use crate::sandbox::tests::ask_at;
@@ -338,4 +342,42 @@ fn what_does_not_fit_is_told_at_load() {
     let errors = refused(NOTE, ours);
     let help = errors[0].help.as_deref().unwrap_or_default();
     assert!(help.contains("helios-1"), "{errors:?}");
+}
+
+#[test]
+fn a_plugin_of_theirs_without_imports_is_known_by_its_exports() {
+    let ours = GuestSpec {
+        abi: Abi::Pgwarden1,
+        ..spec(Hook::PreQuery)
+    };
+    let errors = refused(MISBEHAVES, ours);
+    let help = errors[0].help.as_deref().unwrap_or_default();
+    assert!(help.contains("helios-1"), "{errors:?}");
+}
+
+#[test]
+fn its_manifest_says_which_hooks_it_is_made_for() {
+    let module = wat::parse_str(NOTE).unwrap();
+    let artefact = Artefact::read(&module.clone().into(), module.len()).unwrap();
+    let about = "name: note\nhooks: [PostQuery]\n";
+    let mut known = spec(Hook::PreQuery);
+    known.manifest = Some(artefact.told_beside(about, ManifestForm::Yaml).unwrap());
+    let errors = refused(NOTE, known.clone());
+    assert_eq!(errors[0].code, "P0428", "{errors:?}");
+    known.hooks = vec![Hook::PostQuery];
+    assert!(load_wasm(&module, known).is_ok());
+}
+
+#[test]
+fn people_are_told_how_it_is_called_and_what_it_imports() {
+    let inspected = inspect_wasm(&wat::parse_str(CALLS).unwrap()).unwrap();
+    assert_eq!(inspected.abi, Abi::Helios1);
+    let functions: Vec<_> = inspected.imports.iter().map(|i| i.function).collect();
+    let expected = [
+        HostFunction::KvGet,
+        HostFunction::KvSet,
+        HostFunction::KvDelete,
+        HostFunction::Sha256,
+    ];
+    assert_eq!(functions, expected.map(Some));
 }
