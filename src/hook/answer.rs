@@ -97,6 +97,20 @@ impl Answer {
             Self::Defer => AnswerKind::Defer,
         }
     }
+
+    /// Bytes of the texts in it.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Continue | Self::Allow | Self::Defer => 0,
+            Self::Rewrite(text) | Self::Denied(text) => text.len(),
+            Self::Block(refusal) => refusal.bytes(),
+            Self::Cached(rows) => rows.bytes(),
+            Self::Route(RouteAnswer::Node(name) | RouteAnswer::Branch(name)) => name.len(),
+            Self::Route(_) => 0,
+            Self::Success(identity) => identity.bytes(),
+        }
+    }
 }
 
 /// A no, as the client will read it: the fields of ErrorResponse that a policy may set.
@@ -129,6 +143,11 @@ impl Refusal {
             detail: None,
         }
     }
+
+    fn bytes(&self) -> usize {
+        let more = [&self.hint, &self.detail].into_iter().flatten();
+        self.message.len() + more.map(|text| text.len()).sum::<usize>()
+    }
 }
 
 /// Where a route stage sends a statement. Names are resolved by `pipeline`; an unknown one is a fault.
@@ -153,4 +172,11 @@ pub struct Rows {
     pub columns: Vec<String>,
     /// Each row has one value per column; `None` is NULL.
     pub rows: Vec<Vec<Option<String>>>,
+}
+
+impl Rows {
+    fn bytes(&self) -> usize {
+        let values = self.rows.iter().flatten().flatten();
+        self.columns.iter().chain(values).map(String::len).sum()
+    }
 }

@@ -26,6 +26,16 @@ pub struct Identity {
     pub claims: BTreeMap<String, String>,
 }
 
+impl Identity {
+    /// Bytes of the texts in it.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = [&self.user_id, &self.tenant].into_iter().flatten();
+        let texts = texts.chain([&self.user]).chain(&self.roles);
+        let claims = self.claims.iter().flat_map(|(name, value)| [name, value]);
+        texts.map(|text| text.len()).sum::<usize>() + claims.map(String::len).sum::<usize>()
+    }
+}
+
 /// Where the client came from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ClientAddress {

@@ -343,7 +343,7 @@ impl Turn {
 
     /// The last gate: an answer counts only where it is legal.
     pub(crate) fn accept(&self, answer: Answer) -> Result<Answer, Fault> {
-        accepted(self.hook, answer)
+        accepted(self.hook, &self.profile.limits, answer)
     }
 }
 
@@ -356,15 +356,26 @@ fn granted(grant: Option<&KvGrant>, call: &'static str) -> Result<(Arc<str>, Quo
     Ok((Arc::clone(&grant.namespace), quota))
 }
 
-/// An answer, where it is legal at that hook.
-pub(crate) fn accepted(hook: Hook, answer: Answer) -> Result<Answer, Fault> {
-    if hook.accepts(answer.kind()) {
-        return Ok(answer);
+/// An answer, where it is legal at that hook and not too long.
+pub(crate) fn accepted(hook: Hook, limits: &Limits, answer: Answer) -> Result<Answer, Fault> {
+    if !hook.accepts(answer.kind()) {
+        return Err(Fault::bad_answer(format!(
+            "`{}` is no answer at {hook}",
+            answer.kind().name()
+        )));
     }
-    Err(Fault::bad_answer(format!(
-        "`{}` is no answer at {hook}",
-        answer.kind().name()
-    )))
+    let bytes = answer.bytes();
+    if limits.output_bytes_max < bytes {
+        return Err(too_long(bytes, limits));
+    }
+    Ok(answer)
+}
+
+/// The fault of an answer that is longer than it may be.
+#[cold]
+pub(crate) fn too_long(bytes: usize, limits: &Limits) -> Fault {
+    let max = limits.output_bytes_max;
+    Fault::bad_answer(format!("an answer of {bytes} bytes, over the limit of {max}"))
 }
 
 /// Idle instances of one guest. The lock is held for a push or a pop.

@@ -117,6 +117,27 @@ fn what_a_guest_is_told_is_bounded() {
 }
 
 #[test]
+fn what_a_guest_answers_is_bounded() {
+    let mut spec = spec();
+    spec.limits.output_bytes_max = 64;
+    let answer = |script: String| load_script(&script, spec.clone()).expect("loads");
+    let long = "x".repeat(65);
+    // Lowered, run by Rhai, and a module that says its answer is as long.
+    let guests = [
+        answer(format!("deny(\"{long}\")")),
+        answer(format!("switch 1 {{ _ => deny(\"{long}\") }}")),
+        wasm(wat!("huge_answer"), spec.clone()).expect("loads"),
+    ];
+    for guest in guests {
+        let fault = fault(&*guest, &stub());
+        assert_eq!(fault.kind(), "bad_answer");
+        assert!(fault.to_string().contains("over the limit of 64"), "{fault}");
+    }
+    let refused = ask(&*answer(format!("deny(\"{}\")", &long[1..])), "SELECT 1", &stub());
+    assert!(refused.is_ok(), "as long as it may be");
+}
+
+#[test]
 fn a_script_is_bounded_in_length_and_depth() {
     let mut limited = spec();
     limited.limits.script_bytes_max = 10;

@@ -4,6 +4,7 @@
 use super::super::Fault;
 use super::super::limits::FUEL_PER_SLICE;
 use super::super::turn::Turn;
+use super::super::turn::too_long;
 use super::link::HostFault;
 use super::link::HostWait;
 use crate::hook::Answer;
@@ -249,11 +250,9 @@ pub(super) fn answered(
     len: usize,
 ) -> Result<&[u8], Fault> {
     let (memory, data) = memory.data_and_store_mut(store);
-    let max = data.turn.profile().limits.output_bytes_max;
-    if max < len {
-        return Err(Fault::bad_answer(format!(
-            "an answer of {len} bytes, over the limit of {max}"
-        )));
+    let limits = &data.turn.profile().limits;
+    if limits.output_bytes_max < len {
+        return Err(too_long(len, limits));
     }
     let bytes = pointer
         .checked_add(len)

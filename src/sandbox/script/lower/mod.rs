@@ -63,7 +63,7 @@ impl Lowered {
         let run = Run::new(input, profile.fields, limits, services, self.slots);
         let (ended, fuel) = run.script(&self.root);
         let ended = match ended {
-            Ok(answer) => accepted(input.hook, answer),
+            Ok(answer) => accepted(input.hook, limits, answer),
             Err(Exit::Fault(fault)) => Err(fault),
             Err(Exit::Return(_) | Exit::Break | Exit::Continue | Exit::GiveUp) => return None,
         };
