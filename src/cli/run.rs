@@ -76,15 +76,17 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-/// One worker needs no queue that others can steal from, and is cheaper per message.
+/// Threads beside the workers at most. A session whose guest waits for its turn aside has one: there must be more than
+/// sessions, since a worker's messages need one as well.
+const ASIDE_MAX: usize = 10_000;
+
+/// With threads of its own beside the workers even where there is one worker: a guest that takes long must not hold up
+/// its messages.
 fn runtime(workers: u16) -> std::io::Result<tokio::runtime::Runtime> {
-    let mut builder = if workers == 1 {
-        tokio::runtime::Builder::new_current_thread()
-    } else {
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        builder.worker_threads(usize::from(workers));
-        builder
-    };
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder
+        .worker_threads(usize::from(workers))
+        .max_blocking_threads(ASIDE_MAX);
     builder.enable_all().thread_name("pgwarden").build()
 }
 

@@ -166,6 +166,9 @@ impl Services for StillServices {
     fn query<'a>(&'a self, query: &'a Query) -> Asking<'a> {
         Asking::Ready(self.given().answer(query))
     }
+    fn aside(&self, work: &mut (dyn FnMut() + Send)) {
+        work();
+    }
 }
 
 /// Everything a stage waits for is given or missing here, so that this is a mistake of ours; and a mistake refuses.

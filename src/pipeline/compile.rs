@@ -7,6 +7,7 @@ mod tests;
 use super::Pipeline;
 use super::Waits;
 use super::breaker::Breaker;
+use super::conduct::Conduct;
 use super::registry::StatsRegistry;
 use super::stage::Action;
 use super::stage::Stage;
@@ -155,6 +156,7 @@ fn compile_stage(
         on_failure: stage.on_failure,
         mode: stage.mode,
         breaker: Breaker::new(stage.breaker),
+        conduct: Conduct::default(),
         stats: stats.stage(&stage.name),
     }))
 }

@@ -5,6 +5,7 @@
 
 mod breaker;
 mod compile;
+mod conduct;
 mod decisions;
 mod explain;
 mod figures;

@@ -2,6 +2,8 @@
 
 use super::breaker::Admission;
 use super::breaker::Breaker;
+use super::conduct::Conduct;
+use super::conduct::aside;
 use super::figures::Health;
 use super::figures::StageStats;
 use crate::hook::Answer;
@@ -42,6 +44,8 @@ pub(super) struct Stage {
     pub(super) stats: Arc<StageStats>,
     /// Of guests; rules cannot fail.
     pub(super) breaker: Breaker,
+    /// Of guests; rules take no time.
+    pub(super) conduct: Conduct,
     /// What is fetched before it is asked.
     pub(super) loads: Box<[StageLoad]>,
     /// Whether asking it may take time: it loads something, or its guest asks a node.
@@ -51,7 +55,10 @@ pub(super) struct Stage {
 /// A guest's call that has begun.
 struct Begun {
     admission: Admission,
-    started: Option<Duration>,
+    /// Whether it is one of those whose time is a figure.
+    timed: bool,
+    /// What the guest took, where the clock was looked at; what it waited is not its time.
+    took: Option<Duration>,
 }
 
 /// What a stage does once its guards match.
@@ -184,12 +191,13 @@ impl Stage {
             self.stats.called();
             return self.rule(input, services);
         };
-        let begun = match self.begin(services, spent.timed) {
+        let mut begun = match self.begin(services, spent.timed) {
             Ok(begun) => begun,
             Err(fault) => return Asked::Fault(fault),
         };
-        let result = guest.call(input, services).done();
-        self.conclude(&begun, Duration::ZERO, result, services, spent)
+        let call = || guest.call(input, services);
+        let result = self.run(&mut begun, services, call).done();
+        self.conclude(&begun, result, services, spent)
     }
 
     fn is_asked(&self, input: &Input<'_>) -> bool {
@@ -232,7 +240,7 @@ impl Stage {
             Ok(loaded) => loaded,
             Err(fault) => return Asked::Fault(fault),
         };
-        let begun = match self.begin(services, spent.timed) {
+        let mut begun = match self.begin(services, spent.timed) {
             Ok(begun) => begun,
             Err(fault) => return Asked::Fault(fault),
         };
@@ -240,20 +248,18 @@ impl Stage {
             loaded: &loaded,
             ..input.clone()
         };
-        let mut waited = Duration::ZERO;
-        let mut called = guest.call(&input, services);
+        let call = || guest.call(&input, services);
+        let mut called = self.run(&mut begun, services, call);
         let result = loop {
             let suspended = match called {
                 Called::Done(result) => break result,
                 Called::Waiting(suspended) => suspended,
             };
-            let since = services.monotonic();
             let query = Arc::clone(suspended.query());
             let rows = services.query(&query).answer().await;
-            waited += services.monotonic().saturating_sub(since);
-            called = suspended.resume(rows);
+            called = self.run(&mut begun, services, || suspended.resume(rows));
         };
-        self.conclude(&begun, waited, result, services, spent)
+        self.conclude(&begun, result, services, spent)
     }
 
     /// Everything the stage loads, in the order of the names.
@@ -291,22 +297,45 @@ impl Stage {
         }
         Ok(Begun {
             admission,
-            started: timed.then(|| services.monotonic()),
+            timed,
+            took: None,
         })
     }
 
-    /// The end of a guest's call; what it waited is not its time.
+    /// Runs a part of a guest's call where its conduct lets it run.
+    fn run<T: Send>(
+        &self,
+        begun: &mut Begun,
+        services: &Arc<dyn Services>,
+        part: impl FnOnce() -> T + Send,
+    ) -> T {
+        let is_trusted = self.conduct.is_trusted();
+        if is_trusted && !begun.timed {
+            return part();
+        }
+        let clocked = || {
+            let started = services.monotonic();
+            let result = part();
+            (result, services.monotonic().saturating_sub(started))
+        };
+        let (result, took) = if is_trusted {
+            clocked()
+        } else {
+            aside(services.as_ref(), clocked)
+        };
+        *begun.took.get_or_insert_default() += took;
+        result
+    }
+
+    /// The end of a guest's call.
     fn conclude(
         &self,
         begun: &Begun,
-        waited: Duration,
         result: Result<Reply, Failed>,
         services: &Arc<dyn Services>,
         spent: &mut Spent,
     ) -> Asked {
-        if let Some(started) = begun.started {
-            let took = services.monotonic().saturating_sub(started);
-            let took = took.saturating_sub(waited);
+        if let Some(took) = begun.took.filter(|_| begun.timed) {
             self.stats.took(took);
             spent.took = Some(took);
         }
@@ -334,6 +363,8 @@ impl Stage {
                 (Asked::Fault(failed.fault), failed.fuel)
             }
         };
+        self.conduct
+            .called(fuel, begun.took, || services.monotonic());
         spent.fuel += fuel;
         self.stats.spent(fuel);
         asked

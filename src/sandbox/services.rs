@@ -98,4 +98,7 @@ pub trait Services: Send + Sync {
     fn query<'a>(&'a self, _: &'a Query) -> Asking<'a> {
         Asking::Ready(Err(QueryError::Unavailable))
     }
+    /// Runs what may take long where it holds up nobody else, and comes back when it is done. Where there is nobody else,
+    /// at once. It has run when this comes back.
+    fn aside(&self, work: &mut (dyn FnMut() + Send));
 }

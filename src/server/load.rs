@@ -228,4 +228,8 @@ impl Services for WorldServices {
             Ok(rows)
         }))
     }
+
+    fn aside(&self, work: &mut (dyn FnMut() + Send)) {
+        self.process.aside(work);
+    }
 }

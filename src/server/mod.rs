@@ -1,6 +1,7 @@
 //! The process: files, signals, listening sockets, the swapped pointer and the operator's console.
 
 mod admin;
+mod aside;
 mod decisions;
 mod figures;
 mod git;

@@ -1,5 +1,6 @@
 //! What stages reach of the outside in a running process: clock, randomness, stored values, metrics, log.
 
+use super::aside::Aside;
 use super::metric::Metric;
 use crate::sandbox::Level;
 use crate::sandbox::MetricOp;
@@ -16,8 +17,16 @@ use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
-/// Metrics of guests at most; a name beyond that is dropped and said once in the log.
-const METRICS_MAX: usize = 10_000;
+/// Metrics of one stage at most, so that no stage takes the room of another; a name beyond that is dropped, and said once in
+/// the log.
+const METRICS_OF_A_STAGE_MAX: usize = 1_000;
+
+/// The metrics of one stage, by name.
+#[derive(Debug, Default)]
+struct OfStage {
+    metrics: BTreeMap<String, Metric>,
+    is_full: bool,
+}
 
 /// The process as its stages see it.
 #[derive(Debug)]
@@ -26,7 +35,8 @@ pub struct ProcessServices {
     store: Store,
     keys: RandomState,
     drawn: AtomicU64,
-    metrics: Mutex<BTreeMap<(String, String), Metric>>,
+    metrics: Mutex<BTreeMap<String, OfStage>>,
+    aside: Aside,
 }
 
 impl ProcessServices {
@@ -39,6 +49,7 @@ impl ProcessServices {
             keys: RandomState::new(),
             drawn: AtomicU64::new(0),
             metrics: Mutex::default(),
+            aside: Aside::new(),
         }
     }
 
@@ -46,7 +57,8 @@ impl ProcessServices {
     #[must_use]
     pub fn metrics(&self) -> Vec<Metric> {
         let metrics = self.metrics.lock().unwrap_or_else(PoisonError::into_inner);
-        metrics.values().cloned().collect()
+        let metrics = metrics.values().flat_map(|stage| stage.metrics.values());
+        metrics.cloned().collect()
     }
 }
 
@@ -79,14 +91,21 @@ impl Services for ProcessServices {
 
     fn metric(&self, stage: &str, name: &str, op: MetricOp, value: f64) {
         let mut metrics = self.metrics.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (stage.to_owned(), name.to_owned());
-        if METRICS_MAX <= metrics.len() && !metrics.contains_key(&key) {
-            tracing::warn!(stage, name, "metric dropped: there are too many");
-            return;
+        if !metrics.contains_key(stage) {
+            metrics.insert(stage.to_owned(), OfStage::default());
         }
-        let metric = metrics.entry(key);
-        let metric = metric.or_insert_with(|| Metric::new(stage, name, op));
-        metric.touch(op, value);
+        let Some(of_stage) = metrics.get_mut(stage) else {
+            return;
+        };
+        if let Some(metric) = of_stage.metrics.get_mut(name) {
+            metric.touch(op, value);
+        } else if of_stage.metrics.len() < METRICS_OF_A_STAGE_MAX {
+            let mut metric = Metric::new(stage, name, op);
+            metric.touch(op, value);
+            of_stage.metrics.insert(name.to_owned(), metric);
+        } else if !std::mem::replace(&mut of_stage.is_full, true) {
+            tracing::warn!(stage, name, "metric dropped: the stage has too many");
+        }
     }
 
     fn log(&self, stage: &str, level: Level, message: &str) {
@@ -96,5 +115,29 @@ impl Services for ProcessServices {
             Level::Warn => tracing::warn!(stage, message),
             Level::Error => tracing::error!(stage, message),
         }
+    }
+
+    fn aside(&self, work: &mut (dyn FnMut() + Send)) {
+        self.aside.run(work);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_stage_takes_the_room_of_another() {
+        let services = ProcessServices::new();
+        for number in 0..2 * METRICS_OF_A_STAGE_MAX {
+            services.metric("greedy", &format!("m{number}"), MetricOp::Add, 1.0);
+        }
+        services.metric("greedy", "m7", MetricOp::Add, 1.0);
+        services.metric("modest", "calls", MetricOp::Add, 1.0);
+        let metrics = services.metrics();
+        assert_eq!(metrics.len(), METRICS_OF_A_STAGE_MAX + 1);
+        let known = metrics.iter().find(|metric| metric.name == "m7");
+        assert_eq!(known.map(|metric| metric.count), Some(2));
+        assert!(metrics.iter().any(|metric| metric.stage == "modest"));
     }
 }

@@ -18,6 +18,7 @@ mod figures;
 mod foreign_plugins;
 mod helios;
 mod hooks;
+mod hostile;
 mod jwt_auth;
 mod load;
 mod logins;

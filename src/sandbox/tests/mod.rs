@@ -84,6 +84,9 @@ impl Services for Stub {
             .unwrap()
             .push(format!("{stage} {} {message}", level.name()));
     }
+    fn aside(&self, work: &mut (dyn FnMut() + Send)) {
+        work();
+    }
 }
 
 impl Stub {

@@ -1,0 +1,6 @@
+;; Gives room whose end is beyond 32 bits.
+(module
+  (memory (export "memory") 1)
+  (func (export "pgw_alloc") (param i32) (result i32) i32.const 0xfffffff0)
+  (func (export "authorize") (param i32 i32) (result i64) i64.const 1)
+)

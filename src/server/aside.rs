@@ -1,0 +1,89 @@
+//! Runs guests that may take long on threads that carry no messages. Owns how many run at a time; which ones run here is
+//! the pipeline's decision.
+
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use tokio::runtime::Handle;
+use tokio::runtime::RuntimeFlavor;
+
+/// Threads for guests that take long: all processors but one, which is left to the messages.
+#[derive(Debug)]
+pub(super) struct Aside {
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+impl Aside {
+    pub(super) fn new() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            free: Mutex::new(processors.saturating_sub(1).max(1)),
+            freed: Condvar::new(),
+        }
+    }
+
+    /// Runs it while another thread carries on with the messages.
+    pub(super) fn run(&self, work: &mut (dyn FnMut() + Send)) {
+        let has_others = Handle::try_current()
+            .is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
+        if !has_others {
+            return work();
+        }
+        tokio::task::block_in_place(|| {
+            let _place = self.place();
+            work();
+        });
+    }
+
+    fn place(&self) -> Place<'_> {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.freed.wait_while(free, |free| *free == 0);
+        *waited.unwrap_or_else(PoisonError::into_inner) -= 1;
+        Place(self)
+    }
+}
+
+/// A thread's worth of processor, given back however the work ends.
+struct Place<'a>(&'a Aside);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::Barrier;
+
+    /// One worker, and its messages go on while a guest waits for just that.
+    #[test]
+    fn a_long_call_holds_up_no_other_task() {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).build().unwrap();
+        let (aside, both) = (Aside::new(), Arc::new(Barrier::new(2)));
+        let long = runtime.spawn(async move {
+            let handle = Handle::current();
+            aside.run(&mut || {
+                let other = Arc::clone(&both);
+                drop(handle.spawn(async move { other.wait() }));
+                both.wait();
+            });
+        });
+        runtime.block_on(long).unwrap();
+    }
+
+    #[test]
+    fn a_place_is_given_back() {
+        let aside = Aside::new();
+        let before = *aside.free.lock().unwrap();
+        for _ in 0..3 {
+            drop(aside.place());
+        }
+        assert_eq!(*aside.free.lock().unwrap(), before);
+    }
+}
