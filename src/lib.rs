@@ -14,6 +14,7 @@
 // floor 0: words
 pub mod client_facing;
 pub mod digest;
+mod kernel;
 pub mod sqlstate;
 pub mod unit;
 // floor 1: bytes and text to meaning

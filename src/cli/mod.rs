@@ -2,7 +2,6 @@
 
 mod check;
 mod explain;
-mod hardening;
 mod output;
 mod plugin;
 mod run;

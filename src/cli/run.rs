@@ -2,8 +2,8 @@
 
 use super::CONFIG;
 use super::PolicyArguments;
-use super::hardening;
 use super::output;
+use crate::kernel;
 use crate::server;
 use crate::server::Options;
 use crate::server::Start;
@@ -44,7 +44,7 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
         return ExitCode::from(super::USAGE);
     }
     if arguments.deny_exec_memory
-        && let Err(error) = hardening::deny_exec_memory()
+        && let Err(error) = kernel::deny_exec_memory()
     {
         output::complain(&format!("error: --deny-exec-memory: {error}\n"));
         return ExitCode::FAILURE;

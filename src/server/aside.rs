@@ -1,6 +1,7 @@
 //! Runs guests that may take long on threads that carry no messages. Owns how many run at a time; which ones run here is
 //! the pipeline's decision.
 
+use crate::kernel;
 use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -32,7 +33,7 @@ impl Aside {
         }
         tokio::task::block_in_place(|| {
             let _place = self.place();
-            work();
+            behind(work);
         });
     }
 
@@ -41,6 +42,26 @@ impl Aside {
         let waited = self.freed.wait_while(free, |free| *free == 0);
         *waited.unwrap_or_else(PoisonError::into_inner) -= 1;
         Place(self)
+    }
+}
+
+/// Runs it on a thread that gives way to those that carry messages: on a machine with few processors it would compete with
+/// them otherwise, for as long as a turn of the system's scheduler.
+fn behind(work: &mut (dyn FnMut() + Send)) {
+    let work = Mutex::new(work);
+    let run = || (work.lock().unwrap_or_else(PoisonError::into_inner))();
+    let ended = std::thread::scope(|scope| {
+        let named = std::thread::Builder::new().name("aside".to_owned());
+        let started = named.spawn_scoped(scope, || {
+            kernel::run_behind();
+            run();
+        });
+        started.map(|thread| thread.join())
+    });
+    match ended {
+        Ok(Ok(())) => (),
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
+        Err(_) => run(), // no thread is to be had; it has not begun
     }
 }
 

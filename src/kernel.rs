@@ -1,15 +1,14 @@
-//! `--deny-exec-memory`: the kernel refuses this process memory that is, or becomes, executable after it was written.
-//! Owns the only unsafe call of this crate.
+//! What the kernel is asked for that no safe wrapper has. Owns the only unsafe calls of this crate, and no reason to make them.
 //!
-//! Source: prctl(2), PR_SET_MDWE; Linux 6.3.
+//! Source: prctl(2), PR_SET_MDWE (Linux 6.3); nice(2), sched(7).
 
 use std::io;
 
-/// Denies the process executable memory beyond what is mapped now. It cannot be taken back, and children inherit it.
+/// `--deny-exec-memory`: denies the process executable memory beyond what is mapped now. It cannot be taken back, and children inherit it.
 ///
 /// # Errors
 /// Where the kernel is older than 6.3, or is not Linux. What was asked for and cannot be had is never passed over.
-pub(super) fn deny_exec_memory() -> io::Result<()> {
+pub(crate) fn deny_exec_memory() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         const SET_MDWE: libc::c_int = 65;
@@ -32,4 +31,18 @@ pub(super) fn deny_exec_memory() -> io::Result<()> {
         io::ErrorKind::Unsupported,
         "only Linux can deny executable memory",
     ))
+}
+
+/// Has the calling thread run behind the others of this machine, which threads of this kind cannot take back. Where the
+/// kernel has no priorities of threads nothing changes.
+pub(crate) fn run_behind() {
+    /// A tenth of the weight of an ordinary thread: it is put aside at once when one wakes, and still gets on.
+    #[cfg(target_os = "linux")]
+    const NICER: libc::c_int = 10;
+    #[cfg(target_os = "linux")]
+    #[expect(unsafe_code, reason = "no safe wrapper exists")]
+    // SAFETY: a number, no pointer; on Linux it is the thread's alone.
+    unsafe {
+        libc::nice(NICER);
+    }
 }
