@@ -207,7 +207,7 @@ impl Runner<'_> {
     fn pipeline(&self, case: &Case) -> Option<Arc<Pipeline>> {
         let index = self.policy.listeners[case.given.listener].pipeline;
         if case.given.inject.is_empty() {
-            self.pipelines[index].forget_faults();
+            self.pipelines[index].forget();
             return Some(Arc::clone(&self.pipelines[index]));
         }
         let (mut report, stats) = (Report::default(), StatsRegistry::default());

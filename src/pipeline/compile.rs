@@ -8,6 +8,7 @@ use super::Pipeline;
 use super::Waits;
 use super::breaker::Breaker;
 use super::conduct::Conduct;
+use super::limit::Limiter;
 use super::registry::StatsRegistry;
 use super::stage::Action;
 use super::stage::Stage;
@@ -17,6 +18,7 @@ use crate::hook::Input;
 use crate::policy;
 use crate::policy::Diagnostic;
 use crate::policy::Draft;
+use crate::policy::Exceed;
 use crate::policy::Mode;
 use crate::policy::Plugin;
 use crate::policy::Policy;
@@ -130,6 +132,9 @@ fn compile_stage(
             add_limit: *add_limit,
             statement_timeout: *statement_timeout,
         },
+        policy::Action::Limit(rule) => {
+            Action::Limit(Limiter::new(rule, stats.buckets(&stage.name)))
+        }
         policy::Action::Log { level, fields } => Action::Log {
             level: *level,
             fields: fields.clone().into(),
@@ -143,9 +148,13 @@ fn compile_stage(
         Some(_) => Box::default(),
         None => stage.loads.clone().into(),
     };
-    let guest_waits = matches!(&action, Action::Guest(guest) if guest.may_wait());
+    let waits = match &action {
+        Action::Guest(guest) => guest.may_wait(),
+        Action::Limit(limiter) => limiter.rule().exceed != Exceed::Refuse,
+        _ => false,
+    };
     Some(Arc::new(Stage {
-        may_wait: guest_waits || !loads.is_empty(),
+        may_wait: waits || !loads.is_empty(),
         loads,
         name: Arc::clone(&stage.name),
         place: stage.place.to_string().into(),

@@ -9,6 +9,7 @@ mod conduct;
 mod decisions;
 mod explain;
 mod figures;
+mod limit;
 mod login;
 mod observe;
 mod registry;
@@ -154,10 +155,14 @@ impl Pipeline {
         Some(stage.health(now))
     }
 
-    /// Closes every breaker: each of a policy's tests begins anew.
-    pub fn forget_faults(&self) {
-        let stages = self.hooks.iter().flatten();
-        stages.for_each(|stage| stage.breaker.reset());
+    /// Closes every breaker and fills every bucket: each of a policy's tests begins anew.
+    pub fn forget(&self) {
+        for stage in self.hooks.iter().flatten() {
+            stage.breaker.reset();
+            if let Action::Limit(limiter) = &stage.action {
+                limiter.forget();
+            }
+        }
     }
 
     /// Whether asking the stage may take time: its own, or that of the events it emits.

@@ -1,6 +1,7 @@
 //! What outlives a revision, by the name of a stage or plugin: figures, and which plugins come and go. Owns no figure.
 
 use super::figures::StageStats;
+use super::limit::Buckets;
 use crate::policy::Plugin;
 use crate::policy::Policy;
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ const UNLOADED_MAX: usize = 32;
 #[derive(Default, Debug)]
 pub struct StatsRegistry {
     stages: Mutex<BTreeMap<Arc<str>, Arc<StageStats>>>,
+    buckets: Mutex<BTreeMap<Arc<str>, Arc<Buckets>>>,
     plugins: Mutex<Plugins>,
 }
 
@@ -58,6 +60,11 @@ impl StatsRegistry {
     #[must_use]
     pub fn stage(&self, name: &Arc<str>) -> Arc<StageStats> {
         Arc::clone(lock(&self.stages).entry(Arc::clone(name)).or_default())
+    }
+
+    /// The buckets of a stage that limits; full ones for a new name.
+    pub(super) fn buckets(&self, name: &Arc<str>) -> Arc<Buckets> {
+        Arc::clone(lock(&self.buckets).entry(Arc::clone(name)).or_default())
     }
 
     /// All of them, by name.
@@ -104,6 +111,7 @@ impl StatsRegistry {
 
     fn keep_only(&self, is_named: impl Fn(&str) -> bool) {
         lock(&self.stages).retain(|name, stats| is_named(name) || Arc::strong_count(stats) > 1);
+        lock(&self.buckets).retain(|name, kept| is_named(name) || Arc::strong_count(kept) > 1);
     }
 
     /// The last session has left a revision; `now` is the one in force.

@@ -6,6 +6,8 @@ use super::conduct::Conduct;
 use super::conduct::aside;
 use super::figures::Health;
 use super::figures::StageStats;
+use super::limit::Limiter;
+use super::limit::Pass;
 use crate::hook::Answer;
 use crate::hook::Hook;
 use crate::hook::Input;
@@ -77,6 +79,7 @@ pub(super) enum Action {
         level: Level,
         fields: Box<[Field]>,
     },
+    Limit(Limiter),
     Guest(Box<dyn Guest>),
 }
 
@@ -172,6 +175,10 @@ impl Stage {
             Action::Guest(guest) if self.may_wait && self.is_asked(input) => {
                 Box::pin(self.ask_and_wait(guest.as_ref(), input, services, spent)).await
             }
+            Action::Limit(limiter) if self.may_wait && self.is_asked(input) => {
+                self.stats.called();
+                self.pass_or_wait(limiter, input, services).await
+            }
             _ if self.may_wait => Asked::Skipped,
             _ => self.ask_at_once(input, services, spent),
         }
@@ -223,7 +230,28 @@ impl Stage {
                 services.log(&self.name, *level, &log_line(fields, input));
                 Asked::Answer(Answer::Continue)
             }
+            Action::Limit(limiter) => match limiter.pass(input, services.monotonic()) {
+                Pass::Now => Asked::Answer(Answer::Continue),
+                Pass::After(_) | Pass::Never => refused(limiter),
+            },
             Action::Guest(_) => Asked::Skipped,
+        }
+    }
+
+    /// Lets a statement pass when its turn has come. One that is only observed never waits.
+    async fn pass_or_wait(
+        &self,
+        limiter: &Limiter,
+        input: &Input<'_>,
+        services: &Arc<dyn Services>,
+    ) -> Asked {
+        match limiter.pass(input, services.monotonic()) {
+            Pass::After(wait) if self.mode == Mode::Enforce => {
+                services.sleep(wait).await;
+                Asked::Answer(Answer::Continue)
+            }
+            Pass::Now => Asked::Answer(Answer::Continue),
+            Pass::After(_) | Pass::Never => refused(limiter),
         }
     }
 
@@ -401,6 +429,10 @@ impl Stage {
         }
         self.on_failure == OnFailure::Closed && self.mode == Mode::Enforce
     }
+}
+
+fn refused(limiter: &Limiter) -> Asked {
+    Asked::Answer(Answer::Block(limiter.rule().refusal.clone()))
 }
 
 /// What either wants to know.

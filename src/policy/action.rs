@@ -2,10 +2,15 @@
 //! Owns no guard and no order.
 
 mod field;
+mod limit;
 mod script;
 
 pub use field::Field;
 pub(super) use field::field_names;
+pub use limit::Exceed;
+pub use limit::Limit;
+pub use limit::LimitKey;
+pub(super) use limit::key_names as limit_key_names;
 pub use script::Script;
 
 use super::code;
@@ -52,6 +57,8 @@ pub enum Action {
         /// The node cancels the statement after this.
         statement_timeout: Option<Duration>,
     },
+    /// Lets only so many statements pass in a time.
+    Limit(Box<Limit>),
     /// Writes a line to the log.
     Log {
         /// How loud.
@@ -80,9 +87,10 @@ pub enum RouteTarget {
     Branch(usize),
 }
 
-const ACTIONS: [&str; 7] = [
-    "deny", "allow", "route", "rewrite", "log", "script", "plugin",
+const ACTIONS: [&str; 8] = [
+    "deny", "allow", "route", "rewrite", "limit", "log", "script", "plugin",
 ];
+
 /// Reads the one action of a stage and checks it against the stage's hooks, and against what it is granted where that is known.
 pub(super) fn read(
     scope: Scope<'_, '_>,
@@ -117,6 +125,7 @@ pub(super) fn read(
         allow(table),
         route(scope, table),
         rewrite(table),
+        limit::limit(scope, table, hooks),
         field::log(scope, table, hooks, grants),
         script::read(scope, table).map(Action::Script),
         scope.one(table, "plugin", &PLUGIN).map(Action::Plugin),
@@ -127,7 +136,7 @@ pub(super) fn read(
 /// Whether the answer that the action gives is one that the hook accepts.
 fn legal_at(scope: Scope<'_, '_>, table: &Table<'_, '_>, action: &str, hooks: &[Hook]) {
     let answer = match action {
-        "deny" => AnswerKind::Block,
+        "deny" | "limit" => AnswerKind::Block,
         "allow" => AnswerKind::Allow,
         "route" => AnswerKind::Route,
         "rewrite" => AnswerKind::Rewrite,
@@ -307,6 +316,7 @@ impl Action {
             Self::Allow => "allow",
             Self::Route { .. } => "route",
             Self::Rewrite { .. } => "rewrite",
+            Self::Limit(_) => "limit",
             Self::Log { .. } => "log",
             Self::Script(_) => "script",
             Self::Plugin(_) => "plugin",
@@ -334,6 +344,7 @@ impl Action {
                     statement_timeout.map(|timeout| timeout.as_nanos())
                 )
             }
+            Self::Limit(limit) => limit.canonical(),
             Self::Log { level, fields } => {
                 let names: Vec<&str> = fields.iter().map(|field| field.name()).collect();
                 format!("{} {names:?}", level.name())

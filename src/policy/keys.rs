@@ -44,6 +44,7 @@ pub(super) use staging::DENY;
 pub(super) use staging::EXPECT;
 pub(super) use staging::GIVEN;
 pub(super) use staging::GIVEN_STEP;
+pub(super) use staging::LIMIT;
 pub(super) use staging::LOADED;
 pub(super) use staging::LOG;
 pub(super) use staging::OTHERWISE;

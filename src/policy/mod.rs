@@ -43,7 +43,10 @@ mod user;
 mod tests;
 
 pub use action::Action;
+pub use action::Exceed;
 pub use action::Field;
+pub use action::Limit;
+pub use action::LimitKey;
 pub use action::RouteTarget;
 pub use action::Script;
 pub use cases::Answered;

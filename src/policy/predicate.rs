@@ -113,6 +113,7 @@ enum Matcher {
     Functions(Vec<NameGlob>),
     Schemas(Vec<Glob>),
     Columns(Vec<Glob>),
+    Hint(Vec<Glob>),
     Fingerprint(Vec<u64>),
     Code(Vec<Glob>),
 }

@@ -5,6 +5,8 @@ use super::Asking;
 use super::Query;
 use super::QueryError;
 use super::Store;
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 /// How loud a log line is.
@@ -97,6 +99,10 @@ pub trait Services: Send + Sync {
     /// Asks a node a declared statement, within the statement's own limits. Where there is nobody to ask, that is the answer.
     fn query<'a>(&'a self, _: &'a Query) -> Asking<'a> {
         Asking::Ready(Err(QueryError::Unavailable))
+    }
+    /// Ends after that time. Where time stands still, at once.
+    fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::ready(()))
     }
     /// Runs what may take long where it holds up nobody else, and comes back when it is done. Where there is nobody else,
     /// at once. It has run when this comes back.

@@ -31,9 +31,11 @@ use crate::session::World;
 use crate::wire::authentication::Secret;
 use cache::Cache;
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::hash::DefaultHasher;
 use std::hash::Hash as _;
 use std::hash::Hasher as _;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -227,6 +229,10 @@ impl Services for WorldServices {
             self.cache().put(query, &rows, asked);
             Ok(rows)
         }))
+    }
+
+    fn sleep(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.process.sleep(time)
     }
 
     fn aside(&self, work: &mut (dyn FnMut() + Send)) {

@@ -7,8 +7,10 @@ use crate::sandbox::MetricOp;
 use crate::sandbox::Services;
 use crate::sandbox::Store;
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::hash::BuildHasher as _;
 use std::hash::RandomState;
+use std::pin::Pin;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
@@ -115,6 +117,10 @@ impl Services for ProcessServices {
             Level::Warn => tracing::warn!(stage, message),
             Level::Error => tracing::error!(stage, message),
         }
+    }
+
+    fn sleep(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(tokio::time::sleep(time))
     }
 
     fn aside(&self, work: &mut (dyn FnMut() + Send)) {

@@ -20,6 +20,7 @@ mod helios;
 mod hooks;
 mod hostile;
 mod jwt_auth;
+mod limits;
 mod load;
 mod logins;
 mod memory;

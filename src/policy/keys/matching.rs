@@ -52,6 +52,12 @@ pub(in crate::policy) static MATCHERS: Noun = Noun {
         .from(Moment::LoggedIn),
         key("attr", Kind::Named(&GLOBS), "The user's attributes; globs."),
         key(
+            "hint",
+            Kind::Several(&Kind::Text),
+            "A word in a comment before the statement, `/* pgwarden: primary, team=billing */`; globs. Whoever writes the statement writes it.",
+        )
+        .from(Moment::Statement),
+        key(
             "kind",
             Kind::Several(&Kind::OneOf(kinds)),
             "What the statement does.",
@@ -146,7 +152,6 @@ pub(in crate::policy) static MATCHERS: Noun = Noun {
             "Whether a stage answered instead of a node.",
         )
         .from(Moment::Outcome),
-        later("hint", "Hints in comments."),
         later("time", "The time of day."),
         later("weekday", "The day of the week."),
         later("lag", "How far a standby is behind."),

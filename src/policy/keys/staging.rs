@@ -8,6 +8,7 @@ use super::key;
 use super::later;
 use crate::hook::Hook;
 use crate::policy::action::field_names;
+use crate::policy::action::limit_key_names;
 use crate::sandbox::Level;
 
 const TEXT: Kind = Kind::Text;
@@ -63,6 +64,11 @@ pub(in crate::policy) static STAGE: Noun = Noun {
             "Action: change the statement.",
         ),
         key("log", Kind::Table(&LOG), "Action: write a line to the log."),
+        key(
+            "limit",
+            Kind::Table(&LIMIT),
+            "Action: let only so many statements pass in a time.",
+        ),
         key("script", Kind::Referable, "Action: ask a Rhai script."),
         key("plugin", NAME, "Action: ask a plugin."),
         key(
@@ -100,7 +106,6 @@ pub(in crate::policy) static STAGE: Noun = Noun {
             Kind::OneOf(|| vec!["enforce", "observe", "off"]),
             "`observe` only writes down. Default: `enforce`.",
         ),
-        later("limit", "Action: limit the rate."),
         later("cache", "Action: answer from a cache."),
         later("mask", "Action: mask columns."),
         key(
@@ -188,6 +193,43 @@ pub(in crate::policy) static LOG: Noun = Noun {
             "What it says.",
         )
         .required(),
+    ],
+};
+
+/// `limit` of a stage.
+pub(in crate::policy) static LIMIT: Noun = Noun {
+    name: "limit",
+    about: "How many statements pass in a time.",
+    keys: &[
+        key("rate", Kind::Integer, "So many.").required(),
+        key("per", Kind::Duration, "In this time. Default: 1s."),
+        key(
+            "burst",
+            Kind::Integer,
+            "So many at once, after a while of silence. Default: `rate`.",
+        ),
+        key(
+            "key",
+            Kind::Several(&Kind::OneOf(limit_key_names)),
+            "What is counted apart. Default: all statements together.",
+        ),
+        key(
+            "exceed",
+            Kind::OneOf(|| vec!["refuse", "delay"]),
+            "What becomes of more; `delay` lets them wait for their turn. Default: `refuse`.",
+        ),
+        key(
+            "max_delay",
+            Kind::Duration,
+            "What would wait longer is refused, up to 60s. Default: 1s.",
+        ),
+        key("code", TEXT, "The SQLSTATE of the refusal. Default: 53400."),
+        key(
+            "message",
+            TEXT,
+            "Its message. Default: `too many statements; try again later`.",
+        ),
+        key("hint", TEXT, "What to do about it."),
     ],
 };
 

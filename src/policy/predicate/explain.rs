@@ -7,6 +7,7 @@ use super::fact;
 use super::fact::FigureFact;
 use crate::hook::Input;
 use crate::statement::Name;
+use crate::statement::hints;
 use crate::unit;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,6 +74,7 @@ fn found(matcher: &Matcher, input: &Input<'_>) -> Option<String> {
                     .map(str::to_owned),
             )
         }
+        Matcher::Hint(_) => list(hints(input.statement?.text).map(str::to_owned)),
         Matcher::Fingerprint(_) => format!("{:016x}", input.statement?.facts.fingerprint),
         Matcher::Code(_) => {
             fact::sqlstate(input.outcome)?.map_or_else(none, |code| code.to_string())

@@ -200,6 +200,9 @@ impl Matcher {
                 Some(statement) => kinds(*wanted, statement.facts.kinds, polarity),
                 None => Match::Maybe,
             },
+            Self::Hint(globs) => known(input.statement.map(|statement| {
+                crate::statement::hints(statement.text).any(|hint| any_glob(globs, hint))
+            })),
             Self::Fingerprint(wanted) => known(
                 input
                     .statement

@@ -98,6 +98,9 @@ impl Reader<'_, '_> {
             "role" => self
                 .globs(word)
                 .map(|(globs, wanted)| (Matcher::Role(globs), wanted)),
+            "hint" => self
+                .globs(word)
+                .map(|(globs, wanted)| (Matcher::Hint(globs), wanted)),
             "client" => self.list(word, Network::parse, Matcher::Client),
             "auth_method" => self.auth_methods(word),
             "protocol" => self.protocols(word),

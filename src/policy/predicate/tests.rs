@@ -77,7 +77,7 @@ fn asked<T>(facts: &Facts, ask: impl FnOnce(&Input<'_>) -> T) -> T {
     };
     let statement = StatementContext {
         facts,
-        text: "0123456789",
+        text: "/* pgwarden: primary, team=billing */ 0123456789",
         protocol: Protocol::Extended,
         in_transaction: false,
         tx_writes: false,
@@ -238,7 +238,9 @@ fn every_key_says_yes_and_no() {
         ("read_only = false", "read_only = true"),
         ("statement_count = 1", "statement_count = \">1\""),
         ("param_count = \"1..3\"", "param_count = \"3..9\""),
-        ("bytes = \"<=10B\"", "bytes = \"<10B\""),
+        ("bytes = \"<=48B\"", "bytes = \"<48B\""),
+        ("hint = \"primary\"", "hint = [\"standby\", \"team\"]"),
+        ("hint = \"team=*\"", "hint = \"Primary\""),
         ("protocol = \"extended\"", "protocol = \"simple\""),
         ("in_transaction = false", "tx_writes = true"),
         (

@@ -62,7 +62,7 @@ deny = { code = "00000", message = "m" }
 allow = true
 [stage.z]
 hook = "pre_query"
-limit = { rate = 1 }
+mask = { rate = 1 }
 [plugin.p]
 path = "missing.wasm"
 sha256 = "abc"
@@ -323,7 +323,7 @@ fn secrets_in_the_policy_are_not_shown() {
 }
 
 #[test]
-fn the_design_example_is_refused_only_for_what_comes_later() {
-    let lines = mistakes("[stage.rate]\nhook = \"pre_query\"\nlimit = { rate = 1 }\n");
-    assert!(lines.iter().any(|line| line.contains("`limit` in `[stage.rate]` is not supported by this version")), "{lines:?}");
+fn what_comes_later_is_refused_by_name() {
+    let lines = mistakes("[stage.rate]\nhook = \"pre_query\"\nmask = { rate = 1 }\n");
+    assert!(lines.iter().any(|line| line.contains("`mask` in `[stage.rate]` is not supported by this version")), "{lines:?}");
 }
