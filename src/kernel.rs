@@ -46,3 +46,12 @@ pub(crate) fn run_behind() {
         libc::nice(NICER);
     }
 }
+
+/// Has SIGHUP end nothing until somebody handles it.
+pub(crate) fn ignore_hangup() {
+    #[expect(unsafe_code, reason = "no safe wrapper exists")]
+    // SAFETY: no handler of ours is installed, so nothing runs in a signal's context.
+    unsafe {
+        libc::signal(libc::SIGHUP, libc::SIG_IGN);
+    }
+}

@@ -54,16 +54,7 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
         drain: arguments.drain_timeout,
         tests: super::test::failures,
     };
-    let runtime = match runtime(arguments.workers) {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            output::complain(&format!("error: {error}\n"));
-            return ExitCode::FAILURE;
-        }
-    };
-    let outcome = runtime.block_on(server::run(options));
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    match outcome {
+    match serve(options, arguments.workers) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Start::Policy(report)) => {
             output::complain(&report.render(output::colour()));
@@ -76,17 +67,30 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
+fn serve(options: Options, workers: u16) -> Result<(), Start> {
+    let loaded = server::load(&options.source)?;
+    let runtime = runtime(workers, loaded.has_guests())?;
+    let outcome = runtime.block_on(server::run(options, loaded));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
 /// Threads beside the workers at most. A session whose guest waits for its turn aside has one: there must be more than
 /// sessions, since a worker's messages need one as well.
 const ASIDE_MAX: usize = 10_000;
 
-/// With threads of its own beside the workers even where there is one worker: a guest that takes long must not hold up
-/// its messages.
-fn runtime(workers: u16) -> std::io::Result<tokio::runtime::Runtime> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder
-        .worker_threads(usize::from(workers))
-        .max_blocking_threads(ASIDE_MAX);
+/// One worker needs no queue that others can steal from, and is cheaper per message. But a guest that takes long must not hold
+/// up its messages, and only beside a runtime for several are there threads to run it on.
+fn runtime(workers: u16, has_guests: bool) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = if workers == 1 && !has_guests {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder
+            .worker_threads(usize::from(workers))
+            .max_blocking_threads(ASIDE_MAX);
+        builder
+    };
     builder.enable_all().thread_name("pgwarden").build()
 }
 

@@ -290,6 +290,15 @@ impl Policy {
         }
     }
 
+    /// Whether any stage asks a script or a plugin.
+    #[must_use]
+    pub fn has_guests(&self) -> bool {
+        let stages = self.stages.iter();
+        stages
+            .filter(|stage| stage.mode != Mode::Off)
+            .any(|stage| matches!(stage.action, Action::Script(_) | Action::Plugin(_)))
+    }
+
     /// What the policy means, one line for each fact, sorted. The revision is its hash.
     #[must_use]
     pub fn canonical(&self) -> String {

@@ -26,9 +26,7 @@ impl Aside {
 
     /// Runs it while another thread carries on with the messages.
     pub(super) fn run(&self, work: &mut (dyn FnMut() + Send)) {
-        let has_others = Handle::try_current()
-            .is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
-        if !has_others {
+        if !has_others() {
             return work();
         }
         tokio::task::block_in_place(|| {
@@ -43,6 +41,11 @@ impl Aside {
         *waited.unwrap_or_else(PoisonError::into_inner) -= 1;
         Place(self)
     }
+}
+
+/// Whether this process has threads beside those that carry messages. One that began with a policy without guests has not.
+pub(super) fn has_others() -> bool {
+    Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread)
 }
 
 /// Runs it on a thread that gives way to those that carry messages: on a machine with few processors it would compete with

@@ -1,6 +1,7 @@
 //! The swapped pointer: a policy is read, resolved, compiled and its sockets are bound away from traffic; then one store.
 //! A failure at any step changes nothing, and says why.
 
+use super::aside::has_others;
 use super::decisions::Sinks;
 use super::git;
 use super::listener::Listeners;
@@ -277,7 +278,15 @@ impl Reloader {
         let outcome = self.try_reload(&mut listeners).await;
         let took = started.elapsed();
         match &outcome {
-            Reload::Swapped { from, to } => log_swap(&self.shared.live.load(), from, to, took),
+            Reload::Swapped { from, to } => {
+                let world = self.shared.live.load();
+                log_swap(&world, from, to, took);
+                if world.policy.has_guests() && !has_others() {
+                    tracing::warn!(
+                        "this process began without scripts and plugins, so those that take long hold up other sessions: restart it"
+                    );
+                }
+            }
             Reload::Kept { reasons } => {
                 for reason in reasons {
                     tracing::error!(reason, "policy mistake");

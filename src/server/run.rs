@@ -11,9 +11,11 @@ use super::live::Source;
 use super::live::build_from;
 use super::load::Outside;
 use super::services::ProcessServices;
+use super::source::Stamps;
 use super::source::Watched;
 use super::status::Status;
 use super::watch::watch;
+use crate::kernel;
 use crate::pipeline::StatsRegistry;
 use crate::policy::Credential;
 use crate::policy::Report;
@@ -76,19 +78,54 @@ impl From<io::Error> for Start {
     }
 }
 
+/// A policy that is ready to be served.
+pub struct Loaded {
+    world: World,
+    stamps: Stamps,
+    analyzer: Arc<Analyzer>,
+    stages: StatsRegistry,
+}
+
+impl Loaded {
+    /// Whether it asks scripts or plugins, which may take long: then there must be threads beside those that carry messages.
+    #[must_use]
+    pub fn has_guests(&self) -> bool {
+        self.world.policy.has_guests()
+    }
+}
+
+/// Reads and compiles the policy. Does blocking I/O, and needs no runtime: which one is right follows from the policy.
+///
+/// # Errors
+/// Every mistake of the policy.
+pub fn load(source: &Source) -> Result<Loaded, Start> {
+    kernel::ignore_hangup(); // until there is something to reload
+    let analyzer = Arc::new(Analyzer::new(STATEMENTS_MAX));
+    let stages = StatsRegistry::default();
+    let files = Watched::new(&source.trust);
+    let world = build_from(source, &files, &stages, &analyzer)
+        .map_err(|report| Start::Policy(Box::new(report)))?;
+    Ok(Loaded {
+        world,
+        stamps: files.into_stamps(),
+        analyzer,
+        stages,
+    })
+}
+
 /// Serves until the process is told to stop.
 ///
 /// # Errors
 /// When it cannot start.
-pub async fn run(options: Options) -> Result<(), Start> {
+pub async fn run(options: Options, loaded: Loaded) -> Result<(), Start> {
     let mut signals = Signals::new()?;
     let source = options.source;
-    let analyzer = Arc::new(Analyzer::new(STATEMENTS_MAX));
-    let stages = StatsRegistry::default();
-    let files = Watched::new(&source.trust);
-    let world = build_from(&source, &files, &stages, &analyzer)
-        .map_err(|report| Start::Policy(Box::new(report)))?;
-    let stamps = files.into_stamps();
+    let Loaded {
+        world,
+        stamps,
+        analyzer,
+        stages,
+    } = loaded;
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(|error| Start::System(error.to_string()))?;
     let login_keys = LoginKeys::new(random);

@@ -312,3 +312,19 @@ fn a_statement_is_decided_by_one_revision_only() {
         "{values:?}"
     );
 }
+
+#[test]
+fn guests_that_come_with_a_reload_are_warned_of() {
+    let plain = PolicyText::of(Cluster::shared());
+    let proxy = Proxy::start(&plain);
+    let with_script = plain
+        .clone()
+        .stage("pre_query", "asks", "script = 'next()'");
+    assert_eq!(proxy.reload(&with_script.text()), Reload::Swapped);
+    proxy.event("this process began without scripts and plugins, so those that take long hold up other sessions: restart it", |_| true);
+    proxy.login("app").works("SELECT 1");
+    drop(proxy);
+    let proxy = Proxy::start(&with_script);
+    assert_eq!(proxy.reload(&with_script.text()), Reload::Swapped);
+    assert!(!proxy.log().contains("began without"));
+}
