@@ -1,6 +1,6 @@
 //! What the kernel is asked for that no safe wrapper has. Owns the only unsafe calls of this crate, and no reason to make them.
 //!
-//! Source: prctl(2), PR_SET_MDWE (Linux 6.3); nice(2), sched(7).
+//! Source: prctl(2), PR_SET_MDWE (Linux 6.3); signal(2).
 
 use std::io;
 
@@ -31,20 +31,6 @@ pub(crate) fn deny_exec_memory() -> io::Result<()> {
         io::ErrorKind::Unsupported,
         "only Linux can deny executable memory",
     ))
-}
-
-/// Has the calling thread run behind the others of this machine, which threads of this kind cannot take back. Where the
-/// kernel has no priorities of threads nothing changes.
-pub(crate) fn run_behind() {
-    /// A tenth of the weight of an ordinary thread: it is put aside at once when one wakes, and still gets on.
-    #[cfg(target_os = "linux")]
-    const NICER: libc::c_int = 10;
-    #[cfg(target_os = "linux")]
-    #[expect(unsafe_code, reason = "no safe wrapper exists")]
-    // SAFETY: a number, no pointer; on Linux it is the thread's alone.
-    unsafe {
-        libc::nice(NICER);
-    }
 }
 
 /// Has SIGHUP end nothing until somebody handles it.

@@ -51,7 +51,7 @@ impl ProcessServices {
             keys: RandomState::new(),
             drawn: AtomicU64::new(0),
             metrics: Mutex::default(),
-            aside: Aside::new(),
+            aside: Aside::default(),
         }
     }
 
