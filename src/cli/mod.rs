@@ -2,12 +2,14 @@
 
 mod check;
 mod explain;
+mod hash;
 mod output;
 mod plugin;
 mod run;
 mod scenario;
 mod schema;
 mod test;
+mod why;
 
 use crate::server::Source;
 use crate::server::Trust;
@@ -50,6 +52,10 @@ pub enum Command {
     Plugin(plugin::Command),
     /// Print the JSON Schema of policies, or of another file that people write.
     Schema(schema::Arguments),
+    /// Make the SCRAM-SHA-256 verifier of a password, which is asked for.
+    Hash(hash::Arguments),
+    /// Explain a diagnostic of `check`: what it means, an example, the cure.
+    Why(why::Arguments),
 }
 
 /// Which policy, in which environment.
@@ -133,5 +139,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Plugin(command) => plugin::run(&command),
         Command::Schema(arguments) => schema::run(&arguments),
+        Command::Hash(arguments) => hash::run(&arguments),
+        Command::Why(arguments) => why::run(&arguments),
     }
 }

@@ -7,6 +7,7 @@
 )]
 
 mod adversaries;
+mod codes;
 mod column_mask;
 mod console;
 mod copies;
@@ -16,6 +17,7 @@ mod every_path;
 mod faults;
 mod figures;
 mod foreign_plugins;
+mod hash;
 mod helios;
 mod hooks;
 mod hostile;
