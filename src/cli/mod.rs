@@ -2,8 +2,10 @@
 
 mod check;
 mod explain;
+mod fmt;
 mod hash;
 mod output;
+mod place;
 mod plugin;
 mod run;
 mod scenario;
@@ -52,6 +54,8 @@ pub enum Command {
     Plugin(plugin::Command),
     /// Print the JSON Schema of policies, or of another file that people write.
     Schema(schema::Arguments),
+    /// Put a policy and the files it includes in their one layout.
+    Fmt(fmt::Arguments),
     /// Make the SCRAM-SHA-256 verifier of a password, which is asked for.
     Hash(hash::Arguments),
     /// Explain a diagnostic of `check`: what it means, an example, the cure.
@@ -139,6 +143,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Plugin(command) => plugin::run(&command),
         Command::Schema(arguments) => schema::run(&arguments),
+        Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Hash(arguments) => hash::run(&arguments),
         Command::Why(arguments) => why::run(&arguments),
     }

@@ -16,6 +16,7 @@ mod drivers;
 mod every_path;
 mod faults;
 mod figures;
+mod fmt;
 mod foreign_plugins;
 mod hash;
 mod helios;
