@@ -4,6 +4,7 @@ mod check;
 mod explain;
 mod fmt;
 mod hash;
+mod init;
 mod output;
 mod place;
 mod plugin;
@@ -54,6 +55,8 @@ pub enum Command {
     Plugin(plugin::Command),
     /// Print the JSON Schema of policies, or of another file that people write.
     Schema(schema::Arguments),
+    /// Write a policy to start with, or one that does what a pgbouncer.ini says.
+    Init(init::Arguments),
     /// Put a policy and the files it includes in their one layout.
     Fmt(fmt::Arguments),
     /// Make the SCRAM-SHA-256 verifier of a password, which is asked for.
@@ -143,6 +146,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Plugin(command) => plugin::run(&command),
         Command::Schema(arguments) => schema::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Hash(arguments) => hash::run(&arguments),
         Command::Why(arguments) => why::run(&arguments),

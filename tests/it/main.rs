@@ -22,6 +22,7 @@ mod hash;
 mod helios;
 mod hooks;
 mod hostile;
+mod init;
 mod jwt_auth;
 mod limits;
 mod load;
