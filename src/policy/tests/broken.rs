@@ -325,5 +325,10 @@ fn secrets_in_the_policy_are_not_shown() {
 #[test]
 fn what_comes_later_is_refused_by_name() {
     let lines = mistakes("[stage.rate]\nhook = \"pre_query\"\nmask = { rate = 1 }\n");
-    assert!(lines.iter().any(|line| line.contains("`mask` in `[stage.rate]` is not supported by this version")), "{lines:?}");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("`mask` in `[stage.rate]` is not supported by this version")),
+        "{lines:?}"
+    );
 }
