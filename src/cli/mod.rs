@@ -2,12 +2,17 @@
 
 mod check;
 mod explain;
+mod fmt;
+mod hash;
+mod init;
 mod output;
+mod place;
 mod plugin;
 mod run;
 mod scenario;
 mod schema;
 mod test;
+mod why;
 
 use crate::server::Source;
 use crate::server::Trust;
@@ -50,6 +55,14 @@ pub enum Command {
     Plugin(plugin::Command),
     /// Print the JSON Schema of policies, or of another file that people write.
     Schema(schema::Arguments),
+    /// Write a policy to start with, or one that does what a pgbouncer.ini says.
+    Init(init::Arguments),
+    /// Put a policy and the files it includes in their one layout.
+    Fmt(fmt::Arguments),
+    /// Make the SCRAM-SHA-256 verifier of a password, which is asked for.
+    Hash(hash::Arguments),
+    /// Explain a diagnostic of `check`: what it means, an example, the cure.
+    Why(why::Arguments),
 }
 
 /// Which policy, in which environment.
@@ -133,5 +146,9 @@ pub fn run(command: Command) -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Plugin(command) => plugin::run(&command),
         Command::Schema(arguments) => schema::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
+        Command::Fmt(arguments) => fmt::run(&arguments),
+        Command::Hash(arguments) => hash::run(&arguments),
+        Command::Why(arguments) => why::run(&arguments),
     }
 }

@@ -14,6 +14,7 @@ mod seal;
 mod test;
 
 use super::output;
+use super::place;
 use std::process::ExitCode;
 
 /// What to do with a plugin.

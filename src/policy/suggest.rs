@@ -1,7 +1,7 @@
 //! "Did you mean": the nearest known name. Owns the distance, not the sentence around it.
 
 /// The candidate nearest to `word`, if one is near enough to be what was meant.
-pub(super) fn nearest<'a>(
+pub(crate) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {

@@ -7,6 +7,7 @@
 )]
 
 mod adversaries;
+mod codes;
 mod column_mask;
 mod console;
 mod copies;
@@ -15,10 +16,13 @@ mod drivers;
 mod every_path;
 mod faults;
 mod figures;
+mod fmt;
 mod foreign_plugins;
+mod hash;
 mod helios;
 mod hooks;
 mod hostile;
+mod init;
 mod jwt_auth;
 mod limits;
 mod load;

@@ -3,6 +3,7 @@
 use super::Complaint;
 use super::file;
 use super::output;
+use super::place;
 use super::play;
 use super::project::Language;
 use super::project::Project;
@@ -96,7 +97,7 @@ fn rust(project: &Project) -> Result<Vec<u8>, Complaint> {
 
 fn c(project: &Project, source: &Path) -> Result<Vec<u8>, Complaint> {
     let clang = std::env::var_os("CLANG").unwrap_or_else(|| "clang".into());
-    let made = file::beside(&project.module(), ".clang");
+    let made = place::beside(&project.module(), ".clang");
     let status = Command::new(&clang)
         .args(["--target=wasm32", "-std=c11", "-O2", "-Wall", "-Wextra", "-nostdlib"])
         .args(["-Wl,--no-entry", "-Wl,-z,stack-size=16384", "-o"])

@@ -1,6 +1,7 @@
 //! Reads and writes the files of plugins. Owns no format: `sandbox` unpacks.
 
 use super::Complaint;
+use super::place;
 use super::project::Project;
 use crate::digest::sha256_hex;
 use crate::policy::Files as _;
@@ -12,8 +13,6 @@ use crate::sandbox::Packing;
 use crate::sandbox::inspect_wasm;
 use crate::server::Disk;
 use crate::server::Trust;
-use std::ffi::OsString;
-use std::io::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -102,22 +101,10 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Complaint> {
         .map_err(|error| Complaint::new(format!("cannot read `{}`: {error}", path.display())))
 }
 
-/// Puts a whole file in the place of another, or of none: nobody ever reads half of it. The rights stay.
+/// Puts a whole file in the place of another, or of none.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Complaint> {
-    let next = beside(path, &format!(".{}.new", std::process::id()));
-    let written = || -> std::io::Result<()> {
-        let mut file = std::fs::File::create(&next)?;
-        file.write_all(bytes)?;
-        if let Ok(before) = std::fs::metadata(path) {
-            file.set_permissions(before.permissions())?;
-        }
-        file.sync_all()?;
-        std::fs::rename(&next, path)
-    };
-    written().map_err(|error| {
-        drop(std::fs::remove_file(&next));
-        Complaint::new(format!("cannot write `{}`: {error}", path.display()))
-    })
+    place::replace(path, bytes)
+        .map_err(|error| Complaint::new(format!("cannot write `{}`: {error}", path.display())))
 }
 
 /// A path in a folder, without the `.` that stands for the folder one is in.
@@ -126,11 +113,4 @@ pub(super) fn within(folder: &Path, name: &str) -> PathBuf {
         true => PathBuf::from(name),
         false => folder.join(name),
     }
-}
-
-/// `plugin.wasm.new` for `plugin.wasm` and `.new`.
-pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(end);
-    name.into()
 }

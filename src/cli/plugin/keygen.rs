@@ -3,19 +3,13 @@
 use super::Complaint;
 use super::file;
 use super::output;
+use super::place;
 use crate::sandbox::PublicKey;
 use crate::sandbox::SecretKey;
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use zeroize::Zeroizing;
-
-/// Whoever reads a secret key can sign: nobody but its owner may.
-const SECRET: u32 = 0o600;
-const PUBLIC: u32 = 0o644;
 
 /// `pgwarden plugin keygen NAME`.
 #[derive(Debug, clap::Args)]
@@ -48,8 +42,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Complaint> {
             public.display()
         )));
     }
-    create(&key, secret.expose().as_bytes(), SECRET)?;
-    create(&public, format!("{}\n", secret.public()).as_bytes(), PUBLIC)?;
+    create(&key, secret.expose().as_bytes(), place::SECRET)?;
+    create(
+        &public,
+        format!("{}\n", secret.public()).as_bytes(),
+        place::PUBLIC,
+    )?;
     output::print(&format!(
         "{}  signs plugins; keep it secret\n{}  belongs into the trust root\n",
         key.display(),
@@ -59,11 +57,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Complaint> {
 }
 
 fn create(path: &Path, content: &[u8], mode: u32) -> Result<(), Complaint> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
-        .and_then(|mut file| file.write_all(content))
+    place::create(path, content, mode)
         .map_err(|error| Complaint::new(format!("cannot write `{}`: {error}", path.display())))
 }

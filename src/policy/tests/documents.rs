@@ -73,6 +73,17 @@ fn every_code_is_documented_and_no_other() {
         known,
         "docs/errors.md against the codes"
     );
+    let pages = repository_file("docs/codes.md");
+    let headings: Vec<&str> = pages
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .collect();
+    assert!(headings.is_sorted(), "docs/codes.md is in order");
+    assert_eq!(
+        headings.into_iter().collect::<BTreeSet<_>>(),
+        known,
+        "docs/codes.md against the codes"
+    );
 }
 
 /// Every table of the language, once.

@@ -88,7 +88,14 @@ impl Proxy {
         for (name, bytes) in files {
             folder.write(name, bytes);
         }
-        let path = folder.write("policy.toml", policy.text());
+        folder.write("policy.toml", policy.text());
+        Self::over(folder, policy.port, arguments)
+    }
+
+    /// Starts the proxy over the `policy.toml` that is in a folder already, and waits until it accepts on a port.
+    #[track_caller]
+    pub(crate) fn over(folder: Folder, port: u16, arguments: &[&str]) -> Self {
+        let path = folder.path().join("policy.toml");
         let log = File::create(folder.path().join("log")).expect("a log file");
         let mut command = pgwarden(&["run", "--log-format", "json"]);
         if denies_exec_memory() {
@@ -101,7 +108,7 @@ impl Proxy {
         let child = command.spawn().expect("pgwarden starts");
         let mut proxy = Self {
             child,
-            port: policy.port,
+            port,
             folder,
             read: AtomicU64::new(0),
         };
