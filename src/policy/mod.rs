@@ -217,6 +217,14 @@ pub fn load(
     (Ok(policy), report)
 }
 
+/// The environments a policy has, whatever else is wrong with it.
+#[must_use]
+pub fn environments(root: &Path, files: &dyn Files) -> Vec<String> {
+    let reading = Reading::new(files);
+    let words = sources::read(&reading, root);
+    words.names(&keys::ENV).map(str::to_owned).collect()
+}
+
 /// Every noun in turn; each goes on after its own mistakes. Ids are right only if there was none.
 fn resolve(scope: Scope<'_, '_>, root: &Path) -> Policy {
     let name = scope

@@ -375,7 +375,9 @@ pub(crate) fn accepted(hook: Hook, limits: &Limits, answer: Answer) -> Result<An
 #[cold]
 pub(crate) fn too_long(bytes: usize, limits: &Limits) -> Fault {
     let max = limits.output_bytes_max;
-    Fault::bad_answer(format!("an answer of {bytes} bytes, over the limit of {max}"))
+    Fault::bad_answer(format!(
+        "an answer of {bytes} bytes, over the limit of {max}"
+    ))
 }
 
 /// Idle instances of one guest. The lock is held for a push or a pop.

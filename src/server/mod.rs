@@ -21,6 +21,8 @@ pub use live::Reload;
 pub use live::Reloader;
 pub use live::Source;
 pub use live::build;
+pub use live::environments;
+pub use live::review;
 pub use metric::Metric;
 pub use run::Options;
 pub use run::Start;

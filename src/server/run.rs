@@ -9,6 +9,7 @@ use super::live::PolicyTests;
 use super::live::Reloader;
 use super::live::Source;
 use super::live::build_from;
+use super::live::log_warnings;
 use super::load::Outside;
 use super::services::ProcessServices;
 use super::source::Watched;
@@ -86,8 +87,9 @@ pub async fn run(options: Options) -> Result<(), Start> {
     let analyzer = Arc::new(Analyzer::new(STATEMENTS_MAX));
     let stages = StatsRegistry::default();
     let files = Watched::new(&source.trust);
-    let world = build_from(&source, &files, &stages, &analyzer)
-        .map_err(|report| Start::Policy(Box::new(report)))?;
+    let (world, report) = build_from(&source, &files, &stages, &analyzer);
+    log_warnings(&report);
+    let world = world.ok_or_else(|| Start::Policy(Box::new(report)))?;
     let stamps = files.into_stamps();
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(|error| Start::System(error.to_string()))?;

@@ -7,6 +7,7 @@
 )]
 
 mod adversaries;
+mod check_formats;
 mod column_mask;
 mod console;
 mod copies;

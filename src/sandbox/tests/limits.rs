@@ -131,9 +131,16 @@ fn what_a_guest_answers_is_bounded() {
     for guest in guests {
         let fault = fault(&*guest, &stub());
         assert_eq!(fault.kind(), "bad_answer");
-        assert!(fault.to_string().contains("over the limit of 64"), "{fault}");
+        assert!(
+            fault.to_string().contains("over the limit of 64"),
+            "{fault}"
+        );
     }
-    let refused = ask(&*answer(format!("deny(\"{}\")", &long[1..])), "SELECT 1", &stub());
+    let refused = ask(
+        &*answer(format!("deny(\"{}\")", &long[1..])),
+        "SELECT 1",
+        &stub(),
+    );
     assert!(refused.is_ok(), "as long as it may be");
 }
 
