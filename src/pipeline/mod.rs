@@ -16,6 +16,7 @@ mod stage;
 mod statement;
 mod subject;
 mod unload;
+mod uses;
 mod verdict;
 
 pub use compile::compile;
@@ -38,6 +39,7 @@ pub use statement::NoPrepared;
 pub use statement::Prepared;
 pub use statement::Statement;
 pub use unload::unload;
+pub use uses::uses;
 pub use verdict::Decider;
 pub use verdict::Detail;
 pub use verdict::Permit;

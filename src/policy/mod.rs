@@ -14,6 +14,7 @@ mod document;
 mod draft;
 mod guest;
 mod keys;
+mod lint;
 mod listener;
 mod load;
 mod mocks;
@@ -60,6 +61,7 @@ pub use decisions::WhenFull;
 pub use draft::Draft;
 pub use guest::BreakerRule;
 pub use guest::Granted;
+pub use lint::lint_grants;
 pub use listener::Bind;
 pub use listener::Listener;
 pub use listener::ListenerTls;
@@ -144,6 +146,9 @@ pub trait Files {
 
     /// Whether every plugin must be signed.
     fn requires_signatures(&self) -> bool;
+
+    /// Who may do what with a file: the bits of `chmod`. `None` where nobody can say.
+    fn mode(&self, path: &Path) -> Option<u32>;
 }
 
 /// A policy in which every name has been resolved and every value checked.
@@ -206,6 +211,15 @@ pub fn load(
         },
         root,
     );
+    if reading.errors() == 0 {
+        lint::lint(
+            Scope {
+                reading: &reading,
+                words: &words,
+            },
+            &policy,
+        );
+    }
     let (report, files) = reading.finish();
     if report.has_errors() {
         let plugin_names: Vec<&str> = words.names(&keys::PLUGIN).collect();

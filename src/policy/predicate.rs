@@ -6,12 +6,15 @@ mod fact;
 mod glob;
 mod network;
 mod read;
+mod relate;
 #[cfg(test)]
 mod tests;
 
 pub use explain::Explained;
 pub(super) use glob::Glob;
 pub(super) use read::read;
+pub(super) use relate::Known;
+pub(super) use relate::Lasting;
 
 use crate::hook::AuthMethod;
 use crate::hook::Input;
@@ -91,7 +94,7 @@ pub struct Predicate {
 
 /// One key and what it asks for.
 #[derive(Clone, Debug)]
-struct Test {
+pub(super) struct Test {
     key: Arc<str>,
     /// The canonical form of what was written.
     wanted: Arc<str>,

@@ -131,6 +131,9 @@ pub(super) fn build_from(
     let listeners = listeners_tls(&policy.listeners, &mut report);
     let nodes = nodes(&policy.nodes, &mut report);
     let pipelines = pipelines.filter(|_| !report.has_errors());
+    if let Some(pipelines) = &pipelines {
+        policy::lint_grants(&policy, &pipeline::uses(pipelines), &mut report);
+    }
     let world = pipelines.map(|pipelines| World {
         pipelines,
         listeners,

@@ -48,6 +48,10 @@ impl Files for Disk<'_> {
         self.trust.require_signed
     }
 
+    fn mode(&self, path: &Path) -> Option<u32> {
+        Some(std::fs::metadata(path).ok()?.mode() & 0o7777)
+    }
+
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         read(path, FILE_BYTES_MAX)
     }
@@ -137,6 +141,10 @@ impl Files for Watched<'_> {
 
     fn requires_signatures(&self) -> bool {
         self.disk.requires_signatures()
+    }
+
+    fn mode(&self, path: &Path) -> Option<u32> {
+        self.disk.mode(path)
     }
 }
 

@@ -99,8 +99,66 @@ fn all_environments_are_checked_and_each_mistake_is_told_once() {
     assert!(err.contains("\n1 error in 1 file ("), "{err}");
 
     // What is wrong everywhere is told once, and without saying so.
-    folder.write("policy.toml", MISTAKE.replace("port = 70000", "port = 5434"));
+    folder.write(
+        "policy.toml",
+        MISTAKE.replace("port = 70000", "port = 5434"),
+    );
     let (code, _, err) = check(folder.path(), &["--all-envs"]);
     assert_eq!((code, err.matches("siez").count()), (Some(1), 2), "{err}");
     assert!(!err.contains("environment `"), "{err}");
+}
+
+/// A thousand lines of rules, scripts, users and tests, without a plugin.
+fn thousand_lines() -> String {
+    use std::fmt::Write as _;
+    let mut text = MISTAKE.replace("siez = 3\n", "").replace("70000", "5434");
+    let (mut names, mut number) = (Vec::new(), 0);
+    text = text.replace(
+        "[pipeline.default]\notherwise = { authorize = \"allow\" }\n",
+        "",
+    );
+    while text.lines().count() < 980 {
+        write!(
+            text,
+            "[role.r{number}]\n[user.u{number}]\ntrust = true\nroles = [\"r{number}\"]\n\n\
+             [stage.rule{number}]\nhook = \"authorize\"\nwhen = {{ role = \"r{number}\", kind = [\"update\", \"delete\"], tables = [\"t{number}_*\"] }}\n\
+             unless = {{ client = \"10.{number}.0.0/16\" }}\ndeny = {{ code = \"42501\", message = \"no\", hint = \"ask {number}\" }}\n\n\
+             [stage.script{number}]\nhook = \"authorize\"\nwhen = {{ role = \"r{number}\" }}\nscript = '''\n\
+             for table in sql.tables {{\n    if table.name == \"secret{number}\" {{ return deny(\"no\"); }}\n}}\nnext()\n'''\n\n\
+             [[test]]\nname = \"t{number}\"\ngiven = {{ user = \"u{number}\", sql = \"SELECT * FROM secret{number}\" }}\n\
+             expect = {{ verdict = \"deny\", by = \"script{number}\" }}\n\n"
+        )
+        .expect("text");
+        names.push(format!("\"rule{number}\", \"script{number}\""));
+        number += 1;
+    }
+    write!(
+        text,
+        "[pipeline.default]\nauthorize = [{}]\notherwise = {{ authorize = \"allow\" }}\n",
+        names.join(",\n  ")
+    )
+    .expect("text");
+    text
+}
+
+#[test]
+fn a_thousand_lines_are_checked_in_no_time() {
+    let folder = Folder::new("thousand");
+    let text = thousand_lines();
+    assert!(1_000 <= text.lines().count(), "{}", text.lines().count());
+    folder.write("policy.toml", text);
+    let fastest = (0..3)
+        .map(|_| {
+            let started = std::time::Instant::now();
+            let (code, out, err) = check(folder.path(), &["--deny-warnings"]);
+            assert_eq!(code, Some(0), "{out}{err}");
+            started.elapsed()
+        })
+        .min();
+    // Without optimization it takes ten times as long; a release build is measured where `PGWARDEN` names one.
+    let most = match std::env::var_os("PGWARDEN") {
+        Some(_) => std::time::Duration::from_millis(50),
+        None => std::time::Duration::from_secs(1),
+    };
+    assert!(fastest.is_some_and(|took| took < most), "{fastest:?}");
 }

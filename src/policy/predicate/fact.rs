@@ -51,7 +51,7 @@ pub(super) enum FigureFact {
 }
 
 /// What an unparsed text could be: anything that changes something.
-const COULD_BE: KindSet = KindSet::of(Kind::Insert)
+pub(super) const COULD_BE: KindSet = KindSet::of(Kind::Insert)
     .with(Kind::Update)
     .with(Kind::Delete)
     .with(Kind::Merge)
