@@ -28,6 +28,7 @@ use crate::sandbox::Fault;
 use crate::sandbox::Guest;
 use crate::sandbox::LoadError;
 use crate::sandbox::Services;
+use crate::sandbox::Uses;
 use crate::sandbox::load_script;
 use crate::sandbox::load_wasm;
 use crate::statement::Analyzer;
@@ -54,11 +55,49 @@ pub fn compile_with_faults(
     faults: &BTreeMap<usize, Fault>,
 ) -> Option<Vec<Arc<Pipeline>>> {
     let _loading = stats.loading(policy);
+    let guests = load_guests(policy, report, faults)?;
+    Some(compile_variant(policy, &guests, stats, analyzer, faults))
+}
+
+/// The loaded guests of a policy, by the index of their stage.
+#[derive(Clone)]
+pub struct Guests(Vec<Option<Arc<dyn Guest>>>);
+
+/// Loads every guest of a policy but those that fail. Every mistake is added to `report`; with any, the result is `None`.
+pub fn load_guests(
+    policy: &Policy,
+    report: &mut Report,
+    faults: &BTreeMap<usize, Fault>,
+) -> Option<Guests> {
     let stages = policy.stages.iter().enumerate();
-    let stages: Vec<Option<Arc<Stage>>> = stages
-        .map(|(index, stage)| compile_stage(policy, stage, faults.get(&index), report, stats))
+    let guests: Vec<Option<Option<Arc<dyn Guest>>>> = stages
+        .map(|(index, stage)| match &stage.action {
+            policy::Action::Script(_) | policy::Action::Plugin(_)
+                if !faults.contains_key(&index) =>
+            {
+                load_guest(&policy.plugins, stage, report).map(Some)
+            }
+            _ => Some(None),
+        })
         .collect();
-    let stages: Vec<Arc<Stage>> = stages.into_iter().collect::<Option<_>>()?;
+    guests.into_iter().collect::<Option<_>>().map(Guests)
+}
+
+/// Compiles a policy, or one that differs from it in guards, order and modes alone, with guests that are loaded already.
+pub fn compile_variant(
+    policy: &Policy,
+    guests: &Guests,
+    stats: &StatsRegistry,
+    analyzer: &Arc<Analyzer>,
+    faults: &BTreeMap<usize, Fault>,
+) -> Vec<Arc<Pipeline>> {
+    let stages = policy.stages.iter().enumerate();
+    let stages: Vec<Arc<Stage>> = stages
+        .map(|(index, stage)| {
+            let guest = guests.0.get(index).and_then(Option::as_ref);
+            compile_stage(stage, faults.get(&index), guest, stats)
+        })
+        .collect();
     let nodes: Arc<[Arc<str>]> = policy
         .nodes
         .iter()
@@ -104,18 +143,44 @@ pub fn compile_with_faults(
             plain,
         })
     });
-    Some(pipelines.collect())
+    pipelines.collect()
 }
 
 fn compile_stage(
-    policy: &Policy,
     stage: &policy::Stage,
     fault: Option<&Fault>,
-    report: &mut Report,
+    guest: Option<&Arc<dyn Guest>>,
     stats: &StatsRegistry,
-) -> Option<Arc<Stage>> {
-    let action = match &stage.action {
-        _ if fault.is_some() => Action::Guest(Box::new(Failing(fault.cloned()?))),
+) -> Arc<Stage> {
+    let action = match (&stage.action, fault, guest) {
+        (_, Some(fault), _) => Action::Guest(Box::new(Failing(fault.clone()))),
+        (_, None, Some(guest)) => Action::Guest(Box::new(Shared(Arc::clone(guest)))),
+        (action, None, None) => rule(action),
+    };
+    // A stage that fails as a test wants it to loads nothing.
+    let loads: Box<[StageLoad]> = match fault {
+        Some(_) => Box::default(),
+        None => stage.loads.clone().into(),
+    };
+    let guest_waits = matches!(&action, Action::Guest(guest) if guest.may_wait());
+    Arc::new(Stage {
+        may_wait: guest_waits || !loads.is_empty(),
+        loads,
+        name: Arc::clone(&stage.name),
+        place: stage.place.to_string().into(),
+        when: stage.when.clone(),
+        unless: stage.unless.clone(),
+        polarities: stage.polarities(),
+        action,
+        on_failure: stage.on_failure,
+        mode: stage.mode,
+        breaker: Breaker::new(stage.breaker),
+        stats: stats.stage(&stage.name),
+    })
+}
+
+fn rule(action: &policy::Action) -> Action {
+    match action {
         policy::Action::Deny(refusal) => Action::Deny(refusal.clone()),
         policy::Action::Allow => Action::Allow,
         policy::Action::Route { to, otherwise } => Action::Route {
@@ -133,30 +198,36 @@ fn compile_stage(
             level: *level,
             fields: fields.clone().into(),
         },
-        policy::Action::Script(_) | policy::Action::Plugin(_) => {
-            Action::Guest(load_guest(&policy.plugins, stage, report)?)
-        }
-    };
-    // A stage that fails as a test wants it to loads nothing.
-    let loads: Box<[StageLoad]> = match fault {
-        Some(_) => Box::default(),
-        None => stage.loads.clone().into(),
-    };
-    let guest_waits = matches!(&action, Action::Guest(guest) if guest.may_wait());
-    Some(Arc::new(Stage {
-        may_wait: guest_waits || !loads.is_empty(),
-        loads,
-        name: Arc::clone(&stage.name),
-        place: stage.place.to_string().into(),
-        when: stage.when.clone(),
-        unless: stage.unless.clone(),
-        polarities: stage.polarities(),
-        action,
-        on_failure: stage.on_failure,
-        mode: stage.mode,
-        breaker: Breaker::new(stage.breaker),
-        stats: stats.stage(&stage.name),
-    }))
+        // Every guest was loaded, so that this is a mistake of ours; and a mistake refuses.
+        policy::Action::Script(_) | policy::Action::Plugin(_) => Action::Guest(Box::new(Failing(
+            Fault::Internal("the guest is not loaded"),
+        ))),
+    }
+}
+
+/// A guest that several variants of a policy ask.
+struct Shared(Arc<dyn Guest>);
+
+impl Guest for Shared {
+    fn needs(&self) -> Needs {
+        self.0.needs()
+    }
+
+    fn uses(&self) -> Uses {
+        self.0.uses()
+    }
+
+    fn may_wait(&self) -> bool {
+        self.0.may_wait()
+    }
+
+    fn call<'g>(&'g self, input: &Input<'_>, services: &Arc<dyn Services>) -> Called<'g> {
+        self.0.call(input, services)
+    }
+
+    fn unload(&self, services: &Arc<dyn Services>) -> Result<(), Fault> {
+        self.0.unload(services)
+    }
 }
 
 /// A guest that fails as a test wants it to.
@@ -186,7 +257,7 @@ fn load_guest(
     plugins: &[Plugin],
     stage: &policy::Stage,
     report: &mut Report,
-) -> Option<Box<dyn Guest>> {
+) -> Option<Arc<dyn Guest>> {
     let loaded = match &stage.action {
         policy::Action::Script(script) => load_script(&script.text, stage.guest_spec(None)),
         policy::Action::Plugin(plugin) => {
@@ -196,6 +267,7 @@ fn load_guest(
         _ => return None,
     };
     loaded
+        .map(Arc::from)
         .map_err(|errors| {
             for error in errors {
                 report.add(diagnostic(plugins, stage, error));

@@ -19,12 +19,16 @@ mod unload;
 mod uses;
 mod verdict;
 
+pub use compile::Guests;
 pub use compile::compile;
+pub use compile::compile_variant;
 pub use compile::compile_with_faults;
+pub use compile::load_guests;
 pub use compile::review_guests;
 pub use decisions::DecisionLog;
 pub use decisions::Queue;
 pub use decisions::decision_schema;
+pub use explain::Connecting;
 pub use figures::FaultCounts;
 pub use figures::Health;
 pub use figures::Histogram;

@@ -4,6 +4,7 @@
 mod explain;
 mod fact;
 mod glob;
+mod negated;
 mod network;
 mod read;
 mod relate;
@@ -25,6 +26,7 @@ use fact::FigureFact;
 use fact::FlagFact;
 use fact::TextFact;
 use glob::NameGlob;
+use negated::Guards;
 use network::Network;
 use std::sync::Arc;
 
@@ -118,6 +120,7 @@ enum Matcher {
     Columns(Vec<Glob>),
     Fingerprint(Vec<u64>),
     Code(Vec<Glob>),
+    Negated(Box<Guards>),
 }
 
 /// A range of integers, both ends in it.
@@ -180,6 +183,7 @@ impl Matcher {
         match self {
             Self::Tables(_) | Self::Functions(_) | Self::Schemas(_) | Self::Columns(_) => true,
             Self::Flag(fact, _) => fact.needs_parse(),
+            Self::Negated(guards) => guards.needs_parse(),
             _ => false,
         }
     }

@@ -7,6 +7,7 @@ use super::listener::Listeners;
 use super::load::Outside;
 use super::services::ProcessServices;
 use super::source::Disk;
+use super::source::Seen;
 use super::source::Stamps;
 use super::source::Trust;
 use super::source::Watched;
@@ -99,6 +100,17 @@ pub fn review(
         trust: &source.trust,
     };
     build_from(source, &disk, stages, analyzer)
+}
+
+/// The same as [`build`], and the files as they were found.
+pub fn build_and_watch(
+    source: &Source,
+    stages: &StatsRegistry,
+    analyzer: &Arc<Analyzer>,
+) -> (Result<World, Report>, Seen) {
+    let files = Watched::new(&source.trust);
+    let (world, report) = build_from(source, &files, stages, analyzer);
+    (world.ok_or(report), Seen(files.into_stamps()))
 }
 
 /// The environments a policy has, whatever else is wrong with it.

@@ -91,6 +91,10 @@ impl Stamp {
 /// while it is read is seen afterwards.
 pub(super) type Stamps = BTreeMap<PathBuf, Stamp>;
 
+/// The files of a policy as they were found, for whoever waits until one changes.
+#[derive(Debug)]
+pub struct Seen(pub(super) Stamps);
+
 /// The same files as they are found now.
 pub(super) fn stamps_now(stamps: &Stamps) -> Stamps {
     let paths = stamps.keys();

@@ -62,14 +62,14 @@ fn a_mistake_in_every_format() {
 
     let (code, out, err) = check(folder.path(), &["--format", "github"]);
     assert_eq!((code, &*err), (Some(1), ""));
-    let expected = "::error file=policy.toml,line=21,endLine=21,col=1,endColumn=5,title=P0207::unknown key `siez` in `[pool.main]`%0Adid you mean `size`?\n";
+    let expected = "::error file=policy.toml,line=22,endLine=22,col=1,endColumn=5,title=P0207::unknown key `siez` in `[pool.main]`%0Adid you mean `size`?\n";
     assert_eq!(out, expected);
 
     let (code, out, _) = check(folder.path(), &["--format", "json"]);
     let json: serde_json::Value = serde_json::from_str(&out).expect("JSON");
     assert_eq!((code, &json["errors"]), (Some(1), &1.into()));
     assert_eq!(json["diagnostics"][0]["code"], "P0207");
-    assert_eq!(json["diagnostics"][0]["place"]["line"], 21);
+    assert_eq!(json["diagnostics"][0]["place"]["line"], 22);
 
     let (code, out, _) = check(folder.path(), &["--format", "sarif"]);
     let sarif: serde_json::Value = serde_json::from_str(&out).expect("JSON");
@@ -161,4 +161,30 @@ fn a_thousand_lines_are_checked_in_no_time() {
         None => std::time::Duration::from_secs(1),
     };
     assert!(fastest.is_some_and(|took| took < most), "{fastest:?}");
+}
+
+#[test]
+fn warnings_fail_only_where_they_are_denied() {
+    let folder = Folder::new("warnings");
+    let stage = "[stage.all]\nhook = \"authorize\"\nallow = true\n[stage.late]\nhook = \"authorize\"\ndeny = \"no\"\n";
+    let text = MISTAKE
+        .replace("siez = 3\n", "")
+        .replace("70000", "5434")
+        .replace(
+            "[pipeline.default]\n",
+            "[pipeline.default]\nauthorize = [\"all\", \"late\"]\n",
+        );
+    folder.write("policy.toml", format!("{text}\n{stage}"));
+    let (code, out, err) = check(folder.path(), &[]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.starts_with("ok: policy formats revision "), "{out}");
+    let told = "warning[P0701]: stage `late` is never reached at `authorize` of pipeline `default`";
+    assert!(
+        err.contains(told) && err.contains("\nno errors, 2 warnings in 1 file ("),
+        "{err}"
+    );
+    assert_eq!(check(folder.path(), &["--deny-warnings"]).0, Some(1));
+    let allowed = ["--deny-warnings", "--allow", "P0701", "--allow", "P0731"];
+    let (code, out, err) = check(folder.path(), &allowed);
+    assert_eq!((code, &*err), (Some(0), ""), "{out}");
 }

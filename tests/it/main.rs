@@ -28,6 +28,7 @@ mod plugin_cli;
 mod plugins;
 mod plugins_document;
 mod policy_cli;
+mod policy_tests;
 mod pooling;
 mod reload;
 mod routing;

@@ -64,7 +64,7 @@ fn secrets(lint: Lint<'_, '_>) {
     let reading = lint.scope.reading;
     for (at, path) in reading.secret_files() {
         let mode = reading.files().mode(&path);
-        if !mode.is_some_and(|mode| mode & OTHERS_READ != 0) {
+        if mode.is_none_or(|mode| mode & OTHERS_READ == 0) {
             continue;
         }
         let path = path.display();

@@ -190,6 +190,7 @@ impl Matcher {
                 .iter()
                 .any(|network| network.contains(input.session.client))
                 .into(),
+            Self::Negated(guards) => (!guards.hold(input)).into(),
             Self::AuthMethod(methods) => methods.contains(&input.session.auth_method).into(),
             Self::Protocol(protocols) => known(
                 input
