@@ -7,6 +7,7 @@ use crate::hook::Identity;
 use crate::hook::Protocol;
 use crate::hook::Refusal;
 use crate::hook::SessionContext;
+use crate::pipeline::Connecting;
 use crate::pipeline::Decider;
 use crate::pipeline::Detail;
 use crate::pipeline::Permit;
@@ -298,6 +299,11 @@ impl<'a> Scenario<'a> {
             tx_writes: false,
             held: None,
         }
+    }
+
+    /// The guards of the `on_connect` stages about this session.
+    pub(super) fn connect_guards(&self) -> Vec<Connecting> {
+        self.pipeline.connect_guards(&self.context)
     }
 
     /// Asks `on_connect`.

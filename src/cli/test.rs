@@ -1,37 +1,29 @@
-//! `pgwarden test`: runs the tests that a policy carries, through the same `decide` that serves.
+//! `pgwarden test`: runs the tests that a policy carries, through the same `decide` that serves; tells what they leave out, and
+//! whether they would notice a change.
+
+mod coverage;
+mod format;
+mod mutate;
+mod runner;
+mod watch;
 
 use super::PolicyArguments;
 use super::check::STATEMENTS_MAX;
-use super::explain::place_name;
 use super::output;
-use super::scenario::Played;
-use super::scenario::Scenario;
-use super::scenario::StillServices;
-use super::scenario::Who;
-use crate::hook::Refusal;
-use crate::pipeline::Decider;
-use crate::pipeline::Detail;
 use crate::pipeline::Pipeline;
 use crate::pipeline::StatsRegistry;
-use crate::pipeline::StepResult;
-use crate::pipeline::Verdict;
-use crate::pipeline::compile_with_faults;
-use crate::pipeline::route_word;
-use crate::policy::Case;
-use crate::policy::Expect;
-use crate::policy::ExpectedVerdict;
 use crate::policy::Policy;
 use crate::policy::Report;
-use crate::policy::Role;
-use crate::policy::RouteTarget;
-use crate::sandbox::Quota;
-use crate::sandbox::Services as _;
 use crate::server::build;
+use crate::session::World;
 use crate::statement::Analyzer;
-use std::collections::BTreeSet;
+use coverage::Covered;
+use format::Format;
+use mutate::Mutated;
+use runner::Runner;
+use runner::cases;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 /// `pgwarden test POLICY [FILTER]`.
 #[derive(Debug, clap::Args)]
@@ -40,53 +32,108 @@ pub struct Arguments {
     policy: PolicyArguments,
     /// Only tests whose name contains this.
     filter: Option<String>,
+    /// How it is told: for people, as JUnit XML, in the Test Anything Protocol, or as JSON.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    format: Format,
+    /// Tell which stages and which outcomes of their guards no test meets.
+    #[arg(long)]
+    coverage: bool,
+    /// Fail below this share of stages and branches, in percent.
+    #[arg(long, value_name = "PERCENT", requires = "coverage", value_parser = clap::value_parser!(u8).range(0..=100))]
+    min: Option<u8>,
+    /// Change the policy, one stage at a time, and tell which changes no test notices.
+    #[arg(long, conflicts_with = "filter")]
+    mutate: bool,
+    /// Run again whenever a file of the policy changes.
+    #[arg(long, conflicts_with = "format")]
+    watch: bool,
 }
 
-/// What a test may store besides the quota of its namespace.
-const GIVEN_QUOTA: Quota = Quota {
-    keys_max: 100_000,
-    bytes_max: 64 * 1024 * 1024,
-};
+/// What became of one case.
+struct Outcome {
+    name: String,
+    /// Where the case is written.
+    place: String,
+    /// What is not as expected; empty where everything is.
+    failures: Vec<String>,
+}
+
+/// What became of all of them.
+struct Results {
+    /// The policy's name and revision.
+    policy: String,
+    revision: String,
+    outcomes: Vec<Outcome>,
+    covered: Covered,
+    /// What the tests notice, where that was asked for.
+    mutated: Option<Mutated>,
+}
+
+impl Results {
+    fn failed(&self) -> usize {
+        let outcomes = self.outcomes.iter();
+        outcomes.filter(|it| !it.failures.is_empty()).count()
+    }
+}
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let source = arguments.policy.source();
-    let analyzer = Arc::new(Analyzer::new(STATEMENTS_MAX));
-    let world = match build(&source, &StatsRegistry::default(), &analyzer) {
-        Ok(world) => world,
-        Err(report) => {
-            output::complain(&report.render(output::colour()));
-            return ExitCode::from(super::CONFIG);
-        }
-    };
-    let mut runner = Runner {
-        policy: &world.policy,
-        pipelines: &world.pipelines,
-        analyzer,
-        asked: BTreeSet::new(),
-    };
-    let filter = arguments.filter.as_deref().unwrap_or_default();
-    let (mut passed, mut failed) = (0_usize, 0_usize);
-    for (name, case) in cases(&world.policy).filter(|(name, _)| name.contains(filter)) {
-        let failures = runner.run(case);
-        if failures.is_empty() {
-            passed += 1;
-            continue;
-        }
-        failed += 1;
-        output::print(&format!("FAIL {name}  {}\n", case.place));
-        for line in failures {
-            output::print(&format!("     {line}\n"));
-        }
+    if arguments.watch {
+        return watch::run(arguments);
     }
-    let stages = world.policy.stages.len();
-    output::print(&format!(
-        "{passed} passed, {failed} failed    stages {}/{stages}\n",
-        runner.asked.len()
-    ));
-    if failed == 0 && (passed != 0 || filter.is_empty()) {
+    let analyzer = Arc::new(Analyzer::new(STATEMENTS_MAX));
+    let source = arguments.policy.source();
+    match build(&source, &StatsRegistry::default(), &analyzer) {
+        Ok(world) => tell(arguments, &world, &analyzer),
+        Err(report) => refuse(&report),
+    }
+}
+
+fn refuse(report: &Report) -> ExitCode {
+    output::complain(&report.render(output::colour()));
+    ExitCode::from(super::CONFIG)
+}
+
+/// Runs the tests of a policy that can be served, and says what became of them.
+fn tell(arguments: &Arguments, world: &World, analyzer: &Arc<Analyzer>) -> ExitCode {
+    let results = results(arguments, world, analyzer);
+    output::print(&arguments.format.write(&results, arguments.coverage));
+    let filter = arguments.filter.as_deref().unwrap_or_default();
+    let has_run = !results.outcomes.is_empty() || filter.is_empty();
+    let is_enough = arguments.min.is_none_or(|min| results.covered.reaches(min));
+    if !is_enough {
+        let (has, wants) = (results.covered.percent(), arguments.min.unwrap_or_default());
+        output::complain(&format!(
+            "error: {has} % of stages and branches are tested, and --min asks for {wants} %\n"
+        ));
+    }
+    let lives = results.mutated.as_ref().is_some_and(Mutated::lives);
+    if results.failed() == 0 && has_run && is_enough && !lives {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+fn results(arguments: &Arguments, world: &World, analyzer: &Arc<Analyzer>) -> Results {
+    let policy = &world.policy;
+    let filter = arguments.filter.as_deref().unwrap_or_default();
+    let mut runner = Runner::new(policy, &world.pipelines, analyzer);
+    let chosen = cases(policy).filter(|(name, _)| name.contains(filter));
+    let outcomes: Vec<Outcome> = chosen
+        .map(|(name, case)| Outcome {
+            name,
+            place: case.place.to_string(),
+            failures: runner.run(case),
+        })
+        .collect();
+    // What is wrong already is not noticed by failing.
+    let all_pass = outcomes.iter().all(|outcome| outcome.failures.is_empty());
+    Results {
+        policy: policy.name.to_string(),
+        revision: policy.revision.short().to_string(),
+        covered: runner.coverage.of(policy),
+        outcomes,
+        mutated: (arguments.mutate && all_pass).then(|| mutate::run(policy, analyzer)),
     }
 }
 
@@ -96,311 +143,11 @@ pub(super) fn failures(
     pipelines: &[Arc<Pipeline>],
     analyzer: &Arc<Analyzer>,
 ) -> Vec<String> {
-    let mut runner = Runner {
-        policy,
-        pipelines,
-        analyzer: Arc::clone(analyzer),
-        asked: BTreeSet::new(),
-    };
+    let mut runner = Runner::new(policy, pipelines, analyzer);
     let failed = cases(policy).filter_map(|(name, case)| {
         let failures = runner.run(case);
         let first = failures.first()?;
         Some(format!("{}: test `{name}` fails: {first}", case.place))
     });
     failed.collect()
-}
-
-/// Every case, with the name of its test and its number where there are several.
-fn cases(policy: &Policy) -> impl Iterator<Item = (String, &Case)> {
-    policy.tests.iter().flat_map(|test| {
-        let is_only = test.cases.len() == 1;
-        test.cases.iter().enumerate().map(move |(index, case)| {
-            let name = if is_only {
-                test.name.to_string()
-            } else {
-                format!("{} (case {})", test.name, index + 1)
-            };
-            (name, case)
-        })
-    })
-}
-
-struct Runner<'a> {
-    policy: &'a Policy,
-    pipelines: &'a [Arc<Pipeline>],
-    analyzer: Arc<Analyzer>,
-    /// Stages that some test asked.
-    asked: BTreeSet<Arc<str>>,
-}
-
-impl Runner<'_> {
-    /// What is not as expected, one line each.
-    fn run(&mut self, case: &Case) -> Vec<String> {
-        let given = &case.given;
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
-        let seconds = given
-            .time
-            .and_then(|time| u64::try_from(time).ok())
-            .unwrap_or(now);
-        let services = StillServices::new(seconds.saturating_mul(1_000_000));
-        let services = Arc::new(services.with(given.mocks.clone()));
-        if let Err(error) = store_given(case, &services) {
-            return vec![error];
-        }
-        let Some(pipeline) = self.pipeline(case) else {
-            return vec!["the policy does not compile with the injected faults".to_owned()];
-        };
-        let who = Who {
-            user: &given.user,
-            database: &given.database,
-            client: given.client,
-            app: &given.app,
-            listener: given.listener,
-            tls: given.tls,
-            protocol: given.protocol,
-        };
-        let mut scenario = Scenario::new(self.policy, pipeline, Arc::clone(&services) as _, &who);
-        if let Err(refusal) = scenario.connect() {
-            let mut failures = compare_refused_connection(&case.expect, &refusal);
-            failures.extend(services.missing());
-            return failures;
-        }
-        let mut failures = Vec::new();
-        let mut last = None;
-        for (index, step) in given.steps.iter().enumerate() {
-            services.begin_step(step.mocks.clone());
-            let step = &*step.sql;
-            let played = scenario.play(step, Detail::Full);
-            self.note_asked(&played);
-            if let Some(expect) = case.expect.steps.get(index) {
-                failures.extend(
-                    self.compare(expect, step, &played)
-                        .into_iter()
-                        .map(|line| format!("step {}: {line}", index + 1)),
-                );
-            }
-            last = Some((step, played));
-        }
-        match last {
-            Some((step, played)) => failures.extend(self.compare(&case.expect, step, &played)),
-            None if case.expect.verdict == Some(ExpectedVerdict::Deny) => {
-                failures.push("expected the connection to be refused, and it was not".to_owned());
-            }
-            None => (),
-        }
-        // A refusal for want of a value is not what any test expects.
-        failures.extend(services.missing());
-        if !failures.is_empty() {
-            failures.extend(
-                services
-                    .lines()
-                    .into_iter()
-                    .map(|line| format!("log   {line}")),
-            );
-        }
-        failures
-    }
-
-    fn pipeline(&self, case: &Case) -> Option<Arc<Pipeline>> {
-        let index = self.policy.listeners[case.given.listener].pipeline;
-        if case.given.inject.is_empty() {
-            self.pipelines[index].forget();
-            return Some(Arc::clone(&self.pipelines[index]));
-        }
-        let (mut report, stats) = (Report::default(), StatsRegistry::default());
-        let compiled = compile_with_faults(
-            self.policy,
-            &mut report,
-            &stats,
-            &self.analyzer,
-            &case.given.inject,
-        )?;
-        compiled.into_iter().nth(index)
-    }
-
-    fn note_asked(&mut self, played: &Played) {
-        for step in played.traces.iter().flat_map(|trace| &trace.steps) {
-            if !matches!(step.result, StepResult::Skipped | StepResult::Off) {
-                self.asked.insert(Arc::clone(&step.stage));
-            }
-        }
-    }
-
-    fn compare(&self, expect: &Expect, sent: &str, played: &Played) -> Vec<String> {
-        let mut failures = Vec::new();
-        let mut differ = |what: &str, expected: String, got: String| {
-            if expected != got {
-                failures.push(format!(
-                    "expected {what} = {expected:?}      got {what} = {got:?}"
-                ));
-            }
-        };
-        let refusal = played.refusal();
-        if let Some(verdict) = expect.verdict {
-            let got = if refusal.is_some() {
-                ExpectedVerdict::Deny
-            } else {
-                ExpectedVerdict::Allow
-            };
-            differ("verdict", word(verdict).to_owned(), word(got).to_owned());
-        }
-        if let Some(code) = expect.code {
-            differ(
-                "code",
-                code.to_string(),
-                refusal.map_or("none".to_owned(), |refusal| refusal.code.to_string()),
-            );
-        }
-        if let Some(message) = &expect.message {
-            differ(
-                "message",
-                message.to_string(),
-                refusal.map_or(String::new(), |refusal| refusal.message.to_string()),
-            );
-        }
-        if let Some(by) = &expect.by {
-            differ("by", by.to_string(), decider(played.by()).to_owned());
-        }
-        if let Some(route) = expect.route
-            && !self.leads_to(route, played)
-        {
-            differ(
-                "route",
-                self.route_name(route),
-                place_name(self.policy, played),
-            );
-        }
-        if let Some(sql) = &expect.sql {
-            differ("sql", sql.to_string(), played.text.clone());
-        }
-        if let Some(unchanged) = expect.unchanged {
-            differ(
-                "unchanged",
-                unchanged.to_string(),
-                (played.text == sent).to_string(),
-            );
-        }
-        if let Some(limit) = expect.fuel_below
-            && limit <= played.fuel()
-        {
-            failures.push(format!(
-                "expected fuel below {limit}      got {}",
-                played.fuel()
-            ));
-        }
-        if !failures.is_empty() {
-            failures.extend(self.why(played));
-        }
-        failures
-    }
-
-    /// Every stage that was looked at, and why it matched or not.
-    fn why(&self, played: &Played) -> Vec<String> {
-        let steps = played.traces.iter().flat_map(|trace| &trace.steps);
-        let mut lines: Vec<String> = steps
-            .map(|step| {
-                let result = match &step.result {
-                    StepResult::Off => "off".to_owned(),
-                    StepResult::Skipped => "not asked".to_owned(),
-                    StepResult::Answered(answer) | StepResult::Observed(answer) => {
-                        answer.to_string()
-                    }
-                    StepResult::Failed(fault) => format!("failed: {fault}"),
-                };
-                format!(
-                    "{:<20} {}  {} -> {result}",
-                    step.stage,
-                    step.place,
-                    step.guards.join(", ")
-                )
-            })
-            .collect();
-        if let Some(Verdict::Refuse(refusal)) = played.traces.last().map(|trace| &trace.verdict) {
-            lines.push(format!(
-                "refused by {}: {} {}",
-                played.by().name(),
-                refusal.code,
-                refusal.message
-            ));
-        }
-        lines
-    }
-
-    fn leads_to(&self, route: RouteTarget, played: &Played) -> bool {
-        let Some(place) = played.place else {
-            return false;
-        };
-        match route {
-            RouteTarget::Node(node) => place.node == node && place.branch.is_none(),
-            RouteTarget::Branch(branch) => place.branch == Some(branch),
-            RouteTarget::Standby => {
-                place.branch.is_none() && self.policy.nodes[place.node].role == Role::Standby
-            }
-            RouteTarget::Primary | RouteTarget::Default => {
-                place.branch.is_none() && self.policy.nodes[place.node].role == Role::Primary
-            }
-        }
-    }
-
-    fn route_name(&self, route: RouteTarget) -> String {
-        match route {
-            RouteTarget::Node(node) => self.policy.nodes[node].name.to_string(),
-            RouteTarget::Branch(branch) => format!("branch:{}", self.policy.branches[branch].name),
-            route => route_word(route),
-        }
-    }
-}
-
-/// Stores the values that the case starts from.
-fn store_given(case: &Case, services: &StillServices) -> Result<(), String> {
-    let now = services.unix_micros();
-    for (namespace, key, value) in &case.given.kv {
-        let (key, value) = (key.as_bytes(), value.as_bytes());
-        services
-            .store()
-            .set(namespace, GIVEN_QUOTA, key, value, None, now)
-            .map_err(|error| format!("kv {namespace}: {error}"))?;
-    }
-    Ok(())
-}
-
-fn compare_refused_connection(expect: &Expect, refusal: &Refusal) -> Vec<String> {
-    let mut failures = Vec::new();
-    if expect.verdict != Some(ExpectedVerdict::Deny) {
-        failures.push(format!(
-            "the connection is refused at on_connect: {} {}",
-            refusal.code, refusal.message
-        ));
-    }
-    if expect.code.is_some_and(|code| code != refusal.code) {
-        failures.push(format!("expected another code      got {}", refusal.code));
-    }
-    if expect
-        .message
-        .as_ref()
-        .is_some_and(|message| *message != refusal.message)
-    {
-        failures.push(format!(
-            "expected another message      got {:?}",
-            refusal.message
-        ));
-    }
-    failures
-}
-
-fn word(verdict: ExpectedVerdict) -> &'static str {
-    match verdict {
-        ExpectedVerdict::Allow => "allow",
-        ExpectedVerdict::Deny => "deny",
-    }
-}
-
-fn decider(by: &Decider) -> &str {
-    match by {
-        Decider::Sql(_) => "sql",
-        other => other.name(),
-    }
 }

@@ -57,11 +57,49 @@ pub fn compile_with_faults(
     faults: &BTreeMap<usize, Fault>,
 ) -> Option<Vec<Arc<Pipeline>>> {
     let _loading = stats.loading(policy);
+    let guests = load_guests(policy, report, faults)?;
+    Some(compile_variant(policy, &guests, stats, analyzer, faults))
+}
+
+/// The loaded guests of a policy, by the index of their stage.
+#[derive(Clone)]
+pub struct Guests(Vec<Option<Arc<dyn Guest>>>);
+
+/// Loads every guest of a policy but those that fail. Every mistake is added to `report`; with any, the result is `None`.
+pub fn load_guests(
+    policy: &Policy,
+    report: &mut Report,
+    faults: &BTreeMap<usize, Fault>,
+) -> Option<Guests> {
     let stages = policy.stages.iter().enumerate();
-    let stages: Vec<Option<Arc<Stage>>> = stages
-        .map(|(index, stage)| compile_stage(policy, stage, faults.get(&index), report, stats))
+    let guests: Vec<Option<Option<Arc<dyn Guest>>>> = stages
+        .map(|(index, stage)| match &stage.action {
+            policy::Action::Script(_) | policy::Action::Plugin(_)
+                if !faults.contains_key(&index) =>
+            {
+                load_guest(&policy.plugins, stage, report).map(Some)
+            }
+            _ => Some(None),
+        })
         .collect();
-    let stages: Vec<Arc<Stage>> = stages.into_iter().collect::<Option<_>>()?;
+    guests.into_iter().collect::<Option<_>>().map(Guests)
+}
+
+/// Compiles a policy, or one that differs from it in guards, order and modes alone, with guests that are loaded already.
+pub fn compile_variant(
+    policy: &Policy,
+    guests: &Guests,
+    stats: &StatsRegistry,
+    analyzer: &Arc<Analyzer>,
+    faults: &BTreeMap<usize, Fault>,
+) -> Vec<Arc<Pipeline>> {
+    let stages = policy.stages.iter().enumerate();
+    let stages: Vec<Arc<Stage>> = stages
+        .map(|(index, stage)| {
+            let guest = guests.0.get(index).and_then(Option::as_ref);
+            compile_stage(stage, faults.get(&index), guest, stats)
+        })
+        .collect();
     let nodes: Arc<[Arc<str>]> = policy
         .nodes
         .iter()
@@ -107,41 +145,22 @@ pub fn compile_with_faults(
             plain,
         })
     });
-    Some(pipelines.collect())
+    pipelines.collect()
 }
 
 fn compile_stage(
-    policy: &Policy,
     stage: &policy::Stage,
     fault: Option<&Fault>,
-    report: &mut Report,
+    guest: Option<&Arc<dyn Guest>>,
     stats: &StatsRegistry,
-) -> Option<Arc<Stage>> {
-    let action = match &stage.action {
-        _ if fault.is_some() => Action::Guest(Box::new(Failing(fault.cloned()?))),
-        policy::Action::Deny(refusal) => Action::Deny(refusal.clone()),
-        policy::Action::Allow => Action::Allow,
-        policy::Action::Route { to, otherwise } => Action::Route {
-            to: *to,
-            otherwise: *otherwise,
-        },
-        policy::Action::Rewrite {
-            add_limit,
-            statement_timeout,
-        } => Action::Rewrite {
-            add_limit: *add_limit,
-            statement_timeout: *statement_timeout,
-        },
-        policy::Action::Limit(rule) => {
+) -> Arc<Stage> {
+    let action = match (&stage.action, fault, guest) {
+        (_, Some(fault), _) => Action::Guest(Arc::new(Failing(fault.clone()))),
+        (_, None, Some(guest)) => Action::Guest(Arc::clone(guest)),
+        (policy::Action::Limit(rule), None, None) => {
             Action::Limit(Limiter::new(rule, stats.buckets(&stage.name)))
         }
-        policy::Action::Log { level, fields } => Action::Log {
-            level: *level,
-            fields: fields.clone().into(),
-        },
-        policy::Action::Script(_) | policy::Action::Plugin(_) => {
-            Action::Guest(load_guest(&policy.plugins, stage, report)?)
-        }
+        (action, None, None) => rule(action),
     };
     // A stage that fails as a test wants it to loads nothing.
     let loads: Box<[StageLoad]> = match fault {
@@ -153,7 +172,7 @@ fn compile_stage(
         Action::Limit(limiter) => limiter.rule().exceed != Exceed::Refuse,
         _ => false,
     };
-    Some(Arc::new(Stage {
+    Arc::new(Stage {
         may_wait: waits || !loads.is_empty(),
         loads,
         name: Arc::clone(&stage.name),
@@ -167,7 +186,33 @@ fn compile_stage(
         breaker: Breaker::new(stage.breaker),
         conduct: Conduct::default(),
         stats: stats.stage(&stage.name),
-    }))
+    })
+}
+
+fn rule(action: &policy::Action) -> Action {
+    match action {
+        policy::Action::Deny(refusal) => Action::Deny(refusal.clone()),
+        policy::Action::Allow => Action::Allow,
+        policy::Action::Route { to, otherwise } => Action::Route {
+            to: *to,
+            otherwise: *otherwise,
+        },
+        policy::Action::Rewrite {
+            add_limit,
+            statement_timeout,
+        } => Action::Rewrite {
+            add_limit: *add_limit,
+            statement_timeout: *statement_timeout,
+        },
+        policy::Action::Log { level, fields } => Action::Log {
+            level: *level,
+            fields: fields.clone().into(),
+        },
+        // They were made before, so that this is a mistake of ours; and a mistake refuses.
+        policy::Action::Limit(_) | policy::Action::Script(_) | policy::Action::Plugin(_) => {
+            Action::Guest(Arc::new(Failing(Fault::Internal("a stage is not loaded"))))
+        }
+    }
 }
 
 /// A guest that fails as a test wants it to.
@@ -197,7 +242,7 @@ fn load_guest(
     plugins: &[Plugin],
     stage: &policy::Stage,
     report: &mut Report,
-) -> Option<Box<dyn Guest>> {
+) -> Option<Arc<dyn Guest>> {
     let loaded = match &stage.action {
         policy::Action::Script(script) => load_script(&script.text, stage.guest_spec(None)),
         policy::Action::Plugin(plugin) => {
@@ -207,6 +252,7 @@ fn load_guest(
         _ => return None,
     };
     loaded
+        .map(Arc::from)
         .map_err(|errors| {
             for error in errors {
                 report.add(diagnostic(plugins, stage, error));

@@ -1,5 +1,8 @@
 //! One stage's part in a decision, as `test` and `explain` show it. Off the hot path; decides nothing.
 
+use super::Pipeline;
+use super::login::session_input;
+use super::stage::Action;
 use super::stage::Asked;
 use super::stage::Spent;
 use super::stage::Stage;
@@ -7,9 +10,13 @@ use super::verdict::Detail;
 use super::verdict::Step;
 use super::verdict::StepResult;
 use super::verdict::route_word;
+use crate::hook::Hook;
 use crate::hook::Input;
+use crate::hook::SessionContext;
 use crate::policy::Explained;
 use crate::policy::Mode;
+use crate::policy::Polarity;
+use crate::policy::Predicate;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -44,6 +51,10 @@ pub(super) fn step(
         Asked::Bound { .. } => answered("rewrite".into()),
         Asked::Fault(fault) => StepResult::Failed(fault.clone()),
     };
+    let (when, unless) = match detail {
+        Detail::Full => held(stage, input),
+        Detail::Stages | Detail::Verdict => (None, None),
+    };
     Step {
         hook: input.hook,
         stage: Arc::clone(&stage.name),
@@ -52,10 +63,58 @@ pub(super) fn step(
             Detail::Full => guards(stage, input),
             Detail::Stages | Detail::Verdict => Vec::new(),
         },
+        when,
+        unless,
         result,
         fuel: spent.fuel,
         took: spent.took,
     }
+}
+
+/// What `when` and `unless` came to, each where it was asked.
+fn held(stage: &Stage, input: &Input<'_>) -> (Option<bool>, Option<bool>) {
+    let polarities = stage.polarities;
+    let asked = |guard: &Predicate, polarity: Polarity| {
+        (!guard.is_empty()).then(|| guard.matches(input, polarity))
+    };
+    match asked(&stage.when, polarities.0) {
+        Some(false) => (Some(false), None),
+        when => (when, asked(&stage.unless, polarities.1)),
+    }
+}
+
+impl Pipeline {
+    /// The guards of the `on_connect` stages about a session, as far as rules let the list go on.
+    #[must_use]
+    pub fn connect_guards(&self, session: &SessionContext) -> Vec<Connecting> {
+        let input = session_input(Hook::OnConnect, session, None);
+        let mut found = Vec::new();
+        for stage in self.stages(Hook::OnConnect) {
+            let (when, unless) = held(stage, &input);
+            let asked = when != Some(false) && unless != Some(true);
+            found.push(Connecting {
+                stage: Arc::clone(&stage.name),
+                when,
+                unless,
+            });
+            let ends = matches!(stage.action, Action::Deny(_) | Action::Allow);
+            if asked && ends && stage.mode == Mode::Enforce {
+                break;
+            }
+        }
+        found
+    }
+}
+
+/// The guards of one `on_connect` stage.
+#[derive(Clone, Debug)]
+pub struct Connecting {
+    /// The stage.
+    pub stage: Arc<str>,
+    /// Whether its `when` matched; `None` where it has none.
+    pub when: Option<bool>,
+    /// Whether its `unless` matched; `None` also where nobody asked.
+    pub unless: Option<bool>,
 }
 
 fn guards(stage: &Stage, input: &Input<'_>) -> Vec<String> {

@@ -80,7 +80,7 @@ pub(super) enum Action {
         fields: Box<[Field]>,
     },
     Limit(Limiter),
-    Guest(Box<dyn Guest>),
+    Guest(Arc<dyn Guest>),
 }
 
 /// What asking a stage cost, and what it wants to have happen.

@@ -155,6 +155,10 @@ pub struct Step {
     pub place: Arc<str>,
     /// Each key of `when` and `unless`, and what it came to, as text; with [`Detail::Full`].
     pub guards: Vec<String>,
+    /// Whether its `when` matched; `None` where it has none, and without [`Detail::Full`].
+    pub when: Option<bool>,
+    /// Whether its `unless` matched; `None` also where `when` did not, so that nobody asked.
+    pub unless: Option<bool>,
     /// What came of it.
     pub result: StepResult,
     /// Fuel it spent.

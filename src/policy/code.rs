@@ -114,3 +114,32 @@ pub(super) const NOT_READ_ONLY: &str = "P0611";
 pub(super) const ARGUMENT_COUNT: &str = "P0612";
 /// Settings that contradict one another.
 pub(super) const CONTRADICTION: &str = "P0610";
+
+/// A stage that others before it in the same list never let be asked.
+pub(super) const UNREACHABLE_STAGE: &str = "P0701";
+/// A stage that refuses, behind one that allows some of the same.
+pub(super) const ALLOW_BEFORE_DENY: &str = "P0702";
+/// Two keys of `when` exclude each other.
+pub(super) const NEVER_MATCHES: &str = "P0703";
+/// `unless` holds wherever `when` does.
+pub(super) const UNLESS_COVERS: &str = "P0704";
+/// A guard that fits no user, listener, pool or login of the policy.
+pub(super) const FITS_NOTHING: &str = "P0705";
+/// A name that nothing uses.
+pub(super) const UNUSED_NAME: &str = "P0711";
+/// A user without a proof, where other machines can connect.
+pub(super) const TRUST_BEYOND_LOOPBACK: &str = "P0721";
+/// A secret that everybody on the machine can read.
+pub(super) const READABLE_SECRET: &str = "P0722";
+/// A plugin's hash that is not written in the policy.
+pub(super) const HASH_ELSEWHERE: &str = "P0723";
+/// A stage whose failure lets statements pass.
+pub(super) const FAILS_OPEN: &str = "P0724";
+/// A stage that refuses, and only watches or is off.
+pub(super) const DENY_WITHOUT_EFFECT: &str = "P0725";
+/// Stages that no test can reach.
+pub(super) const UNTESTED: &str = "P0731";
+/// A test that cannot fail.
+pub(super) const EXPECTS_NOTHING: &str = "P0732";
+/// Permissions that no stage uses.
+pub(super) const WIDER_THAN_NEEDED: &str = "P0741";

@@ -11,6 +11,7 @@ use super::keys::SANDBOX;
 use super::load;
 use super::load::Ways;
 use super::reading::Table;
+use super::report::At;
 use super::report::Diagnostic;
 use super::scope::Scope;
 use super::stage::OnFailure;
@@ -203,6 +204,9 @@ pub(super) struct Permissions {
 pub struct Granted {
     see: Box<str>,
     call: Box<str>,
+    /// Each thing it grants, and where that is written.
+    seen: Vec<(See, At)>,
+    called: Vec<(Call, At)>,
 }
 
 impl Granted {
@@ -223,10 +227,28 @@ impl Granted {
             let written: Vec<&str> = written.split_whitespace().collect();
             format!("granted at {}: {}", place(entry.key_at), written.join(" "))
         };
+        let see = table.texts("see").into_iter();
+        let call = table.texts("call").into_iter();
         Self {
             see: words("see").into(),
             call: words("call").into(),
+            seen: see
+                .filter_map(|spot| Some((See::parse(&spot.value)?, spot.at)))
+                .collect(),
+            called: call
+                .filter_map(|spot| Some((Call::parse(&spot.value)?, spot.at)))
+                .collect(),
         }
+    }
+
+    /// What it lets guests see, and where that is written.
+    pub(super) fn seen(&self) -> &[(See, At)] {
+        &self.seen
+    }
+
+    /// What it lets guests call, and where that is written.
+    pub(super) fn called(&self) -> &[(Call, At)] {
+        &self.called
     }
 
     /// `granted at policy.toml:66: call = ["log"]`, of the key `see` or `call`.

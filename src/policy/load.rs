@@ -68,6 +68,13 @@ pub struct LoadArg {
     key: Option<Arc<str>>,
 }
 
+impl LoadArg {
+    /// The field.
+    pub(super) fn field(&self) -> Field {
+        self.field
+    }
+}
+
 impl StageLoad {
     /// The statement with its arguments.
     #[must_use]

@@ -15,6 +15,7 @@ mod draft;
 mod guest;
 mod keys;
 mod layout;
+mod lint;
 mod listener;
 mod load;
 mod mocks;
@@ -68,6 +69,7 @@ pub use guest::Granted;
 pub use layout::LayoutError;
 pub use layout::layout;
 pub use layout::texts;
+pub use lint::lint_grants;
 pub use listener::Bind;
 pub use listener::Listener;
 pub use listener::ListenerTls;
@@ -155,6 +157,9 @@ pub trait Files {
 
     /// Whether every plugin must be signed.
     fn requires_signatures(&self) -> bool;
+
+    /// Who may do what with a file: the bits of `chmod`. `None` where nobody can say.
+    fn mode(&self, path: &Path) -> Option<u32>;
 }
 
 /// A policy in which every name has been resolved and every value checked.
@@ -217,6 +222,15 @@ pub fn load(
         },
         root,
     );
+    if reading.errors() == 0 {
+        lint::lint(
+            Scope {
+                reading: &reading,
+                words: &words,
+            },
+            &policy,
+        );
+    }
     let (report, files) = reading.finish();
     if report.has_errors() {
         let plugin_names: Vec<&str> = words.names(&keys::PLUGIN).collect();
@@ -226,6 +240,14 @@ pub fn load(
     policy.revision = Revision::of(&policy.canonical());
     policy.bundle = Bundle::of(&files);
     (Ok(policy), report)
+}
+
+/// The environments a policy has, whatever else is wrong with it.
+#[must_use]
+pub fn environments(root: &Path, files: &dyn Files) -> Vec<String> {
+    let reading = Reading::new(files);
+    let words = sources::read(&reading, root);
+    words.names(&keys::ENV).map(str::to_owned).collect()
 }
 
 /// Every noun in turn; each goes on after its own mistakes. Ids are right only if there was none.

@@ -107,6 +107,11 @@ impl DatabasePattern {
         self.glob.matches(database)
     }
 
+    /// Whether a database that matches the glob may be one that it serves.
+    pub(super) fn may_serve(&self, glob: &Glob) -> bool {
+        !self.glob.is_apart(glob)
+    }
+
     /// The database, where it serves exactly one.
     #[must_use]
     pub fn exact(&self) -> Option<&str> {

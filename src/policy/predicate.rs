@@ -4,14 +4,18 @@
 mod explain;
 mod fact;
 mod glob;
+mod negated;
 mod network;
 mod read;
+mod relate;
 #[cfg(test)]
 mod tests;
 
 pub use explain::Explained;
 pub(super) use glob::Glob;
 pub(super) use read::read;
+pub(super) use relate::Known;
+pub(super) use relate::Lasting;
 
 use crate::hook::AuthMethod;
 use crate::hook::Input;
@@ -22,6 +26,7 @@ use fact::FigureFact;
 use fact::FlagFact;
 use fact::TextFact;
 use glob::NameGlob;
+use negated::Guards;
 use network::Network;
 use std::sync::Arc;
 
@@ -91,7 +96,7 @@ pub struct Predicate {
 
 /// One key and what it asks for.
 #[derive(Clone, Debug)]
-struct Test {
+pub(super) struct Test {
     key: Arc<str>,
     /// The canonical form of what was written.
     wanted: Arc<str>,
@@ -116,6 +121,7 @@ enum Matcher {
     Hint(Vec<Glob>),
     Fingerprint(Vec<u64>),
     Code(Vec<Glob>),
+    Negated(Box<Guards>),
 }
 
 /// A range of integers, both ends in it.
@@ -178,6 +184,7 @@ impl Matcher {
         match self {
             Self::Tables(_) | Self::Functions(_) | Self::Schemas(_) | Self::Columns(_) => true,
             Self::Flag(fact, _) => fact.needs_parse(),
+            Self::Negated(guards) => guards.needs_parse(),
             _ => false,
         }
     }

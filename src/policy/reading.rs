@@ -17,6 +17,7 @@ use super::suggest;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
@@ -34,6 +35,10 @@ pub(super) struct Reading<'a> {
     files: &'a dyn Files,
     report: RefCell<Report>,
     vars: RefCell<BTreeMap<String, Word>>,
+    /// The variables that something refers to.
+    used_vars: RefCell<BTreeSet<String>>,
+    /// The files that hold secrets, and where they are named.
+    secret_files: RefCell<BTreeSet<(At, PathBuf)>>,
     /// Every file that was read as part of the policy, for the bundle's hash. Secrets are not among them.
     bundle: RefCell<BTreeMap<PathBuf, Arc<[u8]>>>,
 }
@@ -44,6 +49,8 @@ impl<'a> Reading<'a> {
             files,
             report: RefCell::default(),
             vars: RefCell::default(),
+            used_vars: RefCell::default(),
+            secret_files: RefCell::default(),
             bundle: RefCell::default(),
         }
     }
@@ -76,6 +83,24 @@ impl<'a> Reading<'a> {
 
     pub(super) fn set_vars(&self, vars: BTreeMap<String, Word>) {
         *self.vars.borrow_mut() = vars;
+    }
+
+    /// Whether something refers to the variable.
+    pub(super) fn is_used_var(&self, name: &str) -> bool {
+        self.used_vars.borrow().contains(name)
+    }
+
+    /// Remembers that `word` holds a secret, if it refers to a file.
+    pub(super) fn holds_secret(&self, word: &Word) {
+        if let Some(path) = word.single("file").and_then(|path| self.text(path)) {
+            let file = self.beside(path.at, &path.value);
+            self.secret_files.borrow_mut().insert((path.at, file));
+        }
+    }
+
+    /// The files that hold secrets, and where each is named.
+    pub(super) fn secret_files(&self) -> Vec<(At, PathBuf)> {
+        self.secret_files.borrow().iter().cloned().collect()
     }
 
     /// The text that stands at `at`, as it is written.
@@ -217,6 +242,7 @@ impl<'a> Reading<'a> {
         };
         let vars = self.vars.borrow();
         if let Some(found) = vars.get(name) {
+            self.used_vars.borrow_mut().insert(name.clone());
             return Some(found.clone());
         }
         let names = vars.keys().map(String::as_str);

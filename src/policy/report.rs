@@ -1,7 +1,11 @@
 //! Every mistake found, with its place, and how it is shown. Owns the sources, so that a place always has its text.
 //! Owns no rule of the language: what is a mistake is decided by the readers, the sandbox and `pipeline/compile`.
 
+mod github;
+mod json;
+mod merge;
 mod render;
+mod sarif;
 #[cfg(test)]
 mod tests;
 
@@ -103,8 +107,22 @@ impl From<Place> for At {
 pub enum Severity {
     /// The policy is refused.
     Error,
-    /// Worth a look.
+    /// Probably a mistake.
     Warning,
+    /// Worth knowing.
+    Note,
+}
+
+impl Severity {
+    /// The word in every format.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
 }
 
 /// One thing that was found.
@@ -126,6 +144,8 @@ pub struct Diagnostic {
     pub related: Vec<(At, String)>,
     /// The text at `at` may be a secret and is shown as asterisks.
     pub concealed: bool,
+    /// The environments it was found in, in words; empty where that says nothing.
+    pub environments: Vec<String>,
 }
 
 impl Diagnostic {
@@ -145,6 +165,7 @@ impl Diagnostic {
             help: Vec::new(),
             related: Vec::new(),
             concealed: false,
+            environments: Vec::new(),
         }
     }
 
@@ -157,6 +178,15 @@ impl Diagnostic {
     ) -> Self {
         Self {
             severity: Severity::Warning,
+            ..Self::error(code, at, message)
+        }
+    }
+
+    /// A note.
+    #[must_use]
+    pub fn note(code: &'static str, at: impl Into<Option<At>>, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Note,
             ..Self::error(code, at, message)
         }
     }
@@ -180,6 +210,14 @@ impl Diagnostic {
     pub fn conceal(mut self) -> Self {
         self.concealed = true;
         self
+    }
+
+    /// Where it was found, in words; `None` where that is everywhere.
+    fn in_environments(&self) -> Option<String> {
+        if self.environments.is_empty() {
+            return None;
+        }
+        Some(format!("found {}", self.environments.join(" and ")))
     }
 
     /// Another place that belongs to it, and why.
@@ -225,6 +263,23 @@ impl Report {
             .iter()
             .filter(|found| found.severity == Severity::Error)
             .count()
+    }
+
+    /// How many there are of one severity, each counted once.
+    #[must_use]
+    pub fn count(&self, severity: Severity) -> usize {
+        let found = self.diagnostics();
+        found
+            .iter()
+            .filter(|found| found.severity == severity)
+            .count()
+    }
+
+    /// Forgets warnings and notes with these codes; an error is never forgotten.
+    pub fn forgive(&mut self, codes: &[String]) {
+        self.diagnostics.retain(|found| {
+            found.severity == Severity::Error || !codes.iter().any(|code| code == found.code)
+        });
     }
 
     /// Everything found, by file and place; the same thing found twice is told once.
@@ -279,24 +334,31 @@ impl Report {
             .collect()
     }
 
-    /// `2 errors in 3 files`, or `no errors in 3 files`.
+    /// The same of one severity.
+    #[must_use]
+    pub fn lines_of(&self, severity: Severity) -> Vec<String> {
+        self.diagnostics()
+            .into_iter()
+            .filter(|found| found.severity == severity)
+            .map(|found| self.line(found))
+            .collect()
+    }
+
+    /// `2 errors, 1 warning in 3 files`, or `no errors in 3 files`.
     #[must_use]
     pub fn summary(&self) -> String {
-        let found = self.diagnostics();
-        let errors = found
-            .iter()
-            .filter(|found| found.severity == Severity::Error)
-            .count();
-        let warnings = found.len() - errors;
-        let mut text = match errors {
-            0 => "no errors".to_owned(),
-            1 => "1 error".to_owned(),
-            many => format!("{many} errors"),
+        let counted = |severity: Severity| match self.count(severity) {
+            1 => format!("1 {}", severity.name()),
+            many => format!("{many} {}s", severity.name()),
         };
-        match warnings {
-            0 => (),
-            1 => text.push_str(", 1 warning"),
-            many => text.push_str(&format!(", {many} warnings")),
+        let mut text = match self.has_errors() {
+            true => counted(Severity::Error),
+            false => "no errors".to_owned(),
+        };
+        for severity in [Severity::Warning, Severity::Note] {
+            if self.count(severity) != 0 {
+                text.push_str(&format!(", {}", counted(severity)));
+            }
         }
         match self.sources.len() {
             1 => text.push_str(" in 1 file"),
@@ -319,20 +381,24 @@ impl Report {
     }
 
     fn line(&self, found: &Diagnostic) -> String {
-        let severity = match found.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
         let mut text = String::new();
         if let Some(at) = found.at {
             text.push_str(&format!("{}: ", self.place(at)));
         }
-        text.push_str(&format!("{severity}[{}]: {}", found.code, found.message));
+        text.push_str(&format!(
+            "{}[{}]: {}",
+            found.severity.name(),
+            found.code,
+            found.message
+        ));
         if let Some(label) = &found.label {
             text.push_str(&format!("; {label}"));
         }
         for (at, why) in &found.related {
             text.push_str(&format!("; {why} at {}", self.place(*at)));
+        }
+        if let Some(environments) = found.in_environments() {
+            text.push_str(&format!("; {environments}"));
         }
         text.replace(['\n', '\r'], " ")
     }

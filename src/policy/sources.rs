@@ -60,6 +60,12 @@ impl Words {
             .map(|(name, _)| name.as_str())
     }
 
+    /// The variables, and where each is written.
+    pub(super) fn vars(&self) -> impl Iterator<Item = (&str, At)> {
+        let vars = self.named.get("vars").into_iter().flatten();
+        vars.map(|(name, entry)| (name.as_str(), entry.key_at))
+    }
+
     /// A table that exists once.
     pub(super) fn single(&self, key: &str) -> Option<&Entry> {
         self.single.get(key)

@@ -290,6 +290,26 @@ impl Stage {
         (when, when.opposite())
     }
 
+    /// The same stage with the opposite of its guards: asked where it was not, and only there.
+    #[must_use]
+    pub fn negated(&self) -> Self {
+        Self {
+            when: Predicate::negation_of(&self.when, &self.unless, self.polarities()),
+            unless: Predicate::empty(Join::Any),
+            ..self.clone()
+        }
+    }
+
+    /// Whether it and another stage are surely never asked about the same statement.
+    #[must_use]
+    pub fn is_apart_from(&self, other: &Self) -> bool {
+        let ((mine, _), (theirs, _)) = (self.polarities(), other.polarities());
+        self.when.tests().iter().any(|own| {
+            let mut others = other.when.tests().iter();
+            others.any(|other| own.excludes(mine, other, theirs))
+        })
+    }
+
     /// The terms its guest is loaded on; a script has no plugin.
     #[must_use]
     pub fn guest_spec(&self, plugin: Option<&Plugin>) -> GuestSpec {

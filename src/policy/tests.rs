@@ -21,6 +21,7 @@ pub(super) struct Memory {
     /// The trust root, if there is one.
     pub(super) trusted: Option<BTreeMap<String, String>>,
     pub(super) requires_signatures: bool,
+    pub(super) modes: BTreeMap<PathBuf, u32>,
     pub(super) asked: RefCell<Vec<PathBuf>>,
 }
 
@@ -68,6 +69,10 @@ impl Files for Memory {
 
     fn requires_signatures(&self) -> bool {
         self.requires_signatures
+    }
+
+    fn mode(&self, path: &Path) -> Option<u32> {
+        self.modes.get(path).copied()
     }
 }
 

@@ -348,6 +348,7 @@ impl Table<'_, '_> {
     pub(super) fn secret(&self, key: &'static str) -> Option<Secret> {
         let word = &self.entry(key)?.word;
         if let Some(referred) = self.reading.referred(word) {
+            self.reading.holds_secret(word);
             return referred;
         }
         let found = Diagnostic::error(
@@ -359,6 +360,13 @@ impl Table<'_, '_> {
         self.reading
             .add(found.label("write { file = \"..\" } or { env = \"..\" }"));
         None
+    }
+
+    /// Remembers that the value of a key, where it is in a file, must stay secret.
+    pub(super) fn holds_secret(&self, key: &'static str) {
+        if let Some(entry) = self.entry(key) {
+            self.reading.holds_secret(&entry.word);
+        }
     }
 
     /// A value that may be written itself or referred to.

@@ -156,6 +156,7 @@ fn credential(table: &Table<'_, '_>) -> Option<(Credential, Arc<str>)> {
 
 fn verifier(table: &Table<'_, '_>) -> Option<(Verifier, Arc<str>)> {
     let secret = table.referable("verifier")?;
+    table.holds_secret("verifier");
     let parsed = secret
         .value
         .expose_text()
@@ -170,6 +171,7 @@ fn verifier(table: &Table<'_, '_>) -> Option<(Verifier, Arc<str>)> {
 
 fn md5(table: &Table<'_, '_>) -> Option<(String, Arc<str>)> {
     let secret = table.referable("md5")?;
+    table.holds_secret("md5");
     let text = secret.value.expose_text().unwrap_or_default().trim();
     if Md5Password::parse(text).is_none() {
         let found = Diagnostic::error(

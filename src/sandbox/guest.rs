@@ -1,18 +1,21 @@
 //! The one face of a loaded guest, whatever its engine, and what loading one needs and says.
 //! Owns no engine; the pipeline knows only this.
 
+use super::Call;
 use super::Fault;
 use super::Grants;
 use super::Limits;
 use super::Manifest;
 use super::Query;
 use super::QueryResult;
+use super::See;
 use super::Services;
 use crate::hook::Answer;
 use crate::hook::Hook;
 use crate::hook::Input;
 use crate::hook::abi::Field;
 use crate::statement::Needs;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -91,10 +94,24 @@ pub struct Failed {
     pub fuel: u64,
 }
 
+/// What of its permissions a guest can use, as far as that is known without running it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Uses {
+    /// What it looks at; `None`: not known.
+    pub see: Option<BTreeSet<See>>,
+    /// What it calls; `None`: not known.
+    pub call: Option<BTreeSet<Call>>,
+}
+
 /// One loaded guest.
 pub trait Guest: Send + Sync {
     /// What has to be found out about a statement before this guest is asked: facts that were not looked for read as empty.
     fn needs(&self) -> Needs;
+
+    /// What of its permissions it can use.
+    fn uses(&self) -> Uses {
+        Uses::default()
+    }
 
     /// Whether a call may wait for rows; one of a guest that may not is always done.
     fn may_wait(&self) -> bool {

@@ -42,6 +42,7 @@ pub use guest::LoadError;
 pub use guest::Reply;
 pub use guest::State;
 pub use guest::Suspended;
+pub use guest::Uses;
 pub use host::HostFunction;
 pub use limits::Limits;
 pub use manifest::ConfigError;

@@ -8,6 +8,7 @@ use super::listener::Listeners;
 use super::load::Outside;
 use super::services::ProcessServices;
 use super::source::Disk;
+use super::source::Seen;
 use super::source::Stamps;
 use super::source::Trust;
 use super::source::Watched;
@@ -30,6 +31,7 @@ use crate::policy::NodeTlsMode;
 use crate::policy::Policy;
 use crate::policy::Report;
 use crate::policy::Revision;
+use crate::policy::Severity;
 use crate::pool::Target;
 use crate::session::NodeTarget;
 use crate::session::Shared;
@@ -85,19 +87,49 @@ pub fn build(
     stages: &StatsRegistry,
     analyzer: &Arc<Analyzer>,
 ) -> Result<World, Report> {
+    let (world, report) = review(source, stages, analyzer);
+    world.ok_or(report)
+}
+
+/// The same with everything that was found, also of a policy that can be served.
+pub fn review(
+    source: &Source,
+    stages: &StatsRegistry,
+    analyzer: &Arc<Analyzer>,
+) -> (Option<World>, Report) {
     let disk = Disk {
         trust: &source.trust,
     };
     build_from(source, &disk, stages, analyzer)
 }
 
-/// The same, reading through `files`.
+/// The same as [`build`], and the files as they were found.
+pub fn build_and_watch(
+    source: &Source,
+    stages: &StatsRegistry,
+    analyzer: &Arc<Analyzer>,
+) -> (Result<World, Report>, Seen) {
+    let files = Watched::new(&source.trust);
+    let (world, report) = build_from(source, &files, stages, analyzer);
+    (world.ok_or(report), Seen(files.into_stamps()))
+}
+
+/// The environments a policy has, whatever else is wrong with it.
+#[must_use]
+pub fn environments(source: &Source) -> Vec<String> {
+    let disk = Disk {
+        trust: &source.trust,
+    };
+    policy::environments(&source.path, &disk)
+}
+
+/// The same, reading through `files`. There is a world unless the report has errors.
 pub(super) fn build_from(
     source: &Source,
     files: &dyn Files,
     stages: &StatsRegistry,
     analyzer: &Arc<Analyzer>,
-) -> Result<World, Report> {
+) -> (Option<World>, Report) {
     let (policy, mut report) = policy::load(&source.path, source.environment.as_deref(), files);
     let policy = match policy {
         Ok(policy) => policy,
@@ -105,24 +137,33 @@ pub(super) fn build_from(
             pipeline::review_guests(&draft, &mut report);
             listeners_tls(&draft.listeners, &mut report);
             nodes(&draft.nodes, &mut report);
-            return Err(report);
+            return (None, report);
         }
     };
     let pipelines = pipeline::compile(&policy, &mut report, stages, analyzer);
     let listeners = listeners_tls(&policy.listeners, &mut report);
     let nodes = nodes(&policy.nodes, &mut report);
-    match pipelines {
-        Some(pipelines) if !report.has_errors() => Ok(World {
-            pipelines,
-            listeners,
-            nodes,
-            services: Arc::new(ProcessServices::new()), // reaches no node, until it is attached to what does
-            decisions: None,
-            commit: git::commit_of(&source.path).map(Arc::from),
-            loaded: SystemTime::now(),
-            policy,
-        }),
-        _ => Err(report),
+    let pipelines = pipelines.filter(|_| !report.has_errors());
+    if let Some(pipelines) = &pipelines {
+        policy::lint_grants(&policy, &pipeline::uses(pipelines), &mut report);
+    }
+    let world = pipelines.map(|pipelines| World {
+        pipelines,
+        listeners,
+        nodes,
+        services: Arc::new(ProcessServices::new()), // reaches no node, until it is attached to what does
+        decisions: None,
+        commit: git::commit_of(&source.path).map(Arc::from),
+        loaded: SystemTime::now(),
+        policy,
+    });
+    (world, report)
+}
+
+/// Says in the log what a policy that is served is warned of.
+pub(super) fn log_warnings(report: &Report) {
+    for warning in report.lines_of(Severity::Warning) {
+        tracing::warn!(warning, "policy warning");
     }
 }
 
@@ -308,8 +349,9 @@ impl Reloader {
         );
         let built = tokio::task::spawn_blocking(move || {
             let files = Watched::new(&source.trust);
-            let built = build_from(&source, &files, &shared.stages, &analyzer);
-            let built = built.map_err(|report| report.lines());
+            let (built, report) = build_from(&source, &files, &shared.stages, &analyzer);
+            log_warnings(&report);
+            let built = built.ok_or_else(|| report.lines_of(Severity::Error));
             let gate = shared.live.load().policy.reload.gate;
             let built = built.and_then(|next| match gate.max(next.policy.reload.gate) {
                 Gate::Check => Ok(next),

@@ -9,6 +9,7 @@ use super::live::PolicyTests;
 use super::live::Reloader;
 use super::live::Source;
 use super::live::build_from;
+use super::live::log_warnings;
 use super::load::Outside;
 use super::services::ProcessServices;
 use super::source::Stamps;
@@ -103,8 +104,9 @@ pub fn load(source: &Source) -> Result<Loaded, Start> {
     let analyzer = Arc::new(Analyzer::new(STATEMENTS_MAX));
     let stages = StatsRegistry::default();
     let files = Watched::new(&source.trust);
-    let world = build_from(source, &files, &stages, &analyzer)
-        .map_err(|report| Start::Policy(Box::new(report)))?;
+    let (world, report) = build_from(source, &files, &stages, &analyzer);
+    log_warnings(&report);
+    let world = world.ok_or_else(|| Start::Policy(Box::new(report)))?;
     Ok(Loaded {
         world,
         stamps: files.into_stamps(),

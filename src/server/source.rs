@@ -48,6 +48,10 @@ impl Files for Disk<'_> {
         self.trust.require_signed
     }
 
+    fn mode(&self, path: &Path) -> Option<u32> {
+        Some(std::fs::metadata(path).ok()?.mode() & 0o7777)
+    }
+
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         read(path, FILE_BYTES_MAX)
     }
@@ -86,6 +90,10 @@ impl Stamp {
 /// Every file that a policy was made from, or failed for, as it was found just before it was read: a change that comes
 /// while it is read is seen afterwards.
 pub(super) type Stamps = BTreeMap<PathBuf, Stamp>;
+
+/// The files of a policy as they were found, for whoever waits until one changes.
+#[derive(Debug)]
+pub struct Seen(pub(super) Stamps);
 
 /// The same files as they are found now.
 pub(super) fn stamps_now(stamps: &Stamps) -> Stamps {
@@ -137,6 +145,10 @@ impl Files for Watched<'_> {
 
     fn requires_signatures(&self) -> bool {
         self.disk.requires_signatures()
+    }
+
+    fn mode(&self, path: &Path) -> Option<u32> {
+        self.disk.mode(path)
     }
 }
 

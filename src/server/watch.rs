@@ -6,6 +6,7 @@
 
 use super::git;
 use super::live::Reloader;
+use super::source::Seen;
 use super::source::Stamps;
 use super::source::stamps_now;
 use std::path::Path;
@@ -46,6 +47,24 @@ pub(super) async fn watch(reloader: Weak<Reloader>) {
         if let Some(file) = first_change(&reloader.stamps(), &settled) {
             tracing::info!(file = %file.display(), "a file of the policy has changed");
             drop(reloader.reload().await);
+        }
+    }
+}
+
+/// Waits until a file is not as it was found any more, and whoever changes them is done. Cancel safe.
+pub async fn changed(seen: &Seen, root: &Path) {
+    let Seen(seen) = seen;
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        look.tick().await;
+        let (now, _) = find(seen, root).await;
+        if now == *seen {
+            continue;
+        }
+        let settled = settle(seen, now, root).await;
+        if first_change(seen, &settled).is_some() {
+            return;
         }
     }
 }

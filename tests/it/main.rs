@@ -7,6 +7,7 @@
 )]
 
 mod adversaries;
+mod check_formats;
 mod codes;
 mod column_mask;
 mod console;
@@ -33,6 +34,7 @@ mod plugin_cli;
 mod plugins;
 mod plugins_document;
 mod policy_cli;
+mod policy_tests;
 mod pooling;
 mod reload;
 mod routing;

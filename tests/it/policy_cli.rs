@@ -250,7 +250,7 @@ fn the_example_policies_pass_their_own_tests() {
     let policies = policies();
     assert!(!policies.is_empty());
     for path in policies {
-        verb(&["check"], &path, 0);
+        verb(&["check", "--deny-warnings"], &path, 0);
         verb(&["test"], &path, 0);
     }
 }

@@ -31,12 +31,22 @@ const MODULE: &str = r#"(module
     (memory (export "memory") 1)
     (func (export "pgw_alloc") (param i32) (result i32) i32.const 0))"#;
 
+/// Writes to the log, and nothing else that needs a permission.
+const GOOD: &str = r#"(module
+    (import "pgwarden1" "log" (func (param i32 i32 i32)))
+    (memory (export "memory") 1)
+    (func (export "pgw_alloc") (param i32) (result i32) i32.const 0)
+    (func (export "authorize") (param i32 i32) (result i64) i64.const 0))"#;
+
 struct OneFile(String);
 
 impl Files for OneFile {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         match path.extension() {
-            Some(kind) if kind == "wasm" => Ok(wat::parse_str(MODULE).unwrap()),
+            Some(kind) if kind == "wasm" => {
+                let is_good = path.ends_with("good.wasm");
+                Ok(wat::parse_str(if is_good { GOOD } else { MODULE }).unwrap())
+            }
             _ => Ok(self.0.clone().into_bytes()),
         }
     }
@@ -52,6 +62,10 @@ impl Files for OneFile {
     fn requires_signatures(&self) -> bool {
         false
     }
+
+    fn mode(&self, _: &Path) -> Option<u32> {
+        None
+    }
 }
 
 /// The report of the policy that ends with `more`, as `check` makes it.
@@ -64,9 +78,14 @@ fn check(more: &str) -> Report {
             let stats = StatsRegistry::default();
             let compiled = compile(&policy, &mut report, &stats, &analyzer);
             assert_eq!(compiled.is_none(), report.has_errors());
+            if let Some(pipelines) = compiled {
+                policy::lint_grants(&policy, &crate::pipeline::uses(&pipelines), &mut report);
+            }
         }
         Err(draft) => review_guests(&draft, &mut report),
     }
+    // None of these policies has tests, and some do not use the permissions.
+    report.forgive(&["P0731".to_owned(), "P0711".to_owned()]);
     report
 }
 
@@ -130,4 +149,58 @@ fn nothing_is_told_of_a_guest_whose_terms_are_not_known() {
     ] {
         assert_eq!(codes(&check(&more)), expected, "{more}");
     }
+}
+
+#[test]
+fn what_is_granted_and_never_used_is_told_where_it_is_granted() {
+    let check = |script: &str| {
+        let report = check(&format!(
+            "permissions = \"tenant\"\nscript = '''\n{script}\nnext()\n'''\n"
+        ));
+        assert!(!report.has_errors(), "{:#?}", report.lines());
+        report.lines()
+    };
+    let unused = |place: &str, key: &str, what: &str| {
+        format!(
+            "policy.toml:{place}: warning[P0741]: `{key}` of permissions `tenant` grants `{what}`, which no stage uses; remove it"
+        )
+    };
+    let (identity, kind, log) = (
+        unused("11:8", "see", "identity"),
+        unused("11:20", "see", "sql.kind"),
+        unused("12:9", "call", "log"),
+    );
+    assert_eq!(check(""), [identity.as_str(), &kind, &log]);
+    assert_eq!(check("log::info(user.name);"), [kind.as_str()]);
+    assert_eq!(
+        check("if field::contains(\"user.name\", \"a\") { log::warn(\"a\"); }"),
+        [kind.as_str()]
+    );
+    assert_eq!(
+        check("if sql.has_kind(\"ddl\") && user.has_role(\"x\") { log::warn(\"a\"); }"),
+        [""; 0]
+    );
+    // Whoever is handed a variable may look at all of it.
+    assert_eq!(
+        check("fn name(who) { who.name } name(user); sql.kind;"),
+        [log.as_str()]
+    );
+}
+
+#[test]
+fn a_plugin_calls_what_it_imports_and_may_see_whatever_it_is_granted() {
+    let hash = crate::digest::sha256_hex(&wat::parse_str(GOOD).unwrap());
+    let plugin = format!(
+        "permissions = \"tenant\"\nplugin = \"p\"\n[plugin.p]\npath = \"good.wasm\"\nsha256 = \"{hash}\"\n"
+    );
+    assert_eq!(check(&plugin).lines(), [""; 0]);
+    let files = format!("{HEAD}{GUARD}{plugin}").replace("[\"log\"]", "[\"log\", \"time\"]");
+    let (policy, mut report) = policy::load(Path::new("policy.toml"), None, &OneFile(files));
+    let (policy, stats) = (policy.unwrap(), StatsRegistry::default());
+    let analyzer = Arc::new(Analyzer::new(1));
+    let pipelines = compile(&policy, &mut report, &stats, &analyzer).unwrap();
+    policy::lint_grants(&policy, &crate::pipeline::uses(&pipelines), &mut report);
+    report.forgive(&["P0731".to_owned()]);
+    let line = "policy.toml:12:16: warning[P0741]: `call` of permissions `tenant` grants `time`, which no stage uses; remove it";
+    assert_eq!(report.lines(), [line]);
 }

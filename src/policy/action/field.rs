@@ -138,6 +138,11 @@ impl Field {
             .map(Self)
     }
 
+    /// What must be granted for it beyond the standard permissions.
+    pub(in crate::policy) fn see(self) -> Option<See> {
+        FIELDS[self.0].2
+    }
+
     /// The name in policies and log lines.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -47,6 +47,7 @@ fn found(matcher: &Matcher, input: &Input<'_>) -> Option<String> {
         Matcher::Figure(fact, _) => figure(*fact, fact.get(input)?),
         Matcher::Role(_) => list(session.identity.roles.iter().map(|role| role.to_string())),
         Matcher::Client(_) => session.client.host(),
+        Matcher::Negated(guards) => (!guards.hold(input)).to_string(),
         Matcher::AuthMethod(_) => session.auth_method.name().to_owned(),
         Matcher::Protocol(_) => input.statement?.protocol.name().to_owned(),
         Matcher::Kind(_) => list(

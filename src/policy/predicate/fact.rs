@@ -51,7 +51,7 @@ pub(super) enum FigureFact {
 }
 
 /// What an unparsed text could be: anything that changes something.
-const COULD_BE: KindSet = KindSet::of(Kind::Insert)
+pub(super) const COULD_BE: KindSet = KindSet::of(Kind::Insert)
     .with(Kind::Update)
     .with(Kind::Delete)
     .with(Kind::Merge)
@@ -190,6 +190,7 @@ impl Matcher {
                 .iter()
                 .any(|network| network.contains(input.session.client))
                 .into(),
+            Self::Negated(guards) => (!guards.hold(input)).into(),
             Self::AuthMethod(methods) => methods.contains(&input.session.auth_method).into(),
             Self::Protocol(protocols) => known(
                 input

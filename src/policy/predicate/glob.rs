@@ -61,8 +61,8 @@ pub(super) fn any_glob(globs: &[Glob], text: &str) -> bool {
 /// A glob over the names of tables or functions, with or without a schema.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct NameGlob {
-    schema: Option<Glob>,
-    name: Glob,
+    pub(super) schema: Option<Glob>,
+    pub(super) name: Glob,
 }
 
 impl NameGlob {

@@ -32,6 +32,17 @@ impl Report {
     /// Everything found, for people: message, place, source line, caret, cure; then the summary.
     #[must_use]
     pub fn render(&self, colour: Colour) -> String {
+        let mut text = self.pictures(colour);
+        if !text.is_empty() {
+            text.push_str(&self.summary());
+            text.push('\n');
+        }
+        text
+    }
+
+    /// The same without the summary.
+    #[must_use]
+    pub fn pictures(&self, colour: Colour) -> String {
         let renderer = match colour {
             Colour::Never => Renderer::plain(),
             Colour::Ansi => Renderer::styled(),
@@ -45,10 +56,6 @@ impl Report {
         if let Some(more) = found.len().checked_sub(SHOWN_MAX).filter(|more| *more > 0) {
             text.push_str(&format!("... and {more} more\n"));
         }
-        if !found.is_empty() {
-            text.push_str(&self.summary());
-            text.push('\n');
-        }
         text
     }
 
@@ -56,6 +63,7 @@ impl Report {
         let level = match found.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
+            Severity::Note => Level::NOTE,
         };
         let mut group =
             Group::with_title(level.primary_title(found.message.as_str()).id(found.code));
@@ -79,6 +87,9 @@ impl Report {
         }
         for help in &found.help {
             group = group.element(Level::HELP.message(help.as_str()));
+        }
+        if let Some(environments) = found.in_environments() {
+            group = group.element(Level::NOTE.message(environments));
         }
         vec![group]
     }

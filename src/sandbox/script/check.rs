@@ -1,6 +1,7 @@
 //! Reads a parsed script without running it: which fields and functions it names, whether they exist and are granted, and
 //! whether it can grow. Owns no decision at run time; the gate asks again.
 
+use super::super::Call;
 use super::super::GuestSpec;
 use super::super::HostFunction;
 use super::super::LoadError;
@@ -28,6 +29,10 @@ pub(super) struct Review {
     pub(super) errors: Vec<LoadError>,
     /// The fields it can ask for.
     pub(super) used: Fields,
+    /// The fields it names, or may mean.
+    pub(super) named: Fields,
+    /// The calls of its that need a permission.
+    pub(super) called: BTreeSet<Call>,
     /// Whether it has a loop or a function: without either, its memory is bounded by its length.
     pub(super) grows: bool,
 }
@@ -59,6 +64,8 @@ pub(super) fn review(ast: &AST, text: &str, spec: &GuestSpec) -> Review {
         review: Review {
             errors: Vec::new(),
             used: Fields::NONE,
+            named: Fields::NONE,
+            called: BTreeSet::new(),
             grows: false,
         },
         direct: Default::default(),
@@ -198,6 +205,7 @@ impl Reader<'_> {
     fn field(&mut self, field: Field, position: Position) {
         let (variable, name) = (field.row().variable, field.row().name);
         self.review.used.insert(field);
+        self.review.named.insert(field);
         if let Some(see) = See::needed_for(field).filter(|see| !self.spec.grants.may_see(*see)) {
             let message = format!(
                 "`{variable}.{name}` is not visible to stage `{}`",
@@ -356,7 +364,9 @@ impl Reader<'_> {
         };
         if matches!(function, HostFunction::Contains | HostFunction::Matches) {
             self.review.used = self.spec.grants.fields();
+            self.looks_through(call);
         }
+        self.review.called.extend(function.needs());
         self.arguments(function, call);
         self.pattern(function, call);
         self.metric(function, call);
@@ -376,6 +386,18 @@ impl Reader<'_> {
         );
         let help = format!("needs `{}` in `call`", needed.name());
         self.error(code::CALL_NOT_GRANTED, position, message, Some(help));
+    }
+
+    /// The field that `field::contains` and `field::matches` look through; any, where it is not written.
+    fn looks_through(&mut self, call: &FnCallExpr) {
+        let field = match call.args.first() {
+            Some(Expr::StringConstant(path, _)) => variables::at_path(path),
+            _ => None,
+        };
+        match field {
+            Some(field) => self.review.named.insert(field),
+            None => Field::all().for_each(|row| self.review.named.insert(row.field)),
+        }
     }
 
     /// A pattern that is named in the script is one of the permission set's.
@@ -445,9 +467,10 @@ impl Reader<'_> {
     fn finish(mut self) -> Review {
         for (index, name) in variables::NAMES.iter().enumerate() {
             if self.direct[index] < self.anywhere[index] {
-                Field::all()
-                    .filter(|row| row.variable == *name)
-                    .for_each(|row| self.review.used.insert(row.field));
+                for row in Field::all().filter(|row| row.variable == *name) {
+                    self.review.used.insert(row.field);
+                    self.review.named.insert(row.field);
+                }
             }
         }
         self.review

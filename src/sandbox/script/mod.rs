@@ -15,7 +15,9 @@ use super::Fault;
 use super::Guest;
 use super::GuestSpec;
 use super::LoadError;
+use super::See;
 use super::Services;
+use super::Uses;
 use super::guest::code;
 use super::turn::Pool;
 use super::turn::Profile;
@@ -53,6 +55,7 @@ struct ScriptGuest {
     ast: AST,
     /// The same script in our own form, where it has one.
     lowered: Option<Lowered>,
+    uses: Uses,
     turns: Pool<Box<Turn>>,
 }
 
@@ -107,6 +110,10 @@ fn load(text: &str, spec: GuestSpec) -> Result<ScriptGuest, Vec<LoadError>> {
     let ast = engine
         .compile(text)
         .map_err(|error| vec![place::syntax_error(text, &error)])?;
+    let uses = Uses {
+        see: Some(review.named.iter().filter_map(See::needed_for).collect()),
+        call: Some(review.called),
+    };
     let kept_max = spec.limits.instances_kept_max;
     let mut profile = Profile::new(spec);
     profile.fields = granted.and(review.used);
@@ -116,6 +123,7 @@ fn load(text: &str, spec: GuestSpec) -> Result<ScriptGuest, Vec<LoadError>> {
         engine,
         ast,
         lowered,
+        uses,
         turns: Pool::new(kept_max),
     })
 }
@@ -177,6 +185,10 @@ impl ScriptGuest {
 impl Guest for ScriptGuest {
     fn needs(&self) -> Needs {
         self.profile.needs()
+    }
+
+    fn uses(&self) -> Uses {
+        self.uses.clone()
     }
 
     fn call<'g>(&'g self, input: &Input<'_>, services: &Arc<dyn Services>) -> Called<'g> {

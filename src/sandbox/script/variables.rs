@@ -34,6 +34,12 @@ pub(super) fn method(variable: &str, name: &str) -> Option<Field> {
         .map(|row| row.2)
 }
 
+/// The field that a script names as `variable.name`.
+pub(super) fn at_path(path: &str) -> Option<Field> {
+    let (variable, name) = path.split_once('.')?;
+    Field::by_name(variable, name)
+}
+
 /// Every variable there is. A script may not define one of these names.
 pub(super) const NAMES: [&str; 9] = [
     "user", "session", "sql", "result", "auth", "event", "config", "load", "hook",

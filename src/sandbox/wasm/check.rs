@@ -4,6 +4,10 @@
 use super::super::GuestSpec;
 use super::super::HostFunction;
 use super::super::LoadError;
+use super::super::Manifest;
+use super::super::Permission;
+use super::super::See;
+use super::super::Uses;
 use super::super::guest::code;
 use super::super::suggest::nearest;
 use super::helios;
@@ -12,6 +16,7 @@ use super::instance::MEMORY;
 use super::instance::ON_UNLOAD;
 use super::link::signature;
 use crate::hook::abi::IMPORT_MODULE;
+use std::collections::BTreeSet;
 use wasmi::ExternType;
 use wasmi::FuncType;
 use wasmi::ImportType;
@@ -84,6 +89,34 @@ fn import_error(import: &ImportType<'_>, spec: &GuestSpec) -> Option<LoadError> 
         found => return Some(wrong_type(&format!("import `{name}`"), &expected, found)),
     }
     not_granted(name, function, spec)
+}
+
+/// What it can call is what it imports. What it looks at is known only where its manifest says.
+pub(super) fn uses(module: &Module, manifest: Option<&Manifest>) -> Uses {
+    let imports = module.imports();
+    let called = imports.filter_map(|import| HostFunction::by_import(import.name())?.needs());
+    let mut uses = Uses {
+        see: None,
+        call: Some(called.collect()),
+    };
+    let Some((manifest, reads)) = manifest.and_then(|it| Some((it, it.reads?))) else {
+        return uses;
+    };
+    let mut see: BTreeSet<See> = reads.iter().filter_map(See::needed_for).collect();
+    // What it says it wants is as good as a use.
+    for permission in manifest.needs.iter().chain(&manifest.wants) {
+        match (permission, &mut uses.call) {
+            (Permission::See(wanted), _) => {
+                see.insert(*wanted);
+            }
+            (Permission::Call(wanted), Some(call)) => {
+                call.insert(*wanted);
+            }
+            (Permission::Call(_), None) => (),
+        }
+    }
+    uses.see = Some(see);
+    uses
 }
 
 pub(super) fn not_granted(

@@ -25,6 +25,7 @@ use super::Reply;
 use super::Services;
 use super::State;
 use super::Suspended;
+use super::Uses;
 use super::guest::code;
 use super::turn::Pool;
 use super::turn::Profile;
@@ -57,6 +58,7 @@ struct WasmGuest {
     instances: Instances,
     /// Whether it imports `query`.
     may_wait: bool,
+    uses: Uses,
 }
 
 enum Instances {
@@ -120,6 +122,7 @@ fn load_own(engine: &Engine, module: Module, spec: GuestSpec) -> Result<WasmGues
     let may_wait = module
         .imports()
         .any(|import| import.name() == HostFunction::Query.import_name());
+    let uses = check::uses(&module, spec.manifest.as_deref());
     let kept_max = spec.limits.instances_kept_max;
     let state = spec.state;
     let profile = Arc::new(Profile::new(spec));
@@ -139,6 +142,7 @@ fn load_own(engine: &Engine, module: Module, spec: GuestSpec) -> Result<WasmGues
         linker,
         instances,
         may_wait,
+        uses,
     })
 }
 
@@ -287,6 +291,10 @@ impl<'g> Suspended<'g> for Stopped<'g> {
 impl Guest for WasmGuest {
     fn needs(&self) -> Needs {
         self.profile.needs()
+    }
+
+    fn uses(&self) -> Uses {
+        self.uses.clone()
     }
 
     fn may_wait(&self) -> bool {
