@@ -9,6 +9,7 @@
 mod adversaries;
 mod column_mask;
 mod console;
+mod control;
 mod copies;
 mod decisions;
 mod drivers;
