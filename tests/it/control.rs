@@ -254,8 +254,12 @@ fn a_reload_moves_the_socket_removes_it_and_brings_it_back() {
     works(&other, &["reload"]);
     assert_eq!(ask(&other, &["status"]).code, Some(69));
     running.write("back");
-    running.proxy.hang_up();
-    assert_eq!(status(&running.socket)["by"], "SIGHUP");
+    signal("HUP", running.proxy.pid());
+    wait_for("the socket is back", || {
+        let said = ask(&running.socket, &["status", "--json"]);
+        let status: Value = serde_json::from_str(&said.out).ok()?;
+        (status["by"] == "SIGHUP").then_some(())
+    });
 }
 
 /// A process that was killed leaves its file; a process that lives keeps it.
