@@ -304,8 +304,8 @@ impl Reloader {
             tests: self.tests,
         };
         let built = tokio::task::spawn_blocking(move || match wanted {
-            Wanted::Files => workshop.from_files(),
-            Wanted::Back(back) => (workshop.from_history(back), None),
+            Wanted::Files => workshop.of_files(),
+            Wanted::Back(back) => (workshop.of_history(back), None),
         });
         match built.await {
             Ok((built, stamps)) => {
@@ -370,7 +370,7 @@ impl Reloader {
 }
 
 impl Workshop {
-    fn from_files(self) -> (Result<Built, Mistakes>, Option<Stamps>) {
+    fn of_files(self) -> (Result<Built, Mistakes>, Option<Stamps>) {
         let files = Watched::new(&self.source.trust);
         let built = self.world(&self.source, &files);
         let (stamps, snapshot) = files.into_parts();
@@ -384,7 +384,7 @@ impl Workshop {
     }
 
     /// From stored bytes; secrets are read where they lie.
-    fn from_history(self, back: usize) -> Result<Built, Mistakes> {
+    fn of_history(self, back: usize) -> Result<Built, Mistakes> {
         let (entry, snapshot) = self.status.history.back(back)?;
         entry.fits(&self.source)?;
         let source = Source {
