@@ -6,7 +6,7 @@
 //!                                                           (guests run in sandbox/)
 //!
 //! a policy      file -> document (spanned) -> policy (valid) -> pipeline (compiled) -> live (swapped)
-//! lives in      server/  policy/              policy/           pipeline/compile       server/live
+//! lives in      server/  policy/              policy/           pipeline/compile       server/reload
 //! ```
 //!
 //! Modules stand in reading order, lowest floor first; a module uses only floors below its own (ARCHITECTURE.md).

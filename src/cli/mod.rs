@@ -1,16 +1,21 @@
-//! The command line: one file per verb. Exit codes: 0 it is so, 1 it is not, 64 wrong usage, 78 bad policy.
+//! The command line: one file per verb. Exit codes: 0 it is so, 1 it is not, 64 wrong usage, 69 nobody answers, 78 bad policy.
 
 mod check;
+mod control;
 mod explain;
 mod fmt;
 mod hash;
+mod history;
 mod init;
 mod output;
 mod place;
 mod plugin;
+mod reload;
+mod rollback;
 mod run;
 mod scenario;
 mod schema;
+mod status;
 mod test;
 mod why;
 
@@ -50,6 +55,14 @@ pub enum Command {
     Test(test::Arguments),
     /// Show what would become of a statement, and why.
     Explain(explain::Arguments),
+    /// Let a running process read its policy again, and wait for the outcome.
+    Reload(reload::Arguments),
+    /// Show how a running process is.
+    Status(status::Arguments),
+    /// List the revisions that a running process can go back to.
+    History(history::Arguments),
+    /// Let a running process go back to an earlier revision, and wait for the outcome.
+    Rollback(rollback::Arguments),
     /// Make, test, pin and sign plugins.
     #[command(subcommand)]
     Plugin(plugin::Command),
@@ -144,6 +157,10 @@ pub fn run(command: Command) -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Reload(arguments) => reload::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::History(arguments) => history::run(&arguments),
+        Command::Rollback(arguments) => rollback::run(&arguments),
         Command::Plugin(command) => plugin::run(&command),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),

@@ -8,6 +8,7 @@ use crate::server;
 use crate::server::Options;
 use crate::server::Start;
 use crate::unit;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
@@ -29,6 +30,9 @@ pub struct Arguments {
     /// How long a stop waits for transactions to end.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     drain_timeout: Duration,
+    /// A folder that keeps the last good revisions, so that `rollback` works after a restart. It is made where it is not there.
+    #[arg(long, value_name = "FOLDER")]
+    state: Option<PathBuf>,
     /// Let the kernel refuse this process any memory that is written and executed (Linux 6.3). Nothing here needs it.
     #[arg(long)]
     deny_exec_memory: bool,
@@ -53,6 +57,7 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
         source: arguments.policy.source(),
         drain: arguments.drain_timeout,
         tests: super::test::failures,
+        state: arguments.state,
     };
     match serve(options, arguments.workers) {
         Ok(()) => ExitCode::SUCCESS,

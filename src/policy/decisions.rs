@@ -67,13 +67,13 @@ pub enum WhenFull {
     DropNewest,
 }
 
-const SQL: [(&str, SqlDetail); 4] = [
+pub(super) const SQL: [(&str, SqlDetail); 4] = [
     ("none", SqlDetail::None),
     ("fingerprint", SqlDetail::Fingerprint),
     ("normalized", SqlDetail::Normalized),
     ("text", SqlDetail::Text),
 ];
-const FULL: [(&str, WhenFull); 2] = [
+pub(super) const FULL: [(&str, WhenFull); 2] = [
     ("drop_oldest", WhenFull::DropOldest),
     ("drop_newest", WhenFull::DropNewest),
 ];

@@ -82,12 +82,13 @@ pub struct ListenerTls {
     pub key: Option<Secret>,
 }
 
-const MODES: [(&str, ListenerTlsMode); 3] = [
+pub(super) const MODES: [(&str, ListenerTlsMode); 3] = [
     ("disable", ListenerTlsMode::Disable),
     ("allow", ListenerTlsMode::Allow),
     ("require", ListenerTlsMode::Require),
 ];
-const VERSIONS: [(&str, TlsVersion); 2] = [("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)];
+pub(super) const VERSIONS: [(&str, TlsVersion); 2] =
+    [("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)];
 
 pub(super) fn read(scope: Scope<'_, '_>) -> Vec<Listener> {
     let listeners = scope.each(&LISTENER, listener);
@@ -127,10 +128,8 @@ fn listener(scope: Scope<'_, '_>, name: &str, table: &Table<'_, '_>) -> Option<L
 
 pub(super) fn address(scope: Scope<'_, '_>, spot: &Spot<String>) -> Option<Bind> {
     if let Some(path) = spot.value.strip_prefix("unix:") {
-        // The kernel's sun_path has 108 bytes, one of them for the end.
-        const PATH_BYTES_MAX: usize = 107;
-        if path.starts_with('/') && path.len() <= PATH_BYTES_MAX {
-            return Some(Bind::Unix(PathBuf::from(path)));
+        if let Some(path) = unix_path(path) {
+            return Some(Bind::Unix(path));
         }
     } else if let Ok(address) = spot.value.parse() {
         return Some(Bind::Tcp(address));
@@ -147,6 +146,13 @@ pub(super) fn address(scope: Scope<'_, '_>, spot: &Spot<String>) -> Option<Bind>
     };
     scope.reading.add(found.label(cure));
     None
+}
+
+/// A path that a Unix socket can have.
+pub(super) fn unix_path(path: &str) -> Option<PathBuf> {
+    // The kernel's sun_path has 108 bytes, one of them for the end.
+    const PATH_BYTES_MAX: usize = 107;
+    (path.starts_with('/') && path.len() <= PATH_BYTES_MAX).then(|| PathBuf::from(path))
 }
 
 /// The pipeline that is named, or `default`, or the only one.

@@ -32,6 +32,7 @@ mod revision;
 mod schema;
 mod scope;
 mod secret;
+mod setting;
 mod settings;
 mod sidecar;
 mod signed;
@@ -114,11 +115,15 @@ pub use revision::Revision;
 pub use schema::cases_schema;
 pub use schema::schema;
 pub use secret::Secret;
+pub use setting::Effect;
+pub use setting::Setting;
 pub use settings::Admin;
 pub use settings::Gate;
+pub use settings::KEEP;
 pub use settings::OnUnparsed;
 pub use settings::ReloadRules;
 pub use settings::SqlRules;
+pub use settings::admin_socket;
 pub use stage::Mode;
 pub use stage::OnFailure;
 pub use stage::Stage;
@@ -147,6 +152,14 @@ pub trait Files {
     /// # Errors
     /// Why it cannot be read.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// The whole content of a file that holds a secret. Whoever keeps what is read keeps nothing of it.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn read_secret(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.read(path)
+    }
 
     /// The value of an environment variable.
     fn env(&self, name: &str) -> Option<String>;
@@ -197,6 +210,10 @@ pub struct Policy {
     pub decisions: Option<Decisions>,
     /// What the operator expects of it.
     pub tests: Vec<Test>,
+    /// What no guest may exceed.
+    ceilings: guest::Ceilings,
+    /// What of all this the operator wrote.
+    written: setting::Written,
 }
 
 /// Reads a policy and everything it includes. Every mistake in every file is in the report.
@@ -307,6 +324,8 @@ fn resolve(scope: Scope<'_, '_>, root: &Path) -> Policy {
         reload: settings::reload(scope),
         decisions: decisions::read(scope),
         tests,
+        ceilings,
+        written: setting::Written::of(scope.words),
     }
 }
 
@@ -349,6 +368,9 @@ impl Policy {
             reload,
             decisions,
             tests: _,
+            // Each stage and plugin has its own, which these have gone into.
+            ceilings: _,
+            written: _,
         } = self;
         let mut canonical = Canonical::default();
         canonical

@@ -88,8 +88,9 @@ pub struct Branch {
     pub database: Option<Arc<str>>,
 }
 
-const ROLES: [(&str, Role); 2] = [("primary", Role::Primary), ("standby", Role::Standby)];
-const MODES: [(&str, NodeTlsMode); 3] = [
+pub(super) const ROLES: [(&str, Role); 2] =
+    [("primary", Role::Primary), ("standby", Role::Standby)];
+pub(super) const MODES: [(&str, NodeTlsMode); 3] = [
     ("disable", NodeTlsMode::Disable),
     ("require", NodeTlsMode::Require),
     ("verify-full", NodeTlsMode::VerifyFull),

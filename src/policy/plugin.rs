@@ -67,7 +67,7 @@ pub struct Plugin {
     pub place: Place,
 }
 
-const STATES: [(&str, State); 2] = [("fresh", State::Fresh), ("kept", State::Kept)];
+pub(super) const STATES: [(&str, State); 2] = [("fresh", State::Fresh), ("kept", State::Kept)];
 
 pub(super) fn plugins(scope: Scope<'_, '_>, ceilings: Ceilings) -> Vec<Plugin> {
     scope.each(&PLUGIN, |_, name, table| plugin(name, table, ceilings))
@@ -184,9 +184,9 @@ fn not_of_helios(table: &Table<'_, '_>, state: State) {
 
 /// 64 digits, or the first word of what `sha256sum` wrote.
 fn sha256(table: &Table<'_, '_>) -> Option<Spot<String>> {
-    let spot = table.referable("sha256")?;
-    let text = spot.value.expose_text().unwrap_or_default();
-    let digits = text
+    let spot = table.text_or_file("sha256")?;
+    let digits = spot
+        .value
         .split_whitespace()
         .next()
         .unwrap_or_default()
@@ -249,6 +249,11 @@ fn place_of(word: &Word, key_at: At, error: &ConfigError) -> At {
 }
 
 impl Plugin {
+    /// What it is configured with, as it is written.
+    pub(super) fn config_written(&self) -> Option<&Json> {
+        self.config_written.as_ref()
+    }
+
     pub(super) fn write(&self, canonical: &mut Canonical) {
         // The path is not part of the meaning: the hash says which module it is.
         let Self {

@@ -130,11 +130,11 @@ impl fmt::Display for DatabasePattern {
     }
 }
 
-const MODES: [(&str, PoolMode); 2] = [
+pub(super) const MODES: [(&str, PoolMode); 2] = [
     ("session", PoolMode::Session),
     ("transaction", PoolMode::Transaction),
 ];
-const STATES: [(&str, SessionState); 3] = [
+pub(super) const STATES: [(&str, SessionState); 3] = [
     ("pin", SessionState::Pin),
     ("refuse", SessionState::Refuse),
     ("ignore", SessionState::Ignore),

@@ -184,7 +184,7 @@ impl<'a> Reading<'a> {
     /// The bytes of a file whose content stays outside of every hash.
     pub(super) fn secret_bytes(&self, at: At, path: &Path) -> Option<Vec<u8>> {
         self.files
-            .read(path)
+            .read_secret(path)
             .map_err(|error| self.unreadable(at, path, &error))
             .ok()
     }

@@ -1,5 +1,6 @@
 //! The tables that exist once: `[sql]`, `[admin]` and `[reload]`.
 
+use super::Files;
 use super::canonical::Canonical;
 use super::code;
 use super::keys::ADMIN;
@@ -9,12 +10,20 @@ use super::keys::USER;
 use super::listener;
 use super::listener::Bind;
 use super::listener::Listener;
+use super::reading::Reading;
+use super::reading::Table;
 use super::report::Diagnostic;
 use super::scope::Scope;
+use super::sources;
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 const MAX_STATEMENTS: u32 = 1_000;
 const MAX_BYTES: usize = 16 << 20;
+
+/// Earlier revisions that are kept where the policy does not say how many.
+pub const KEEP: usize = 5;
 
 /// What the proxy does with SQL before any stage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,15 +56,29 @@ pub struct Admin {
     pub roles: Vec<Arc<str>>,
     /// Where figures are served over HTTP.
     pub metrics: Vec<Bind>,
+    /// Where operators reach the process.
+    pub socket: Option<PathBuf>,
 }
 
 /// When and how a changed policy is taken over.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReloadRules {
     /// Whether a change of any of its files reloads it.
     pub watch: bool,
     /// What a reload must pass.
     pub gate: Gate,
+    /// Earlier revisions that are kept for a way back.
+    pub keep: usize,
+}
+
+impl Default for ReloadRules {
+    fn default() -> Self {
+        Self {
+            watch: false,
+            gate: Gate::default(),
+            keep: KEEP,
+        }
+    }
 }
 
 /// What a reload must pass besides being free of mistakes.
@@ -69,13 +92,13 @@ pub enum Gate {
 }
 
 /// `none` is a word other programs have; what has mistakes is never taken.
-const GATES: [(&str, Gate); 3] = [
+pub(super) const GATES: [(&str, Gate); 3] = [
     ("none", Gate::Check),
     ("check", Gate::Check),
     ("tests", Gate::Tests),
 ];
 
-const UNPARSED: [(&str, OnUnparsed); 2] = [
+pub(super) const UNPARSED: [(&str, OnUnparsed); 2] = [
     ("deny", OnUnparsed::Deny),
     ("as_write", OnUnparsed::AsWrite),
 ];
@@ -133,12 +156,66 @@ pub(super) fn admin(scope: Scope<'_, '_>, listeners: &[Listener]) -> Admin {
             metrics.push(bind);
         }
     }
+    let socket = socket(scope, &table, listeners, &metrics);
     table.finish();
     Admin {
         users,
         roles,
         metrics,
+        socket,
     }
+}
+
+/// A path of its own.
+fn socket(
+    scope: Scope<'_, '_>,
+    table: &Table<'_, '_>,
+    listeners: &[Listener],
+    metrics: &[Bind],
+) -> Option<PathBuf> {
+    let spot = table.text("socket")?;
+    let refuse = |message: String, cure: String| {
+        let found = Diagnostic::error(code::BAD_ADDRESS, spot.at, message);
+        scope.reading.add(found.label(cure));
+        None
+    };
+    let Some(path) = listener::unix_path(&spot.value) else {
+        let message = format!("`{}` is no path of a Unix socket", spot.value);
+        let cure = match spot.value.strip_prefix("unix:") {
+            Some(path) if path.starts_with('/') => format!("write \"{path}\""),
+            _ => "an absolute path of at most 107 bytes".to_owned(),
+        };
+        return refuse(message, cure);
+    };
+    let bind = Bind::Unix(path);
+    let taken = match listeners.iter().find(|other| other.bind.contains(&bind)) {
+        Some(other) => Some(format!("where listener `{}` listens", other.name)),
+        None if metrics.contains(&bind) => Some("where `metrics` is served".to_owned()),
+        None => None,
+    };
+    if let Some(taken) = taken {
+        let message = format!("`{}` is {taken}", spot.value);
+        return refuse(message, "choose another path".to_owned());
+    }
+    match bind {
+        Bind::Unix(path) => Some(path),
+        Bind::Tcp(_) => None,
+    }
+}
+
+/// The admin socket that a policy names, however wrong the rest of it is: a policy with mistakes is reloaded in order to be
+/// told them.
+#[must_use]
+pub fn admin_socket(root: &Path, environment: Option<&str>, files: &dyn Files) -> Option<PathBuf> {
+    let reading = Reading::new(files);
+    let words = sources::read(&reading, root);
+    reading.set_vars(sources::variables(&reading, &words, environment));
+    let scope = Scope {
+        reading: &reading,
+        words: &words,
+    };
+    let spot = scope.single(&ADMIN)?.text("socket")?;
+    listener::unix_path(&spot.value)
 }
 
 pub(super) fn reload(scope: Scope<'_, '_>) -> ReloadRules {
@@ -148,6 +225,7 @@ pub(super) fn reload(scope: Scope<'_, '_>) -> ReloadRules {
     let rules = ReloadRules {
         watch: table.boolean("watch").unwrap_or_default(),
         gate: table.choice("gate", &GATES).unwrap_or_default(),
+        keep: table.count("keep", 0..=100).unwrap_or(KEEP),
     };
     table.finish();
     rules
@@ -175,6 +253,7 @@ impl Admin {
             users,
             roles,
             metrics,
+            socket,
         } = self;
         let sorted = |names: &[Arc<str>]| {
             let mut names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
@@ -187,14 +266,20 @@ impl Admin {
         let mut metrics: Vec<String> = metrics.iter().map(|bind| format!("{bind:?}")).collect();
         metrics.sort();
         section.list("metrics", &metrics);
+        if let Some(socket) = socket {
+            section.debug("socket", socket);
+        }
     }
 }
 
 impl ReloadRules {
     pub(super) fn write(&self, canonical: &mut Canonical) {
-        let Self { watch, gate } = self;
+        let Self { watch, gate, keep } = self;
         let mut section = canonical.section("reload", "");
         section.debug("watch", watch);
         section.debug("gate", gate);
+        if *keep != KEEP {
+            section.debug("keep", keep);
+        }
     }
 }

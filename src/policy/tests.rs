@@ -31,6 +31,14 @@ impl Memory {
         self
     }
 
+    /// The first `old` of a file becomes `new`.
+    pub(super) fn replace(&mut self, path: &str, old: &str, new: &str) {
+        let content = self.files.get_mut(Path::new(path));
+        let content = content.unwrap_or_else(|| panic!("no {path}"));
+        let text = String::from_utf8_lossy(content).replacen(old, new, 1);
+        *content = text.into_bytes();
+    }
+
     pub(super) fn variable(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.into(), value.into());
         self

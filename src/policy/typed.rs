@@ -369,6 +369,21 @@ impl Table<'_, '_> {
         }
     }
 
+    /// Text that is written itself or referred to, and is no secret: the file behind it is part of the policy.
+    pub(super) fn text_or_file(&self, key: &'static str) -> Option<Spot<String>> {
+        let word = &self.entry(key)?.word;
+        let Some(path) = word.single("file") else {
+            return self.text(key);
+        };
+        let path = self.reading.text(path)?;
+        let beside = self.reading.beside(path.at, &path.value);
+        let bytes = self.reading.bytes(path.at, &beside)?;
+        Some(Spot {
+            at: word.at,
+            value: String::from_utf8_lossy(&bytes).into_owned(),
+        })
+    }
+
     /// A value that may be written itself or referred to.
     pub(super) fn referable(&self, key: &'static str) -> Option<Spot<Secret>> {
         let word = &self.entry(key)?.word;

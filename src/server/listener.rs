@@ -1,6 +1,8 @@
 //! Listening sockets: bound before a policy is in force, closed after it no longer is. Each accepted connection becomes one
-//! task that owns it. The addresses of figures are opened and closed the same way, and outlast the others while the process drains.
+//! task that owns it. The addresses of figures and the admin socket are opened and closed the same
+//! way, and outlast the others while the process drains.
 
+use super::control::Desk;
 use super::figures::Figures;
 use super::http;
 use crate::hook::ClientAddress;
@@ -16,12 +18,16 @@ use crate::sqlstate::SqlState;
 use crate::wire::error_response::ErrorFields;
 use socket2::Domain;
 use socket2::Protocol;
+use socket2::SockAddr;
 use socket2::Socket;
 use socket2::Type;
 use std::collections::HashMap;
+use std::fs::Permissions;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +47,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Requests for figures that are answered at a time.
 const SCRAPES_MAX: usize = 16;
 
+/// Requests of operators that are answered at a time.
+const CONTROLS_MAX: usize = 8;
+
+/// Of the admin socket: its owner alone.
+const PRIVATE_MODE: u32 = 0o600;
+
 /// A socket that could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {source}")]
@@ -54,13 +66,35 @@ pub(super) enum Bound {
     Unix(UnixListener),
 }
 
+/// Who is expected at a socket.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Purpose {
+    Clients,
+    Figures,
+    Control,
+}
+
+/// A socket and what it is for.
+pub(super) type Door = (Purpose, Bind);
+
 /// All listening sockets of the process.
 pub(super) struct Listeners {
     shared: Arc<Shared>,
     console: Arc<dyn Console>,
-    open: HashMap<Bind, JoinHandle<()>>,
     figures: Arc<Figures>,
-    scraped: HashMap<Bind, JoinHandle<()>>,
+    desk: Arc<Desk>,
+    open: HashMap<Door, JoinHandle<()>>,
+}
+
+/// Those that `policy` names.
+fn wanted(policy: &Policy) -> Vec<Door> {
+    let clients = policy.listeners.iter().flat_map(|listener| &listener.bind);
+    let clients = clients.map(|bind| (Purpose::Clients, bind.clone()));
+    let figures = policy.admin.metrics.iter();
+    let figures = figures.map(|bind| (Purpose::Figures, bind.clone()));
+    let control = policy.admin.socket.iter();
+    let control = control.map(|path| (Purpose::Control, Bind::Unix(path.clone())));
+    clients.chain(figures).chain(control).collect()
 }
 
 impl Listeners {
@@ -68,79 +102,66 @@ impl Listeners {
         shared: Arc<Shared>,
         console: Arc<dyn Console>,
         figures: Arc<Figures>,
+        desk: Arc<Desk>,
     ) -> Self {
         Self {
             shared,
             console,
-            open: HashMap::new(),
             figures,
-            scraped: HashMap::new(),
+            desk,
+            open: HashMap::new(),
         }
     }
 
     /// Opens the sockets that `policy` names and that are not open yet. Nothing is accepted from them before `adopt`.
-    pub(super) fn bind_new(&self, policy: &Policy) -> Result<Vec<(Bind, Bound)>, BindError> {
-        let wanted = policy.listeners.iter().flat_map(|listener| &listener.bind);
-        let new = wanted.filter(|bind| !self.open.contains_key(bind));
-        let scraped = policy.admin.metrics.iter();
-        let scraped = scraped.filter(|bind| !self.scraped.contains_key(bind));
-        new.chain(scraped)
-            .map(|bind| {
-                let bound = open(bind).map_err(|source| BindError {
-                    address: address_of(bind),
+    pub(super) fn bind_new(&self, policy: &Policy) -> Result<Vec<(Door, Bound)>, BindError> {
+        let new = wanted(policy).into_iter();
+        new.filter(|door| !self.open.contains_key(door))
+            .map(|door| match open(&door) {
+                Ok(bound) => Ok((door, bound)),
+                Err(source) => Err(BindError {
+                    address: address_of(&door.1),
                     source,
-                })?;
-                Ok((bind.clone(), bound))
+                }),
             })
             .collect()
     }
 
     /// Accepts from the new sockets, and closes those that `policy` does not name any more.
-    pub(super) fn adopt(&mut self, new: Vec<(Bind, Bound)>, policy: &Policy) {
-        for (bind, bound) in new {
-            tracing::info!(address = address_of(&bind), "listening");
-            if policy.admin.metrics.contains(&bind) {
-                let task = tokio::spawn(serve_figures(bound, Arc::clone(&self.figures)));
-                self.scraped.insert(bind, task);
-                continue;
-            }
-            let acceptor = Acceptor {
-                shared: Arc::clone(&self.shared),
-                console: Arc::clone(&self.console),
-                bind: bind.clone(),
+    pub(super) fn adopt(&mut self, new: Vec<(Door, Bound)>, policy: &Policy) {
+        for (door, bound) in new {
+            tracing::info!(address = address_of(&door.1), "listening");
+            let task = match door.0 {
+                Purpose::Clients => {
+                    let acceptor = Acceptor {
+                        shared: Arc::clone(&self.shared),
+                        console: Arc::clone(&self.console),
+                        bind: door.1.clone(),
+                    };
+                    tokio::spawn(acceptor.run(bound))
+                }
+                Purpose::Figures => tokio::spawn(serve_figures(bound, Arc::clone(&self.figures))),
+                Purpose::Control => tokio::spawn(serve_control(bound, Arc::clone(&self.desk))),
             };
-            self.open.insert(bind, tokio::spawn(acceptor.run(bound)));
+            self.open.insert(door, task);
         }
-        self.open.retain(|bind, task| {
-            let wanted = policy
-                .listeners
-                .iter()
-                .any(|listener| listener.bind.contains(bind));
-            if !wanted {
-                close(bind, task);
-            }
-            wanted
-        });
-        self.scraped.retain(|bind, task| {
-            let wanted = policy.admin.metrics.contains(bind);
-            if !wanted {
-                close(bind, task);
-            }
-            wanted
-        });
+        let wanted = wanted(policy);
+        self.close_where(|door| !wanted.contains(door));
     }
 
     /// Closes those of clients.
     pub(super) fn close(&mut self) {
-        for (bind, task) in self.open.drain() {
-            close(&bind, &task);
-        }
+        self.close_where(|(purpose, _)| *purpose == Purpose::Clients);
     }
 
-    /// Closes those of figures, which are read to the end.
-    pub(super) fn close_figures(&mut self) {
-        for (bind, task) in self.scraped.drain() {
-            close(&bind, &task);
+    /// Closes all others, which are of use to the end.
+    pub(super) fn close_rest(&mut self) {
+        self.close_where(|_| true);
+    }
+
+    fn close_where(&mut self, unwanted: impl Fn(&Door) -> bool) {
+        for (door, task) in self.open.extract_if(|door, _| unwanted(door)) {
+            close(&door.1, &task);
         }
     }
 }
@@ -162,14 +183,27 @@ fn close(bind: &Bind, task: &JoinHandle<()>) {
     tracing::info!(address = address_of(bind), "closed");
 }
 
-fn open(bind: &Bind) -> io::Result<Bound> {
+fn open((purpose, bind): &Door) -> io::Result<Bound> {
     match bind {
         Bind::Tcp(address) => open_tcp(*address).map(Bound::Tcp),
         Bind::Unix(path) => {
             remove_stale(path)?;
-            UnixListener::bind(path).map(Bound::Unix)
+            match purpose {
+                Purpose::Control => open_private(path).map(Bound::Unix),
+                Purpose::Clients | Purpose::Figures => UnixListener::bind(path).map(Bound::Unix),
+            }
         }
     }
+}
+
+/// For the process's own user. It listens only once the file's mode says so.
+fn open_private(path: &Path) -> io::Result<UnixListener> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    std::fs::set_permissions(path, Permissions::from_mode(PRIVATE_MODE))?;
+    socket.set_nonblocking(true)?;
+    socket.listen(BACKLOG)?;
+    UnixListener::from_std(OwnedFd::from(socket).into())
 }
 
 fn open_tcp(address: SocketAddr) -> io::Result<TcpListener> {
@@ -197,7 +231,10 @@ fn remove_stale(path: &Path) -> io::Result<()> {
                     io::ErrorKind::AddrInUse,
                     "another process listens there",
                 )),
-                Err(_) => std::fs::remove_file(path),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    std::fs::remove_file(path)
+                }
+                Err(error) => Err(error),
             }
         }
         Ok(_) => Err(io::Error::new(
@@ -223,6 +260,31 @@ async fn serve_figures(bound: Bound, figures: Arc<Figures>) {
                     let answered = http::exchange(stream, |path| figures.answer(path)).await;
                     if let Err(error) = answered {
                         tracing::debug!(%error, "request for figures");
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accept failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Answers operators, a few at a time.
+async fn serve_control(bound: Bound, desk: Arc<Desk>) {
+    let Bound::Unix(listener) = bound else {
+        return;
+    };
+    let places = Arc::new(Semaphore::new(CONTROLS_MAX));
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let desk = Arc::clone(&desk);
+                tokio::spawn(async move {
+                    if let Err(error) = desk.serve(stream).await {
+                        tracing::debug!(%error, "admin socket");
                     }
                     drop(place);
                 });

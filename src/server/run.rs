@@ -1,17 +1,22 @@
 //! Start to stop, told top to bottom: load, bind, serve, reload on SIGHUP, drain on SIGTERM.
 
 use super::admin::AdminConsole;
+use super::control::Desk;
 use super::decisions::Sinks;
 use super::figures::Figures;
+use super::history::Entry;
+use super::history::History;
 use super::listener::Listeners;
-use super::live::Parts;
-use super::live::PolicyTests;
-use super::live::Reloader;
 use super::live::Source;
 use super::live::build_from;
 use super::live::log_warnings;
 use super::load::Outside;
+use super::reload::Cause;
+use super::reload::Parts;
+use super::reload::PolicyTests;
+use super::reload::Reloader;
 use super::services::ProcessServices;
+use super::snapshot::Snapshot;
 use super::source::Stamps;
 use super::source::Watched;
 use super::status::Status;
@@ -30,6 +35,7 @@ use crate::session::World;
 use crate::statement::Analyzer;
 use arc_swap::ArcSwap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -60,6 +66,8 @@ pub struct Options {
     pub drain: Duration,
     /// Runs the tests a policy carries.
     pub tests: PolicyTests,
+    /// The folder that keeps revisions across restarts.
+    pub state: Option<PathBuf>,
 }
 
 /// Why the process did not start.
@@ -83,6 +91,7 @@ impl From<io::Error> for Start {
 pub struct Loaded {
     world: World,
     stamps: Stamps,
+    snapshot: Snapshot,
     analyzer: Arc<Analyzer>,
     stages: StatsRegistry,
 }
@@ -107,9 +116,11 @@ pub fn load(source: &Source) -> Result<Loaded, Start> {
     let (world, report) = build_from(source, &files, &stages, &analyzer);
     log_warnings(&report);
     let world = world.ok_or_else(|| Start::Policy(Box::new(report)))?;
+    let (stamps, snapshot) = files.into_parts();
     Ok(Loaded {
         world,
-        stamps: files.into_stamps(),
+        stamps,
+        snapshot,
         analyzer,
         stages,
     })
@@ -125,9 +136,11 @@ pub async fn run(options: Options, loaded: Loaded) -> Result<(), Start> {
     let Loaded {
         world,
         stamps,
+        snapshot,
         analyzer,
         stages,
     } = loaded;
+    let history = History::open(options.state.as_deref()).map_err(Start::System)?;
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(|error| Start::System(error.to_string()))?;
     let login_keys = LoginKeys::new(random);
@@ -141,6 +154,8 @@ pub async fn run(options: Options, loaded: Loaded) -> Result<(), Start> {
         sinks: Arc::default(),
     };
     let world = outside.attach(world).map_err(Start::System)?;
+    let entry = Entry::of(&world, &source, Cause::Start);
+    let keep = world.policy.reload.keep;
     let shared = Arc::new(Shared {
         live: ArcSwap::from_pointee(world),
         pools,
@@ -150,22 +165,10 @@ pub async fn run(options: Options, loaded: Loaded) -> Result<(), Start> {
         services: Arc::clone(&services) as Arc<dyn Services>,
         login_keys,
     });
-    let status = Arc::new(Status::new(SystemTime::now()));
-    let figures = Figures::new(&shared, &services, &status);
-    let console = Arc::new(AdminConsole::new(
-        Arc::clone(&shared),
-        services,
-        Arc::clone(&status),
-    ));
-    let mut listeners = Listeners::new(
-        Arc::clone(&shared),
-        Arc::clone(&console) as _,
-        Arc::new(figures),
-    );
-    let bound = listeners
-        .bind_new(&shared.live.load().policy)
-        .map_err(|error| Start::System(error.to_string()))?;
-    listeners.adopt(bound, &shared.live.load().policy);
+    let status = Arc::new(Status::new(SystemTime::now(), history));
+    let doors = Doors::new(&shared, &services, &status);
+    let listeners = doors.open(&shared)?;
+    status.history.put(entry, snapshot, keep);
     let reloader = Arc::new(Reloader::new(Parts {
         shared: Arc::clone(&shared),
         source,
@@ -177,17 +180,55 @@ pub async fn run(options: Options, loaded: Loaded) -> Result<(), Start> {
         outside,
     }));
     let watcher = tokio::spawn(watch(Arc::downgrade(&reloader)));
-    console.set_reloader(&reloader);
+    doors.console.set_reloader(&reloader);
+    doors.desk.set_reloader(&reloader);
     tracing::info!(pid = std::process::id(), "ready");
     serve(&mut signals, &reloader, &shared).await;
     watcher.abort();
     status.drain();
     stop(&mut signals, &reloader, &shared, options.drain).await;
     reloader.unload_all().await;
-    reloader.close_figures().await;
+    reloader.close_rest().await;
     close_sinks(reloader.sinks()).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Who answers those that are no clients.
+struct Doors {
+    console: Arc<AdminConsole>,
+    figures: Arc<Figures>,
+    desk: Arc<Desk>,
+}
+
+impl Doors {
+    fn new(shared: &Arc<Shared>, services: &Arc<ProcessServices>, status: &Arc<Status>) -> Self {
+        let (shared_too, status_too) = (Arc::clone(shared), Arc::clone(status));
+        Self {
+            console: Arc::new(AdminConsole::new(
+                shared_too,
+                Arc::clone(services),
+                status_too,
+            )),
+            figures: Arc::new(Figures::new(shared, services, status)),
+            desk: Arc::default(),
+        }
+    }
+
+    /// Opens the sockets of the policy in force.
+    fn open(&self, shared: &Arc<Shared>) -> Result<Listeners, Start> {
+        let mut listeners = Listeners::new(
+            Arc::clone(shared),
+            Arc::clone(&self.console) as _,
+            Arc::clone(&self.figures),
+            Arc::clone(&self.desk),
+        );
+        let world = shared.live.load();
+        let bound = listeners.bind_new(&world.policy);
+        let bound = bound.map_err(|error| Start::System(error.to_string()))?;
+        listeners.adopt(bound, &world.policy);
+        Ok(listeners)
+    }
 }
 
 /// Computes what password logins need now, so that no login takes longer than another.
@@ -251,7 +292,7 @@ async fn serve(signals: &mut Signals, reloader: &Arc<Reloader>, shared: &Arc<Sha
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     loop {
         tokio::select! {
-            _ = signals.hangup.recv() => drop(reloader.reload().await),
+            _ = signals.hangup.recv() => drop(reloader.reload(Cause::Signal).await),
             _ = signals.terminate.recv() => return,
             _ = signals.interrupt.recv() => return,
             _ = sweep.tick() => {

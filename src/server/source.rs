@@ -1,14 +1,17 @@
 //! Files, environment variables and trusted keys as the policy asks for them, and whether the files have changed since. The
 //! policy itself does no I/O.
 
+use super::snapshot::Snapshot;
 use crate::policy::Files;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A policy file, a certificate or a plugin is not longer than this.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -101,11 +104,13 @@ pub(super) fn stamps_now(stamps: &Stamps) -> Stamps {
     paths.map(|path| (path.clone(), Stamp::of(path))).collect()
 }
 
-/// The disk, remembering what is read.
+/// The disk, remembering what is read. A file is read once: what is hashed is what is compiled, and what is kept.
 #[derive(Debug)]
 pub(super) struct Watched<'a> {
     disk: Disk<'a>,
     stamps: RefCell<Stamps>,
+    files: RefCell<BTreeMap<PathBuf, Arc<[u8]>>>,
+    secrets: RefCell<BTreeSet<PathBuf>>,
 }
 
 impl<'a> Watched<'a> {
@@ -113,11 +118,14 @@ impl<'a> Watched<'a> {
         Self {
             disk: Disk { trust },
             stamps: RefCell::default(),
+            files: RefCell::default(),
+            secrets: RefCell::default(),
         }
     }
 
-    pub(super) fn into_stamps(self) -> Stamps {
-        self.stamps.into_inner()
+    pub(super) fn into_parts(self) -> (Stamps, Snapshot) {
+        let snapshot = Snapshot::new(self.files.into_inner(), self.secrets.into_inner());
+        (self.stamps.into_inner(), snapshot)
     }
 
     fn remember(&self, path: PathBuf) {
@@ -129,7 +137,19 @@ impl<'a> Watched<'a> {
 
 impl Files for Watched<'_> {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        if let Some(bytes) = self.files.borrow().get(path) {
+            return Ok(bytes.to_vec());
+        }
         self.remember(path.to_owned());
+        let bytes = self.disk.read(path)?;
+        let mut files = self.files.borrow_mut();
+        files.insert(path.to_owned(), bytes.as_slice().into());
+        Ok(bytes)
+    }
+
+    fn read_secret(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.remember(path.to_owned());
+        self.secrets.borrow_mut().insert(path.to_owned());
         self.disk.read(path)
     }
 

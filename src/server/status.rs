@@ -1,6 +1,9 @@
 //! What became of reloads, and whether the process is on its way out. Owns no policy: the one in force is the live pointer's.
 
-use super::live::Reload;
+use super::history::History;
+use super::reload::Cause;
+use super::reload::Mistakes;
+use super::reload::Reload;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
@@ -8,14 +11,16 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
-/// Mistakes of a refused reload that are kept for `SHOW POLICY`.
-const REASONS_MAX: usize = 20;
+/// Mistakes of a refused reload that are kept.
+const REASONS_MAX: usize = 1_000;
 
 /// What the process remembers of its reloads.
 #[derive(Debug)]
 pub(super) struct Status {
     /// When the process began to serve.
     pub(super) started: SystemTime,
+    /// The revisions that were in force.
+    pub(super) history: History,
     swapped: AtomicU64,
     kept: AtomicU64,
     draining: AtomicBool,
@@ -27,14 +32,17 @@ pub(super) struct Status {
 pub(super) struct LastReload {
     /// When it ended.
     pub(super) at: SystemTime,
+    /// Who asked for it.
+    pub(super) by: Cause,
     /// Why the running policy stays; empty where the new one is in force.
     pub(super) reasons: Vec<String>,
 }
 
 impl Status {
-    pub(super) fn new(started: SystemTime) -> Self {
+    pub(super) fn new(started: SystemTime, history: History) -> Self {
         Self {
             started,
+            history,
             swapped: AtomicU64::new(0),
             kept: AtomicU64::new(0),
             draining: AtomicBool::new(false),
@@ -42,19 +50,19 @@ impl Status {
         }
     }
 
-    pub(super) fn reloaded(&self, outcome: &Reload, at: SystemTime) {
+    pub(super) fn reloaded(&self, outcome: &Reload, by: Cause, at: SystemTime) {
         let reasons = match outcome {
             Reload::Swapped { .. } => {
                 self.swapped.fetch_add(1, Relaxed);
                 Vec::new()
             }
-            Reload::Kept { reasons } => {
+            Reload::Kept(Mistakes { reasons, .. }) => {
                 self.kept.fetch_add(1, Relaxed);
                 reasons.iter().take(REASONS_MAX).cloned().collect()
             }
         };
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(LastReload { at, reasons });
+            Some(LastReload { at, by, reasons });
     }
 
     /// How many reloads put a policy into force, and how many were refused.

@@ -5,7 +5,8 @@
 //! symbolic links that a Kubernetes volume is swapped by, and it cannot lose an event.
 
 use super::git;
-use super::live::Reloader;
+use super::reload::Cause;
+use super::reload::Reloader;
 use super::source::Seen;
 use super::source::Stamps;
 use super::source::stamps_now;
@@ -46,7 +47,7 @@ pub(super) async fn watch(reloader: Weak<Reloader>) {
         // Undone meanwhile, or taken over by a SIGHUP.
         if let Some(file) = first_change(&reloader.stamps(), &settled) {
             tracing::info!(file = %file.display(), "a file of the policy has changed");
-            drop(reloader.reload().await);
+            drop(reloader.reload(Cause::Watch).await);
         }
     }
 }

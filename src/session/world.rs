@@ -1,5 +1,5 @@
 //! What a session lives in: the policy revision in force as one immutable [`World`], and what outlives revisions in
-//! [`Shared`]. A [`Binding`] is one session's view of one world. Only `server/live` writes the pointer.
+//! [`Shared`]. A [`Binding`] is one session's view of one world. Only `server/reload` writes the pointer.
 
 use super::authenticate::LoginKeys;
 use super::control::Clients;

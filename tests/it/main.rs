@@ -11,6 +11,7 @@ mod check_formats;
 mod codes;
 mod column_mask;
 mod console;
+mod control;
 mod copies;
 mod decisions;
 mod drivers;

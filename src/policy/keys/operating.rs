@@ -10,7 +10,7 @@ const TEXT: Kind = Kind::Text;
 /// `[admin]`.
 pub(in crate::policy) static ADMIN: Noun = Noun {
     name: "admin",
-    about: "Who may use the admin console.",
+    about: "Who may use the admin console, and where operators reach the process.",
     keys: &[
         key("users", Kind::Several(&Kind::Name), "Users."),
         key("roles", Kind::Several(&Kind::Name), "Roles."),
@@ -19,7 +19,11 @@ pub(in crate::policy) static ADMIN: Noun = Noun {
             Kind::Several(&TEXT),
             "Where figures are served over HTTP: `ADDRESS:PORT`, `[ADDRESS]:PORT` or `unix:/PATH`. Whoever connects reads them.",
         ),
-        later("socket", "A Unix socket for the console alone."),
+        key(
+            "socket",
+            TEXT,
+            "The Unix socket that `reload`, `status`, `history` and `rollback` talk to, by its absolute path. Only the process's own user and root may use it.",
+        ),
     ],
 };
 
@@ -39,7 +43,11 @@ pub(in crate::policy) static RELOAD: Noun = Noun {
             "What a reload must pass. What `check` refuses is refused in any case; `tests` runs the policy's own tests as well. Default: `check`.",
         ),
         later("sessions", "When sessions move to the new policy."),
-        later("keep", "Revisions kept for a way back."),
+        key(
+            "keep",
+            Kind::Integer,
+            "Earlier revisions that are kept for `rollback`, up to 100. Default: 5.",
+        ),
     ],
 };
 

@@ -117,7 +117,7 @@ pub(in crate::policy) static ROOT: Noun = Noun {
         key(
             "admin",
             Kind::Table(&ADMIN),
-            "Who may use the admin console, the database `pgwarden`.",
+            "Who may use the admin console, the database `pgwarden`, and where operators reach the process.",
         ),
         key(
             "test",

@@ -3,8 +3,10 @@
 mod guests;
 mod show;
 
-use super::live::Reload;
-use super::live::Reloader;
+use super::reload::Cause;
+use super::reload::Mistakes;
+use super::reload::Reload;
+use super::reload::Reloader;
 use super::services::ProcessServices;
 use super::status::Status;
 use crate::hook::CustomCall;
@@ -195,9 +197,9 @@ impl AdminConsole {
             };
         };
         tracing::info!(user = %context.identity.user, "reload asked for on the console");
-        match reloader.reload().await {
+        match reloader.reload(Cause::Console).await {
             Reload::Swapped { .. } => Answer::Done("RELOAD"),
-            Reload::Kept { reasons } => Answer::Failed {
+            Reload::Kept(Mistakes { reasons, .. }) => Answer::Failed {
                 code: SqlState::CONFIG_FILE_ERROR,
                 message: format!(
                     "the policy has {} mistakes, the running policy stays",

@@ -13,8 +13,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
 /// Everything there is to show.
-pub(super) const NAMES: [&str; 11] = [
+pub(super) const NAMES: [&str; 13] = [
     "POLICY",
+    "CONFIG",
+    "HISTORY",
     "POOLS",
     "CLIENTS",
     "SERVERS",
@@ -27,6 +29,9 @@ pub(super) const NAMES: [&str; 11] = [
     "HELP",
 ];
 
+/// Mistakes of a refused reload that are shown.
+const MISTAKES_MAX: usize = 20;
+
 /// The rows of one name; `None` when there is none of it.
 pub(super) fn show(
     name: &str,
@@ -36,6 +41,8 @@ pub(super) fn show(
 ) -> Option<Rows> {
     Some(match name {
         "POLICY" => policy(shared, status),
+        "CONFIG" => config(shared),
+        "HISTORY" => history(status),
         "POOLS" => pools(shared),
         "CLIENTS" => clients(shared),
         "SERVERS" => servers(shared),
@@ -86,6 +93,7 @@ fn policy(shared: &Shared, status: &Status) -> Rows {
             "bundle",
             "commit",
             "loaded",
+            "by",
             "stages",
             "last_reload",
             "at",
@@ -97,12 +105,59 @@ fn policy(shared: &Shared, status: &Status) -> Rows {
             policy.bundle.to_string(),
             world.commit.as_deref().unwrap_or("none").to_owned(),
             utc(world.loaded),
+            status.history.by(),
             policy.stages.len().to_string(),
             outcome.to_owned(),
             last.as_ref()
                 .map_or_else(|| "-".to_owned(), |last| utc(last.at)),
-            last.map_or_else(String::new, |last| last.reasons.join("\n")),
+            last.map_or_else(String::new, |last| {
+                let shown = last.reasons.len().min(MISTAKES_MAX);
+                last.reasons[..shown].join("\n")
+            }),
         ]],
+    )
+}
+
+fn config(shared: &Shared) -> Rows {
+    let settings = shared.live.load().policy.settings().into_iter();
+    rows(
+        &["table", "key", "value", "source", "takes_effect"],
+        settings.map(|setting| {
+            vec![
+                setting.table,
+                setting.key,
+                setting.value,
+                if setting.written {
+                    "written"
+                } else {
+                    "default"
+                }
+                .to_owned(),
+                setting.effect.name().to_owned(),
+            ]
+        }),
+    )
+}
+
+fn history(status: &Status) -> Rows {
+    let entries = status.history.entries().into_iter().enumerate();
+    rows(
+        &[
+            "back", "name", "revision", "bundle", "commit", "loaded", "by", "root", "env",
+        ],
+        entries.map(|(back, entry)| {
+            vec![
+                back.to_string(),
+                entry.policy,
+                entry.revision,
+                entry.bundle,
+                entry.commit.unwrap_or_else(|| "none".to_owned()),
+                entry.loaded,
+                entry.by,
+                entry.root.display().to_string(),
+                entry.environment.unwrap_or_default(),
+            ]
+        }),
     )
 }
 

@@ -1,0 +1,543 @@
+//! The admin socket: `reload`, `status`, `history` and `rollback` against a running proxy, and who may ask.
+
+use crate::support::Folder;
+use crate::support::cluster::Cluster;
+use crate::support::plugins;
+use crate::support::policy::PolicyText;
+use crate::support::proxy::Proxy;
+use crate::support::proxy::pgwarden;
+use crate::support::signal;
+use crate::support::wait_for;
+use crate::support::wire::Wire;
+use serde_json::Value;
+use std::io::Read;
+use std::io::Write;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+
+/// What a verb printed, and its exit code.
+#[derive(Debug)]
+struct Said {
+    code: Option<i32>,
+    out: String,
+    errors: String,
+}
+
+fn said(command: &mut Command) -> Said {
+    let output = command
+        .env_remove("PGWARDEN_SOCKET")
+        .output()
+        .expect("pgwarden starts");
+    Said {
+        code: output.status.code(),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        errors: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// A verb at a socket.
+fn ask(socket: &Path, arguments: &[&str]) -> Said {
+    said(pgwarden(arguments).arg("--socket").arg(socket))
+}
+
+#[track_caller]
+fn works(socket: &Path, arguments: &[&str]) -> String {
+    let said = ask(socket, arguments);
+    assert_eq!(said.code, Some(0), "{arguments:?} {said:?}");
+    said.out
+}
+
+#[track_caller]
+fn status(socket: &Path) -> Value {
+    serde_json::from_str(&works(socket, &["status", "--json"])).expect("JSON")
+}
+
+#[track_caller]
+fn history(socket: &Path) -> Vec<Value> {
+    serde_json::from_str(&works(socket, &["history", "--json"])).expect("JSON")
+}
+
+/// Line by line, newest first: revision and by what it came.
+fn listed(entries: &[Value]) -> Vec<(String, String)> {
+    let text = |entry: &Value, key: &str| entry[key].as_str().expect("text").to_owned();
+    let entries = entries.iter();
+    entries
+        .map(|entry| (text(entry, "revision"), text(entry, "by")))
+        .collect()
+}
+
+/// A policy with an admin socket and a rule that says `message`.
+fn policy(base: &PolicyText, socket: &Path, message: &str) -> PolicyText {
+    let rule = format!("when = {{ tables = [\"by_rule\"] }}\ndeny = {{ message = \"{message}\" }}");
+    base.clone()
+        .admin_key(&format!("socket = \"{}\"", socket.display()))
+        .stage("pre_query", "rule", &rule)
+}
+
+struct Running {
+    base: PolicyText,
+    proxy: Proxy,
+    socket: PathBuf,
+    /// Holds the socket.
+    _folder: Folder,
+}
+
+impl Running {
+    fn start(message: &str, arguments: &[&str]) -> Self {
+        let folder = Folder::new("socket");
+        let socket = folder.path().join("admin.sock");
+        let base = PolicyText::of(Cluster::shared());
+        let proxy = Proxy::start_with(&policy(&base, &socket, message), &[], arguments);
+        wait_for("the admin socket is there", || {
+            socket.exists().then_some(())
+        });
+        Self {
+            base,
+            proxy,
+            socket,
+            _folder: folder,
+        }
+    }
+
+    /// Writes a policy whose rule says `message`.
+    fn write(&self, message: &str) {
+        let text = policy(&self.base, &self.socket, message).text();
+        self.proxy.write_policy(&text);
+    }
+
+    fn says(&self) -> String {
+        let mut wire = self.proxy.login("app");
+        wire.fails("SELECT * FROM by_rule").message
+    }
+}
+
+#[test]
+fn reload_waits_for_the_outcome_and_prints_mistakes_as_check_does() {
+    let running = Running::start("first", &[]);
+    assert_eq!(running.says(), "first");
+    running.write("second");
+    let out = works(&running.socket, &["reload"]);
+    assert!(out.starts_with("ok: policy it revision "), "{out}");
+    assert_eq!(running.says(), "second");
+    let before = status(&running.socket);
+    let text = policy(&running.base, &running.socket, "third").text();
+    let text = text.replace("tables = [", "tabels = [");
+    running
+        .proxy
+        .write_policy(&text.replace("size = 10", "siez = 10"));
+    let path = running.proxy.path("policy.toml");
+    let refused = ask(&running.socket, &["reload"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    let checked = said(pgwarden(&["check"]).arg(&path));
+    let stays = format!(
+        "refused: revision {} stays in force\n",
+        &before["revision"].as_str().expect("text")[..8]
+    );
+    assert_eq!(refused.errors, format!("{}{stays}", checked.errors));
+    for word in ["tabels", "siez", "^", "policy.toml:"] {
+        assert!(refused.errors.contains(word), "{word}: {}", refused.errors);
+    }
+    assert_eq!(running.says(), "second");
+    let after = status(&running.socket);
+    assert_eq!(after["revision"], before["revision"]);
+    assert_eq!(after["last_reload"]["by"], "reload");
+    let mistakes = after["last_reload"]["mistakes"].as_array().expect("a list");
+    assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+    // For people, with each mistake on a line of its own.
+    let told = works(&running.socket, &["status"]);
+    for mistake in mistakes {
+        let mistake = mistake.as_str().expect("text");
+        assert!(told.contains(mistake), "{told}");
+    }
+}
+
+/// The policy that was just broken still says where the process is.
+#[test]
+fn the_socket_is_found_in_the_policy_even_with_mistakes() {
+    let running = Running::start("first", &[]);
+    let path = running.proxy.path("policy.toml");
+    let by_policy = |verb: &[&str]| said(pgwarden(verb).arg(&path));
+    assert_eq!(by_policy(&["reload"]).code, Some(0));
+    let text = policy(&running.base, &running.socket, "second").text();
+    running
+        .proxy
+        .write_policy(&text.replace("size = 10", "siez = 10"));
+    let refused = by_policy(&["reload"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.errors.contains("siez"), "{refused:?}");
+    assert_eq!(by_policy(&["rollback", "1"]).code, Some(1));
+    assert_eq!(by_policy(&["history"]).code, Some(0));
+    running.proxy.write_policy(&running.base.text());
+    let nowhere = by_policy(&["status"]);
+    assert_eq!(nowhere.code, Some(64), "{nowhere:?}");
+    assert_eq!(said(&mut pgwarden(&["status"])).code, Some(64));
+    let by_environment = pgwarden(&["status"])
+        .env("PGWARDEN_SOCKET", &running.socket)
+        .output()
+        .expect("pgwarden starts");
+    assert!(by_environment.status.success(), "{by_environment:?}");
+}
+
+#[test]
+fn status_tells_what_runs() {
+    let running = Running::start("first", &[]);
+    let mut wire = running.proxy.login("app");
+    wire.works("BEGIN");
+    let found = status(&running.socket);
+    let row = running.proxy.admin().table("SHOW POLICY").swap_remove(0);
+    for (key, column) in [
+        ("policy", "name"),
+        ("revision", "revision"),
+        ("bundle", "bundle"),
+        ("loaded", "loaded"),
+        ("by", "by"),
+    ] {
+        assert_eq!(found[key], row[column].as_str(), "{key}");
+    }
+    assert_eq!(found["by"], "start");
+    assert_eq!(found["pid"], running.proxy.pid());
+    assert_eq!(found["last_reload"], Value::Null);
+    assert_eq!(found["sessions"]["active"], 1, "{found}");
+    assert_eq!(found["pools"][0]["database"], "app", "{found}");
+    assert_eq!(found["pools"][0]["active"], 1, "{found}");
+}
+
+#[test]
+fn nobody_at_the_socket_is_told_by_its_own_exit_code() {
+    let folder = Folder::new("nobody");
+    for verb in ["reload", "status", "history", "rollback"] {
+        let said = ask(&folder.path().join("admin.sock"), &[verb]);
+        assert_eq!(said.code, Some(69), "{verb} {said:?}");
+        assert!(said.errors.contains("nobody answers at"), "{said:?}");
+    }
+}
+
+#[test]
+fn the_socket_is_the_owners_alone_and_a_strange_request_is_refused() {
+    let running = Running::start("first", &[]);
+    let file = std::fs::metadata(&running.socket).expect("a file");
+    assert!(file.file_type().is_socket());
+    assert_eq!(file.permissions().mode() & 0o777, 0o600);
+    let long = format!("{}\n", " ".repeat(10_000));
+    for request in ["SHOW POLICY\n", "{\"verb\":\"stop\"}\n", &long, ""] {
+        let mut stream = UnixStream::connect(&running.socket).expect("connected");
+        // It may be refused before all of it is written.
+        drop(stream.write_all(request.as_bytes()));
+        drop(stream.shutdown(std::net::Shutdown::Write));
+        let mut answer = String::new();
+        // What was not read is told as a reset, behind the answer.
+        drop(stream.read_to_string(&mut answer));
+        assert!(answer.starts_with("{\"error\":"), "{request:?}: {answer}");
+    }
+    status(&running.socket);
+}
+
+#[test]
+fn a_reload_moves_the_socket_removes_it_and_brings_it_back() {
+    let running = Running::start("first", &[]);
+    let other = running.socket.with_file_name("other.sock");
+    let moved = policy(&running.base, &other, "moved").text();
+    running.proxy.write_policy(&moved);
+    works(&running.socket, &["reload"]);
+    wait_for("the old socket is gone", || {
+        (!running.socket.exists()).then_some(())
+    });
+    assert_eq!(ask(&running.socket, &["status"]).code, Some(69));
+    assert_eq!(status(&other)["by"], "reload");
+    running.proxy.write_policy(&running.base.text());
+    works(&other, &["reload"]);
+    assert_eq!(ask(&other, &["status"]).code, Some(69));
+    running.write("back");
+    signal("HUP", running.proxy.pid());
+    wait_for("the socket is back", || {
+        let said = ask(&running.socket, &["status", "--json"]);
+        let status: Value = serde_json::from_str(&said.out).ok()?;
+        (status["by"] == "SIGHUP").then_some(())
+    });
+}
+
+/// A process that was killed leaves its file; a process that lives keeps it.
+#[test]
+fn a_stale_socket_is_taken_over_and_a_live_one_is_not() {
+    let running = Running::start("first", &[]);
+    let Running {
+        base,
+        mut proxy,
+        socket,
+        _folder: folder,
+    } = running;
+    let second = PolicyText::of(Cluster::shared());
+    let text = policy(&second, &socket, "second").text();
+    let path = folder.write("second.toml", text);
+    for (name, text) in PolicyText::files() {
+        folder.write(name, text);
+    }
+    let refused = said(pgwarden(&["run"]).arg(&path));
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(
+        refused.errors.contains("another process listens there"),
+        "{refused:?}"
+    );
+    assert_eq!(status(&socket)["pid"], proxy.pid());
+    signal("KILL", proxy.pid());
+    proxy.ended();
+    assert!(socket.exists(), "the file stays behind");
+    assert_eq!(ask(&socket, &["status"]).code, Some(69));
+    let next = Proxy::start(&policy(&base, &socket, "next"));
+    assert_eq!(status(&socket)["pid"], next.pid());
+}
+
+#[test]
+fn rollback_takes_kept_bytes_and_the_next_reload_the_files() {
+    let running = Running::start("first", &[]);
+    for message in ["second", "third"] {
+        running.write(message);
+        works(&running.socket, &["reload"]);
+    }
+    let before = listed(&history(&running.socket));
+    assert_eq!(before.len(), 3, "{before:?}");
+    works(&running.socket, &["rollback"]);
+    assert_eq!(running.says(), "second");
+    assert_eq!(status(&running.socket)["by"], "rollback");
+    let row = running.proxy.admin().table("SHOW POLICY").swap_remove(0);
+    assert_eq!(row["by"], "rollback");
+    let after = listed(&history(&running.socket));
+    let revisions = |listed: &[(String, String)]| -> Vec<String> {
+        listed
+            .iter()
+            .map(|(revision, _)| revision.clone())
+            .collect()
+    };
+    let [third, second, first] = &revisions(&before)[..] else {
+        panic!("{before:?}");
+    };
+    assert_eq!(revisions(&after), [second, third, first].map(String::clone));
+    assert_eq!(after[0].1, "rollback");
+    let shown = running.proxy.admin().table("SHOW HISTORY");
+    assert_eq!(shown[0]["revision"], *second);
+    works(&running.socket, &["rollback", "2"]);
+    assert_eq!(running.says(), "first");
+    let too_far = ask(&running.socket, &["rollback", "7"]);
+    assert_eq!(too_far.code, Some(1), "{too_far:?}");
+    assert!(
+        too_far.errors.contains("2 earlier revisions are kept"),
+        "{too_far:?}"
+    );
+    assert_eq!(ask(&running.socket, &["rollback", "0"]).code, Some(64));
+    // The files on disk have said "third" all the time.
+    works(&running.socket, &["reload"]);
+    assert_eq!(running.says(), "third");
+    assert_eq!(status(&running.socket)["by"], "reload");
+}
+
+#[test]
+fn the_console_shows_every_setting_and_when_a_change_of_it_takes_effect() {
+    let running = Running::start("first", &[]);
+    let rows = running.proxy.admin().table("SHOW CONFIG");
+    let row = |table: &str, key: &str| {
+        let found = rows
+            .iter()
+            .find(|row| row["table"] == table && row["key"] == key);
+        let row = found.unwrap_or_else(|| panic!("{table} {key}: {rows:?}"));
+        ["value", "source", "takes_effect"].map(|column| row[column].clone())
+    };
+    let socket = running.socket.display().to_string();
+    assert_eq!(row("admin", "socket"), [&*socket, "written", "now"]);
+    assert_eq!(row("reload", "keep"), ["5", "default", "now"]);
+    assert_eq!(
+        row("pool.main", "size"),
+        ["10", "written", "next transaction"]
+    );
+    assert_eq!(
+        row("pool.main", "wait"),
+        ["2m", "default", "next transaction"]
+    );
+    assert_eq!(
+        row("listener.main", "tls.key"),
+        ["{ file = \"server.key\" }", "written", "next session"]
+    );
+    assert_eq!(
+        row("sql", "on_unparsed"),
+        ["deny", "default", "next statement"]
+    );
+    let text = format!("{rows:?}");
+    assert!(!text.contains("PRIVATE KEY"), "{text}");
+}
+
+#[test]
+fn as_many_revisions_are_kept_as_the_policy_says() {
+    let running = Running::start("first", &[]);
+    for message in ["second", "third", "fourth"] {
+        let text = policy(&running.base, &running.socket, message)
+            .extra("[reload]\nkeep = 1")
+            .text();
+        running.proxy.write_policy(&text);
+        works(&running.socket, &["reload"]);
+    }
+    assert_eq!(history(&running.socket).len(), 2);
+    works(&running.socket, &["rollback"]);
+    assert_eq!(running.says(), "third");
+}
+
+/// A policy of several files: one is included, one is a plugin with its pin, one is a password.
+fn of_many_files(base: &PolicyText, socket: &Path, message: &str) -> (String, Vec<u8>) {
+    let users = "[user.app]\ntrust = true\n[user.postgres]\ntrust = true\n\
+                 [user.secretive]\npassword = { file = \"password\" }\n";
+    let text = base
+        .clone()
+        .users(users)
+        .admin_key(&format!("socket = \"{}\"", socket.display()))
+        .extra("[plugin.p]\npath = \"p.wasm\"\nsha256 = { file = \"p.sha256\" }")
+        .stage("pre_query", "asks", "plugin = \"p\"")
+        .text();
+    let text = text.replacen(
+        "name = \"it\"\n",
+        "name = \"it\"\ninclude = [\"more.toml\"]\n",
+        1,
+    );
+    (text, plugins::refusing(message))
+}
+
+/// A process that is killed where the test does not come to its end.
+struct Serving(Child);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // Already gone is as good.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn more(role: &str) -> String {
+    format!("policy = 1\n[role.{role}]\n")
+}
+
+const SECRET: &str = "hunter2-and-a-half";
+
+#[track_caller]
+fn holds_no_secret(state: &Path) {
+    for file in std::fs::read_dir(state).expect("a folder") {
+        let path = file.expect("a file").path();
+        let bytes = std::fs::read(&path).expect("readable");
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(!text.contains(SECRET), "{}", path.display());
+        assert!(!text.contains("PRIVATE KEY"), "{}", path.display());
+        let mode = std::fs::metadata(&path).expect("a file").permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600, "{}", path.display());
+    }
+}
+
+#[test]
+fn kept_revisions_outlive_the_process_and_hold_no_secret() {
+    let folder = Folder::new("state");
+    let (socket, state) = (folder.path().join("admin.sock"), folder.path().join("kept"));
+    let base = PolicyText::of(Cluster::shared());
+    let write = |proxy_folder: &Path, message: &str| {
+        let (text, bytes) = of_many_files(&base, &socket, message);
+        for (name, content) in [
+            ("password", SECRET.as_bytes()),
+            ("more.toml", more(message).as_bytes()),
+            ("p.sha256", plugins::sha256(&bytes).as_bytes()),
+            ("p.wasm", &bytes),
+            ("policy.toml", text.as_bytes()),
+        ] {
+            std::fs::write(proxy_folder.join(name), content).expect("written");
+        }
+    };
+    let state_argument = state.to_str().expect("UTF-8").to_owned();
+    // One folder for both processes, so that the paths are the same.
+    write(folder.path(), "old");
+    for (name, text) in PolicyText::files() {
+        folder.write(name, text);
+    }
+    let path = folder.path().join("policy.toml");
+    let start = || {
+        let mut command = pgwarden(&["run", "--state", &state_argument]);
+        let child = command.arg(&path).stderr(Stdio::null());
+        let child = child.spawn().expect("pgwarden starts");
+        wait_for("the proxy answers", || {
+            (ask(&socket, &["status"]).code == Some(0)).then_some(())
+        });
+        Serving(child)
+    };
+    let stop = |mut serving: Serving| {
+        signal("TERM", serving.0.id());
+        assert!(serving.0.wait().expect("it ends").success());
+    };
+    let refusal = || {
+        let mut wire = Wire::login(base.port, "app", "app");
+        wire.fails("SELECT 1").message
+    };
+    let first = start();
+    assert_eq!(refusal(), "old");
+    write(folder.path(), "new");
+    works(&socket, &["reload"]);
+    assert_eq!(refusal(), "new");
+    let second = said(pgwarden(&["run", "--state", &state_argument]).arg(&path));
+    assert_eq!(second.code, Some(1), "{second:?}");
+    assert!(second.errors.contains("another process"), "{second:?}");
+    stop(first);
+    // The files of the first revision are gone, and so is what pinned its plugin.
+    let second = start();
+    let kept = listed(&history(&socket));
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    assert_eq!(kept[0].1, "start");
+    works(&socket, &["rollback"]);
+    assert_eq!(refusal(), "old");
+    assert_eq!(listed(&history(&socket))[0].0, kept[1].0);
+    let mode = std::fs::metadata(&state).expect("a folder").permissions();
+    assert_eq!(mode.mode() & 0o777, 0o700);
+    holds_no_secret(&state);
+    // A secret is read where it lies: without it there is no way back.
+    std::fs::remove_file(folder.path().join("password")).expect("removed");
+    let refused = ask(&socket, &["rollback"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.errors.contains("password"), "{refused:?}");
+    assert_eq!(refusal(), "old");
+    stop(second);
+}
+
+#[test]
+fn the_running_files_come_over_the_socket_without_secrets() {
+    let running = Running::start("first", &[]);
+    running.write("never loaded");
+    let mut stream = UnixStream::connect(&running.socket).expect("connected");
+    stream.write_all(b"{\"verb\":\"files\"}\n").expect("asked");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    let answer: Value = serde_json::from_str(&answer).expect("JSON");
+    let files = answer["files"]["files"].as_array().expect("a list");
+    let names: Vec<&str> = files
+        .iter()
+        .filter_map(|file| file["path"].as_str()?.rsplit('/').next())
+        .collect();
+    assert_eq!(names, ["policy.toml", "server.crt"], "{answer}");
+    let secrets = answer["files"]["secrets"].to_string();
+    assert!(secrets.contains("server.key"), "{secrets}");
+}
+
+/// The process answers to the end of the drain, but takes no other policy over.
+#[test]
+fn a_process_that_drains_answers_and_does_not_reload() {
+    let mut running = Running::start("first", &["--drain-timeout", "30s"]);
+    let mut wire = running.proxy.login("app");
+    wire.works("BEGIN");
+    running.proxy.terminate();
+    wait_for("it drains", || {
+        status(&running.socket)["draining"].as_bool()?.then_some(())
+    });
+    let refused = ask(&running.socket, &["reload"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.errors.contains("stopping"), "{refused:?}");
+    wire.works("COMMIT");
+    drop(wire);
+    assert!(running.proxy.ended().success());
+    assert!(!running.socket.exists());
+}
