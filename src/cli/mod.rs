@@ -1,6 +1,8 @@
-//! The command line: one file per verb. Exit codes: 0 it is so, 1 it is not, 64 wrong usage, 78 bad policy.
+//! The command line: one file per verb. Exit codes: 0 it is so, 1 it is not, 64 wrong usage, 78 bad policy. `diff` has two more
+//! of its own.
 
 mod check;
+mod diff;
 mod explain;
 mod output;
 mod plugin;
@@ -45,6 +47,8 @@ pub enum Command {
     Test(test::Arguments),
     /// Show what would become of a statement, and why.
     Explain(explain::Arguments),
+    /// Tell what a change of a policy means: what it widens, what it narrows, what is merely different.
+    Diff(diff::Arguments),
     /// Make, test, pin and sign plugins.
     #[command(subcommand)]
     Plugin(plugin::Command),
@@ -131,6 +135,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
         Command::Plugin(command) => plugin::run(&command),
         Command::Schema(arguments) => schema::run(&arguments),
     }

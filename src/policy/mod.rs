@@ -10,6 +10,7 @@ mod canonical;
 mod cases;
 mod code;
 mod decisions;
+mod difference;
 mod document;
 mod draft;
 mod guest;
@@ -60,6 +61,9 @@ pub use decisions::Sample;
 pub use decisions::Sink;
 pub use decisions::SqlDetail;
 pub use decisions::WhenFull;
+pub use difference::Change;
+pub use difference::Difference;
+pub use difference::Way;
 pub use draft::Draft;
 pub use guest::BreakerRule;
 pub use guest::Granted;
@@ -302,6 +306,10 @@ impl Policy {
     /// What the policy means, one line for each fact, sorted. The revision is its hash.
     #[must_use]
     pub fn canonical(&self) -> String {
+        self.meaning().finish()
+    }
+
+    fn meaning(&self) -> Canonical {
         let Self {
             name,
             revision: _,
@@ -354,6 +362,6 @@ impl Policy {
         if let Some(decisions) = decisions {
             decisions.write(&mut canonical);
         }
-        canonical.finish()
+        canonical
     }
 }

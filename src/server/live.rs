@@ -92,7 +92,10 @@ pub fn build(
 }
 
 /// The same, reading through `files`.
-pub(super) fn build_from(
+///
+/// # Errors
+/// Every mistake in all its files.
+pub fn build_from(
     source: &Source,
     files: &dyn Files,
     stages: &StatsRegistry,

@@ -22,6 +22,7 @@ pub use live::Reload;
 pub use live::Reloader;
 pub use live::Source;
 pub use live::build;
+pub use live::build_from;
 pub use metric::Metric;
 pub use run::Loaded;
 pub use run::Options;
