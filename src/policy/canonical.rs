@@ -61,7 +61,10 @@ impl Canonical {
 impl Fact {
     /// The name is quoted, so that no name can look like another line.
     fn line(&self) -> String {
-        format!("{}.{:?}.{} = {}", self.noun, self.name, self.key, self.value)
+        format!(
+            "{}.{:?}.{} = {}",
+            self.noun, self.name, self.key, self.value
+        )
     }
 }
 

@@ -60,9 +60,7 @@ impl Difference {
     /// Whether the newer policy lets anything happen that the older one did not.
     #[must_use]
     pub fn widens(&self) -> bool {
-        self.changes
-            .iter()
-            .any(|change| change.way == Way::Widens)
+        self.changes.iter().any(|change| change.way == Way::Widens)
     }
 }
 
@@ -112,6 +110,10 @@ impl Policy {
         found.facts();
         user::regime(&mut found);
         proof::compare(&mut found);
+        if found.changes.is_empty() && self.revision != newer.revision {
+            // No rule may hide what the revision tells.
+            found.add(Way::Changes, "policy", "means something else", "");
+        }
         let mut changes = found.changes;
         // Stable, so that within a direction the nouns stay in their order.
         changes.sort_by_key(|change| change.way);
@@ -149,8 +151,18 @@ struct Table {
 
 /// The order in which a reader meets them.
 const NOUNS: [&str; 12] = [
-    "listener", "node", "branch", "pool", "user", "plugin", "stage", "pipeline", "sql", "admin",
-    "reload", "decisions",
+    "listener",
+    "node",
+    "branch",
+    "pool",
+    "user",
+    "plugin",
+    "stage",
+    "pipeline",
+    "sql",
+    "admin",
+    "reload",
+    "decisions",
 ];
 
 /// Tables that mean the same whatever they are called. A user's name is what it logs in with.

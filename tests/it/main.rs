@@ -11,6 +11,7 @@ mod column_mask;
 mod console;
 mod copies;
 mod decisions;
+mod diff;
 mod drivers;
 mod every_path;
 mod faults;

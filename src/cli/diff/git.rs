@@ -73,7 +73,10 @@ impl<'a> GitFiles<'a> {
         let real = named
             .canonicalize()
             .map_err(|error| format!("cannot read `{}`: {error}", folder.display()))?;
-        let top = line(&real, &[OsStr::new("rev-parse"), OsStr::new("--show-toplevel")])?;
+        let top = line(
+            &real,
+            &[OsStr::new("rev-parse"), OsStr::new("--show-toplevel")],
+        )?;
         let top = PathBuf::from(top);
         let within = real
             .strip_prefix(&top)
@@ -196,7 +199,9 @@ impl Objects {
     fn read(&mut self, commit: &str, path: &Path) -> io::Result<Object> {
         let path = path.as_os_str().as_bytes();
         if path.contains(&b'\n') {
-            return Err(io::Error::other("git is asked line by line, and the path has several"));
+            return Err(io::Error::other(
+                "git is asked line by line, and the path has several",
+            ));
         }
         let question = [commit.as_bytes(), b":", path, b"\n"].concat();
         self.asks.write_all(&question)?;

@@ -95,7 +95,9 @@ fn joined(changes: &[Change]) -> Vec<Change> {
         let path = match &names[..] {
             [] => change.path,
             [one] => change.path.replacen("..", &format!(".{one}."), 1),
-            many => change.path.replacen("..", &format!(".{}.", several(many)), 1),
+            many => change
+                .path
+                .replacen("..", &format!(".{}.", several(many)), 1),
         };
         Change { path, ..change }
     });

@@ -22,7 +22,12 @@ pub(super) fn differ(
     match key {
         "see" => see(found, path, old, new),
         "call" => call(found, path, old, new),
-        "kv" => place(found, &format!("{path}.kv"), old.kv.as_ref(), new.kv.as_ref()),
+        "kv" => place(
+            found,
+            &format!("{path}.kv"),
+            old.kv.as_ref(),
+            new.kv.as_ref(),
+        ),
         "cache" => {
             let path = format!("{path}.cache");
             place(found, &path, old.cache.as_ref(), new.cache.as_ref());
@@ -111,8 +116,20 @@ fn place(found: &mut Findings<'_>, path: &str, old: Option<&KvGrant>, new: Optio
         let what = format!("{} -> {}", old.namespace, new.namespace);
         found.add(Way::Changes, path, what, "other stored values");
     }
-    rise(found, path, "max_keys", (old.max_keys, new.max_keys), &count);
-    rise(found, path, "max_bytes", (old.max_bytes, new.max_bytes), &bytes);
+    rise(
+        found,
+        path,
+        "max_keys",
+        (old.max_keys, new.max_keys),
+        &count,
+    );
+    rise(
+        found,
+        path,
+        "max_bytes",
+        (old.max_bytes, new.max_bytes),
+        &bytes,
+    );
 }
 
 fn count(value: usize) -> String {
@@ -201,8 +218,20 @@ fn statement(found: &mut Findings<'_>, path: &str, old: &DeclaredQuery, new: &De
     if place(old) != place(new) {
         found.add(Way::Changes, path, "asked elsewhere", "");
     }
-    rise(found, path, "max_rows", (old.max_rows, new.max_rows), &count);
-    rise(found, path, "max_bytes", (old.max_bytes, new.max_bytes), &bytes);
+    rise(
+        found,
+        path,
+        "max_rows",
+        (old.max_rows, new.max_rows),
+        &count,
+    );
+    rise(
+        found,
+        path,
+        "max_bytes",
+        (old.max_bytes, new.max_bytes),
+        &bytes,
+    );
     if old.timeout != new.timeout {
         let shown = unit::format_duration;
         let what = format!("{} -> {}", shown(old.timeout), shown(new.timeout));

@@ -74,7 +74,12 @@ pub(super) fn came(found: &mut Findings<'_>, name: &str) {
         true => Way::Changes,
         false => Way::Widens,
     };
-    found.add(way, path("listener", name, ""), what, "clients can connect there");
+    found.add(
+        way,
+        path("listener", name, ""),
+        what,
+        "clients can connect there",
+    );
 }
 
 pub(super) fn gone(found: &mut Findings<'_>, name: &str) {

@@ -37,7 +37,6 @@ pub(super) fn differs(found: &mut Findings<'_>, differs: &Differs<'_>) -> bool {
     true
 }
 
-
 /// How certain it is that nobody else reads, and that it is the node.
 fn certainty(mode: NodeTlsMode) -> u8 {
     match mode {

@@ -55,7 +55,12 @@ fn key(found: &mut Findings<'_>, key: &str, old: &Pipeline, new: &Pipeline) -> b
                 AuthorizeOtherwise::Allow => "allow",
                 AuthorizeOtherwise::Deny => "deny",
             };
-            found.add(way, path, format!("{} -> {}", word(before), word(after)), why);
+            found.add(
+                way,
+                path,
+                format!("{} -> {}", word(before), word(after)),
+                why,
+            );
         }
         "otherwise.route" => {
             let target = |policy: &Policy, pipeline: &Pipeline| {
@@ -127,7 +132,12 @@ fn list(found: &mut Findings<'_>, path: &str, hook: Hook, old: &Pipeline, new: &
         if stage::of(found.old, &stage.name).is_some() {
             let force = Force::of(found.new, stage);
             let what = format!("+ `{}`", stage.name);
-            found.add(force.way_of_presence(), path, what, stage::why_came(stage, force));
+            found.add(
+                force.way_of_presence(),
+                path,
+                what,
+                stage::why_came(stage, force),
+            );
         }
     }
     moves(found, path, &after, &kept);
@@ -141,7 +151,11 @@ fn stages<'p>(policy: &'p Policy, pipeline: &Pipeline, hook: Hook) -> Vec<&'p St
 /// `kept` are positions in `after`, in the order from before: where they fall, something was moved.
 fn moves(found: &mut Findings<'_>, path: &str, after: &[&Stage], kept: &[usize]) {
     let still = longest_rise(kept);
-    for (was, at) in kept.iter().enumerate().filter(|(_, at)| !still.contains(at)) {
+    for (was, at) in kept
+        .iter()
+        .enumerate()
+        .filter(|(_, at)| !still.contains(at))
+    {
         let Some(stage) = after.get(*at) else {
             continue;
         };
@@ -179,13 +193,18 @@ fn order(pairs: &[(&Stage, &Stage)]) -> (Way, String) {
             (Force::Unknown, Force::Nothing) | (Force::Nothing, Force::Unknown) => (),
             (Force::Unknown, _) | (_, Force::Unknown) => unknown = true,
             // What is asked about is the rewritten text.
-            _ => unknown |= [first, second]
-                .iter()
-                .any(|stage| matches!(stage.action, Action::Rewrite { .. })),
+            _ => {
+                unknown |= [first, second]
+                    .iter()
+                    .any(|stage| matches!(stage.action, Action::Rewrite { .. }))
+            }
         }
     }
     if !spared.is_empty() {
-        return (Way::Widens, format!("what it allows is spared {}", ticked(spared)));
+        return (
+            Way::Widens,
+            format!("what it allows is spared {}", ticked(spared)),
+        );
     }
     match narrows && !unknown {
         true => (Way::Narrows, "what it refuses is refused first".to_owned()),

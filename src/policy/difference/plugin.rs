@@ -44,7 +44,10 @@ pub(super) fn differs(found: &mut Findings<'_>, differs: &Differs<'_>) -> bool {
         "config" => found.add(Way::Changes, differs.path(), "other configuration", ""),
         "state" => {
             let (way, why) = match new.state {
-                State::Kept => (Way::Widens, "what one call leaves behind is found by the next"),
+                State::Kept => (
+                    Way::Widens,
+                    "what one call leaves behind is found by the next",
+                ),
                 State::Fresh => (Way::Narrows, "each call begins anew"),
             };
             found.add(way, differs.path(), differs.values(), why);

@@ -4,12 +4,12 @@
 use super::Findings;
 use super::Way;
 use crate::policy::Case;
+use crate::policy::Expect;
+use crate::policy::Given;
 use crate::policy::Policy;
 use crate::policy::RouteTarget;
 use crate::policy::Test;
 use crate::policy::action::Names;
-use crate::policy::Expect;
-use crate::policy::Given;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
@@ -28,7 +28,10 @@ pub(super) fn compare(found: &mut Findings<'_>) {
             }
             continue;
         };
-        let (lost, won) = (before.difference(after).count(), after.difference(before).count());
+        let (lost, won) = (
+            before.difference(after).count(),
+            after.difference(before).count(),
+        );
         match (lost, won) {
             (0, 0) => (),
             (_, 0) => {
@@ -108,6 +111,8 @@ fn expected(policy: &Policy, expect: &Expect) -> String {
     };
     let route = route.map(|target: RouteTarget| names.target(target));
     let steps: Vec<String> = steps.iter().map(|step| expected(policy, step)).collect();
-    let told = (verdict, code, message, by, route, sql, unchanged, fuel_below, steps);
+    let told = (
+        verdict, code, message, by, route, sql, unchanged, fuel_below, steps,
+    );
     format!("{told:?}")
 }

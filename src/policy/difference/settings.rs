@@ -34,9 +34,8 @@ fn sql(found: &mut Findings<'_>, differs: &Differs<'_>) -> bool {
             (way, "statements in one message")
         }
         "max_bytes" => {
-            let shown = |bytes: usize| {
-                crate::unit::format_size(u64::try_from(bytes).unwrap_or(u64::MAX))
-            };
+            let shown =
+                |bytes: usize| crate::unit::format_size(u64::try_from(bytes).unwrap_or(u64::MAX));
             let what = format!("{} -> {}", shown(old.max_bytes), shown(new.max_bytes));
             let way = Way::of_rise(old.max_bytes, new.max_bytes);
             found.add(way, differs.path(), what, "bytes of one text");
@@ -64,8 +63,16 @@ fn admin(found: &mut Findings<'_>, differs: &Differs<'_>) -> bool {
     let binds = |binds: &[Bind]| -> Vec<String> { binds.iter().map(address).collect() };
     let (old, new) = (&found.old.admin, &found.new.admin);
     let (old, new, why) = match differs.key {
-        "users" => (names(&old.users), names(&new.users), "may use the admin console"),
-        "roles" => (names(&old.roles), names(&new.roles), "may use the admin console"),
+        "users" => (
+            names(&old.users),
+            names(&new.users),
+            "may use the admin console",
+        ),
+        "roles" => (
+            names(&old.roles),
+            names(&new.roles),
+            "may use the admin console",
+        ),
         "metrics" => (
             binds(&old.metrics),
             binds(&new.metrics),

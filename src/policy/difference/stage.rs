@@ -79,9 +79,8 @@ impl Force {
 fn spares_something(policy: &Policy, stage: &Stage) -> bool {
     let may_refuse = |id: &usize| {
         let behind = policy.stages.get(*id);
-        behind.is_some_and(|stage| {
-            matches!(Force::in_list(stage), Force::Tightens | Force::Unknown)
-        })
+        behind
+            .is_some_and(|stage| matches!(Force::in_list(stage), Force::Tightens | Force::Unknown))
     };
     policy.pipelines.iter().any(|pipeline| {
         Hook::all().zip(&pipeline.hooks).any(|(hook, ids)| {
@@ -112,7 +111,12 @@ pub(super) fn came(found: &mut Findings<'_>, name: &str) {
     let force = Force::of(found.new, stage);
     let path = path("stage", name, "");
     let what = format!("new {}", summary(stage));
-    found.add(force.way_of_presence(), &*path, what, why_came(stage, force));
+    found.add(
+        force.way_of_presence(),
+        &*path,
+        what,
+        why_came(stage, force),
+    );
     if is_guest(stage) {
         grants::beyond_standard(found, &path, &stage.grants);
     }
@@ -312,7 +316,9 @@ fn action(found: &mut Findings<'_>, differs: &Differs<'_>, old: &Stage, new: &St
         ) => {
             let counts = Force::in_list(new) == Force::Tightens;
             let key = format!("{path}.add_limit");
-            bound(found, &key, counts, (*add_limit, *limit), |limit| limit.to_string());
+            bound(found, &key, counts, (*add_limit, *limit), |limit| {
+                limit.to_string()
+            });
             let key = format!("{path}.statement_timeout");
             let shown = crate::unit::format_duration;
             bound::<Duration>(found, &key, counts, (*statement_timeout, *timeout), shown);
@@ -334,13 +340,21 @@ fn action(found: &mut Findings<'_>, differs: &Differs<'_>, old: &Stage, new: &St
             log_fields(found, &path, before, after);
         }
         (Action::Script(_), Action::Script(_)) => {
-            found.add(Way::Changes, path, "other script", "foreign code decides otherwise");
+            found.add(
+                Way::Changes,
+                path,
+                "other script",
+                "foreign code decides otherwise",
+            );
         }
         (Action::Plugin(_), Action::Plugin(_)) => {
             found.add(Way::Changes, path, differs.values(), "other code");
         }
         (Action::Route { .. }, Action::Route { .. }) => {
-            let what = differs.values().replace(" otherwise none", "").replace('"', "");
+            let what = differs
+                .values()
+                .replace(" otherwise none", "")
+                .replace('"', "");
             found.add(Way::Changes, path, what.replace(" otherwise None", ""), "");
         }
         _ => return false,

@@ -119,8 +119,8 @@ pub(super) fn policy(text: &str) -> Policy {
 /// Every change as `way path: what`.
 pub(super) fn told(old: &Policy, new: &Policy) -> Vec<String> {
     let changes = old.difference(new).changes.into_iter();
-    let lines = changes
-        .map(|change| format!("{} {}: {}", change.way.name(), change.path, change.what));
+    let lines =
+        changes.map(|change| format!("{} {}: {}", change.way.name(), change.path, change.what));
     lines.collect()
 }
 
@@ -229,8 +229,16 @@ fn nodes_and_pools() {
 #[test]
 fn a_pool_for_databases_that_are_served_already_opens_nothing() {
     let all = BASE.replacen("database = \"shop\"", "database = \"*\"", 1);
-    let all = all.replacen("{ pool = \"main\",", "{ pool = \"main\", database = \"shop\",", 1);
-    let more = all.replacen("[role.app]", "[pool.x]\ndatabase = \"x*\"\nnodes = \"pg\"\n[role.app]", 1);
+    let all = all.replacen(
+        "{ pool = \"main\",",
+        "{ pool = \"main\", database = \"shop\",",
+        1,
+    );
+    let more = all.replacen(
+        "[role.app]",
+        "[pool.x]\ndatabase = \"x*\"\nnodes = \"pg\"\n[role.app]",
+        1,
+    );
     let (all, more) = (policy(&all), policy(&more));
     assert_eq!(told(&all, &more), ["changes pool.x: new, for `x*`"]);
     assert_eq!(told(&more, &all), ["changes pool.x: removed, for `x*`"]);
@@ -330,9 +338,18 @@ fn settings() {
         check(from, to, &[there], &[back]);
     }
     let sql = |rules: &str| policy(&format!("{BASE}[sql]\n{rules}\n"));
-    let (deny, write) = (sql("on_unparsed = \"deny\""), sql("on_unparsed = \"as_write\""));
-    assert_eq!(told(&deny, &write), ["widens sql.on_unparsed: deny -> as_write"]);
-    assert_eq!(told(&write, &deny), ["narrows sql.on_unparsed: as_write -> deny"]);
+    let (deny, write) = (
+        sql("on_unparsed = \"deny\""),
+        sql("on_unparsed = \"as_write\""),
+    );
+    assert_eq!(
+        told(&deny, &write),
+        ["widens sql.on_unparsed: deny -> as_write"]
+    );
+    assert_eq!(
+        told(&write, &deny),
+        ["narrows sql.on_unparsed: as_write -> deny"]
+    );
     assert_eq!(told(&policy(BASE), &deny), ["narrows sql: new"]);
     let (few, many) = (sql("max_bytes = \"1KiB\""), sql("max_bytes = \"2KiB\""));
     assert_eq!(told(&few, &many), ["widens sql.max_bytes: 1KiB -> 2KiB"]);
@@ -362,6 +379,9 @@ pipeline.default.otherwise.authorize = "allow"
     );
     assert_eq!(
         told(&proven, &none),
-        ["widens user: there are none any more", "changes user.ada: removed"]
+        [
+            "widens user: there are none any more",
+            "changes user.ada: removed"
+        ]
     );
 }

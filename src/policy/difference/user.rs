@@ -94,7 +94,11 @@ pub(super) fn differs(found: &mut Findings<'_>, differs: &Differs<'_>) -> bool {
             let end = |user: &User| user.expires.unwrap_or(i64::MAX);
             let (old, new) = (end(old), end(new));
             let what = format!("{} -> {}", day(old), day(new));
-            let why = if old < new { "may log in for longer" } else { "" };
+            let why = if old < new {
+                "may log in for longer"
+            } else {
+                ""
+            };
             found.add(Way::of_rise(old, new), differs.path(), what, why);
         }
         _ => return false,
@@ -148,7 +152,10 @@ fn meaning(policy: &Policy, role: &str) -> (Way, String) {
         unknown |= is_guest && force == Force::Unknown && stage.grants.may_see(See::Identity);
         for (asks, way) in [
             (stage.when.asks_for_role(role), force.way_of_presence()),
-            (stage.unless.asks_for_role(role), force.way_of_presence().opposite()),
+            (
+                stage.unless.asks_for_role(role),
+                force.way_of_presence().opposite(),
+            ),
         ] {
             match way {
                 _ if !asks || force == Force::Nothing => (),
@@ -163,7 +170,10 @@ fn meaning(policy: &Policy, role: &str) -> (Way, String) {
     }
     if !opens.is_empty() {
         let stages = ticked(opens);
-        return (Way::Widens, format!("may now be matched as {role:?} by {stages}"));
+        return (
+            Way::Widens,
+            format!("may now be matched as {role:?} by {stages}"),
+        );
     }
     match (unknown, closes.is_empty()) {
         (false, false) => (Way::Narrows, format!("is now met by {}", ticked(closes))),

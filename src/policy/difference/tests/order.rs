@@ -84,10 +84,17 @@ fn a_bare_name_counts_for_a_deny() {
     // `s.orders` may be meant by `orders`; `s.*` says nothing of it, so that it does not stand for `s.orders`.
     let stage = |tables: &str| {
         let stage = format!("when = {{ tables = \"{tables}\", client");
-        policy(&BASE.replacen("when = { kind = [\"insert\", \"update\"], client", &stage, 1))
+        policy(&BASE.replacen(
+            "when = { kind = [\"insert\", \"update\"], client",
+            &stage,
+            1,
+        ))
     };
     let told = told(&stage("s.*"), &stage("s.orders"));
-    assert_eq!(told, ["changes stage.no-writes.when.tables: s.* -> s.orders"]);
+    assert_eq!(
+        told,
+        ["changes stage.no-writes.when.tables: s.* -> s.orders"]
+    );
 }
 
 #[test]
@@ -179,8 +186,14 @@ fn literals_in_the_log() {
         1,
     );
     let (text, more) = (policy(&text), policy(&more));
-    assert_eq!(told(&text, &more), ["widens stage.note.log.fields: + \"sql.text\""]);
-    assert_eq!(told(&more, &text), ["narrows stage.note.log.fields: - \"sql.text\""]);
+    assert_eq!(
+        told(&text, &more),
+        ["widens stage.note.log.fields: + \"sql.text\""]
+    );
+    assert_eq!(
+        told(&more, &text),
+        ["narrows stage.note.log.fields: - \"sql.text\""]
+    );
 }
 
 #[test]

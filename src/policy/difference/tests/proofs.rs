@@ -51,8 +51,15 @@ fn a_test_by_another_name_or_in_another_policy_proves_the_same() {
     let renamed = with(&ONE.replacen("writes are refused", "nobody writes", 1));
     assert_eq!(told(&with(ONE), &renamed), [""; 0]);
     // Another listener before the one that is meant, and another stage.
-    let moved = BASE.replacen("[listener.app]", "[listener.aaa]\nbind = \"[::1]:1\"\n[listener.app]", 1);
+    let moved = BASE.replacen(
+        "[listener.app]",
+        "[listener.aaa]\nbind = \"[::1]:1\"\n[listener.app]",
+        1,
+    );
     let given = ONE.replacen("given = {", "given = { listener = \"app\",", 1);
-    let (old, new) = (policy(&format!("{BASE}{given}")), policy(&format!("{moved}{given}")));
+    let (old, new) = (
+        policy(&format!("{BASE}{given}")),
+        policy(&format!("{moved}{given}")),
+    );
     assert_eq!(told(&old, &new), ["widens listener.aaa: new, on `[::1]:1`"]);
 }
