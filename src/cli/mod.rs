@@ -6,6 +6,7 @@ mod diff;
 mod explain;
 mod output;
 mod plugin;
+mod render;
 mod run;
 mod scenario;
 mod schema;
@@ -49,6 +50,8 @@ pub enum Command {
     Explain(explain::Arguments),
     /// Tell what a change of a policy means: what it widens, what it narrows, what is merely different.
     Diff(diff::Arguments),
+    /// Print a policy with all its files, variables and environment as one text.
+    Render(render::Arguments),
     /// Make, test, pin and sign plugins.
     #[command(subcommand)]
     Plugin(plugin::Command),
@@ -136,6 +139,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
+        Command::Render(arguments) => render::run(&arguments),
         Command::Plugin(command) => plugin::run(&command),
         Command::Schema(arguments) => schema::run(&arguments),
     }

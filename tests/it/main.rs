@@ -32,6 +32,7 @@ mod plugins_document;
 mod policy_cli;
 mod pooling;
 mod reload;
+mod render;
 mod routing;
 mod sidecars;
 mod startup;
