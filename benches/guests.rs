@@ -142,6 +142,10 @@ impl policy::Files for OneFile {
         Ok(self.0.clone().into_bytes())
     }
 
+    fn mode(&self, _: &Path) -> Option<u32> {
+        None
+    }
+
     fn env(&self, _: &str) -> Option<String> {
         None
     }
@@ -223,6 +227,17 @@ fn plugin(name: &str, state: State, abi: Abi) -> Box<dyn Guest> {
     load_wasm(&bytes, spec(state, manifest, abi)).unwrap()
 }
 
+/// A module that looks at nothing: what is left is what a plugin of any kind costs.
+const SILENT: &str = r#"(module
+    (memory (export "memory") 1)
+    (func (export "pgw_alloc") (param i32) (result i32) (i32.const 1024))
+    (func (export "pre_query") (param i32 i32) (result i64) (i64.const 0)))"#;
+
+fn module(text: &str, state: State) -> Box<dyn Guest> {
+    let bytes = wat::parse_str(text).unwrap();
+    load_wasm(&bytes, spec(state, None, Abi::Pgwarden1)).unwrap()
+}
+
 /// One call of a kind.
 type OneCall = Box<dyn Fn(&Subject)>;
 
@@ -239,6 +254,14 @@ fn kinds() -> Vec<(&'static str, OneCall)> {
         (
             "plugin, kept",
             guest(plugin("deny_ddl", State::Kept, Abi::Pgwarden1)),
+        ),
+        (
+            "plugin, kept, that asks for nothing",
+            guest(module(SILENT, State::Kept)),
+        ),
+        (
+            "plugin, fresh, that asks for nothing",
+            guest(module(SILENT, State::Fresh)),
         ),
         (
             "plugin of heliosdb-proxy's kind",

@@ -1,7 +1,9 @@
-//! The command line: one file per verb. Exit codes: 0 it is so, 1 it is not, 64 wrong usage, 69 nobody answers, 78 bad policy.
+//! The command line: one file per verb. Exit codes: 0 it is so, 1 it is not, 64 wrong usage, 69 nobody answers, 78 bad policy. `diff`
+//! has two more of its own.
 
 mod check;
 mod control;
+mod diff;
 mod explain;
 mod fmt;
 mod hash;
@@ -11,6 +13,7 @@ mod output;
 mod place;
 mod plugin;
 mod reload;
+mod render;
 mod rollback;
 mod run;
 mod scenario;
@@ -63,6 +66,10 @@ pub enum Command {
     History(history::Arguments),
     /// Let a running process go back to an earlier revision, and wait for the outcome.
     Rollback(rollback::Arguments),
+    /// Tell what a change of a policy means: what it widens, what it narrows, what is merely different.
+    Diff(diff::Arguments),
+    /// Print a policy with all its files, variables and environment as one text.
+    Render(render::Arguments),
     /// Make, test, pin and sign plugins.
     #[command(subcommand)]
     Plugin(plugin::Command),
@@ -161,6 +168,8 @@ pub fn run(command: Command) -> ExitCode {
         Command::Status(arguments) => status::run(&arguments),
         Command::History(arguments) => history::run(&arguments),
         Command::Rollback(arguments) => rollback::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
+        Command::Render(arguments) => render::run(&arguments),
         Command::Plugin(command) => plugin::run(&command),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),

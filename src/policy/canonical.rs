@@ -9,38 +9,73 @@ use std::fmt::Debug;
 use std::fmt::Write;
 use std::time::Duration;
 
-/// Lines being collected.
+/// Facts being collected.
 #[derive(Default)]
 pub(super) struct Canonical {
-    lines: Vec<String>,
+    facts: Vec<Fact>,
 }
 
-/// One table's lines.
+/// One thing that a policy says, in the one form that it has however it is written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Fact {
+    /// `stage`.
+    pub(super) noun: &'static str,
+    /// The name in the policy; empty for tables that exist once.
+    pub(super) name: String,
+    /// `mode`.
+    pub(super) key: String,
+    /// What it is there.
+    pub(super) value: String,
+}
+
+/// One table's facts.
 pub(super) struct Section<'c> {
     canonical: &'c mut Canonical,
-    prefix: String,
+    noun: &'static str,
+    name: String,
 }
 
 impl Canonical {
-    /// `noun.name`, with the name quoted so that no name can look like another line.
-    pub(super) fn section(&mut self, noun: &str, name: &str) -> Section<'_> {
+    /// `[noun.name]`.
+    pub(super) fn section(&mut self, noun: &'static str, name: &str) -> Section<'_> {
         Section {
             canonical: self,
-            prefix: format!("{noun}.{name:?}"),
+            noun,
+            name: name.to_owned(),
         }
     }
 
-    pub(super) fn finish(mut self) -> String {
-        self.lines.sort();
-        self.lines.join("\n")
+    /// One by one, in the order of the nouns.
+    pub(super) fn facts(self) -> Vec<Fact> {
+        self.facts
+    }
+
+    /// As one text, a line for each fact, sorted.
+    pub(super) fn finish(self) -> String {
+        let mut lines: Vec<String> = self.facts.iter().map(Fact::line).collect();
+        lines.sort();
+        lines.join("\n")
+    }
+}
+
+impl Fact {
+    /// The name is quoted, so that no name can look like another line.
+    fn line(&self) -> String {
+        format!(
+            "{}.{:?}.{} = {}",
+            self.noun, self.name, self.key, self.value
+        )
     }
 }
 
 impl Section<'_> {
     fn line(&mut self, key: &str, value: &str) {
-        self.canonical
-            .lines
-            .push(format!("{}.{key} = {value}", self.prefix));
+        self.canonical.facts.push(Fact {
+            noun: self.noun,
+            name: self.name.clone(),
+            key: key.to_owned(),
+            value: value.to_owned(),
+        });
     }
 
     pub(super) fn text(&mut self, key: &str, value: &str) {

@@ -82,6 +82,7 @@ pub(super) fn read(scope: Scope<'_, '_>) -> Option<Decisions> {
     let table = scope.single(&DECISIONS)?;
     let written = table.text("sink");
     let sink = written.as_ref().and_then(|spot| sink(scope, spot));
+    let written = written.map(|spot| as_from_root(scope, &spot));
     let sample = table.table("sample", &SAMPLE);
     let share = |key| sample.as_ref().and_then(|table| table.share(key));
     let (deny, allow) = (share("deny"), share("allow"));
@@ -94,7 +95,7 @@ pub(super) fn read(scope: Scope<'_, '_>) -> Option<Decisions> {
     table.finish();
     Some(Decisions {
         sink: sink?,
-        written: written?.value.into(),
+        written: written?.into(),
         sample: Sample {
             deny: deny.unwrap_or(1.0),
             allow: allow.unwrap_or(1.0),
@@ -103,6 +104,14 @@ pub(super) fn read(scope: Scope<'_, '_>) -> Option<Decisions> {
         full: full.unwrap_or(WhenFull::DropOldest),
         place,
     })
+}
+
+/// A file is the one that the root's folder would call so.
+fn as_from_root(scope: Scope<'_, '_>, spot: &Spot<String>) -> String {
+    match spot.value.strip_prefix("file:") {
+        Some(path) => format!("file:{}", scope.reading.as_from_root(spot.at, path)),
+        None => spot.value.clone(),
+    }
 }
 
 fn sink(scope: Scope<'_, '_>, spot: &Spot<String>) -> Option<Sink> {

@@ -10,8 +10,10 @@ mod canonical;
 mod cases;
 mod code;
 mod decisions;
+mod difference;
 mod document;
 mod draft;
+mod effective;
 mod guest;
 mod keys;
 mod layout;
@@ -64,7 +66,12 @@ pub use decisions::Sample;
 pub use decisions::Sink;
 pub use decisions::SqlDetail;
 pub use decisions::WhenFull;
+pub use difference::Change;
+pub use difference::Difference;
+pub use difference::Way;
 pub use draft::Draft;
+pub use effective::Defaults;
+pub use effective::effective;
 pub use guest::BreakerRule;
 pub use guest::Granted;
 pub use layout::LayoutError;
@@ -351,6 +358,10 @@ impl Policy {
     /// What the policy means, one line for each fact, sorted. The revision is its hash.
     #[must_use]
     pub fn canonical(&self) -> String {
+        self.meaning().finish()
+    }
+
+    fn meaning(&self) -> Canonical {
         let Self {
             name,
             revision: _,
@@ -406,6 +417,6 @@ impl Policy {
         if let Some(decisions) = decisions {
             decisions.write(&mut canonical);
         }
-        canonical.finish()
+        canonical
     }
 }

@@ -112,6 +112,11 @@ impl DatabasePattern {
         !self.glob.is_apart(glob)
     }
 
+    /// Whether it is known to serve whatever the other one serves.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        self.glob.covers(&other.glob)
+    }
+
     /// The database, where it serves exactly one.
     #[must_use]
     pub fn exact(&self) -> Option<&str> {

@@ -1,6 +1,7 @@
 //! `when` and `unless`, compiled: is a stage asked? Evaluated for every statement and stage, without allocation.
 //! Owns what a fact counts for on the safe side; how matchers are written is in `predicate/read`.
 
+mod compare;
 mod explain;
 mod fact;
 mod glob;
@@ -11,6 +12,7 @@ mod relate;
 #[cfg(test)]
 mod tests;
 
+pub(super) use compare::Growth;
 pub use explain::Explained;
 pub(super) use glob::Glob;
 pub(super) use read::read;

@@ -123,6 +123,24 @@ impl<'a> Reading<'a> {
         fold(&folder.join(path))
     }
 
+    /// The path that stands at `at`, as the file everything begins with would write it.
+    pub(super) fn as_from_root(&self, at: At, path: &str) -> String {
+        let folder = |source: &Source| source.path.parent().map(Path::to_owned);
+        let report = self.report.borrow();
+        let own = report.source(at).and_then(folder);
+        let root = report
+            .sources()
+            .first()
+            .and_then(folder)
+            .unwrap_or_default();
+        if own.as_ref() == Some(&root) || Path::new(path).is_absolute() {
+            return path.to_owned();
+        }
+        drop(report);
+        let path = relative(&self.beside(at, path), &root);
+        path.to_string_lossy().into_owned()
+    }
+
     /// The bytes of a file that is part of the policy: they count towards the bundle's hash.
     pub(super) fn bytes(&self, at: At, path: &Path) -> Option<Arc<[u8]>> {
         match self.files.read(path) {
@@ -435,4 +453,15 @@ pub(super) fn fold(path: &Path) -> PathBuf {
         }
     }
     folded
+}
+
+/// `path` as seen from `folder`; both are folded, and begin at the same place.
+fn relative(path: &Path, folder: &Path) -> PathBuf {
+    let mut rest = path.components().peekable();
+    let mut up = folder.components().peekable();
+    while rest.peek().is_some() && rest.peek() == up.peek() {
+        rest.next();
+        up.next();
+    }
+    up.map(|_| Component::ParentDir).chain(rest).collect()
 }

@@ -294,6 +294,21 @@ impl Gather<'_, '_> {
     }
 }
 
+/// The variables as they are written, for the chosen environment.
+pub(super) fn chosen(words: &Words, environment: Option<&str>) -> BTreeMap<String, Word> {
+    let entries = |noun: &str| words.named.get(noun).into_iter().flatten();
+    let vars = entries("vars").map(|(name, entry)| (name.clone(), entry.word.clone()));
+    let mut vars: BTreeMap<String, Word> = vars.collect();
+    for (_, entry) in entries("env").filter(|(name, _)| environment == Some(name.as_str())) {
+        let tables = entry.word.entries().iter();
+        let overrides = tables
+            .filter(|entry| entry.key == "vars")
+            .flat_map(|entry| entry.word.entries());
+        vars.extend(overrides.map(|entry| (entry.key.clone(), entry.word.clone())));
+    }
+    vars
+}
+
 /// The variables as the chosen environment has them. Every environment is checked, chosen or not.
 pub(super) fn variables(
     reading: &Reading<'_>,

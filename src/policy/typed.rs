@@ -156,7 +156,9 @@ impl Reading<'_> {
             );
         }
         let path = self.text(word.single("file")?)?;
-        let reference = format!("{{ file = {:?} }}", path.value);
+        // As the root's folder sees it: two files of one name in two folders are two secrets.
+        let shown = self.as_from_root(path.at, &path.value);
+        let reference = format!("{{ file = {shown:?} }}");
         let bytes = self.secret_bytes(path.at, &self.beside(path.at, &path.value));
         Some(bytes.map(|mut bytes| {
             // Editors and `echo` end a file with a newline that is no part of the secret.

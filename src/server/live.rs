@@ -90,7 +90,7 @@ pub fn environments(source: &Source) -> Vec<String> {
 }
 
 /// The same, reading through `files`. There is a world unless the report has errors.
-pub(super) fn build_from(
+pub fn build_from(
     source: &Source,
     files: &dyn Files,
     stages: &StatsRegistry,

@@ -1,6 +1,7 @@
 //! Globs: `*` is any run of characters, `?` is one, everything else is itself. Linear in practice, without allocation.
 
 use super::Match;
+use super::Polarity;
 use crate::statement::Name;
 
 /// One compiled glob.
@@ -37,6 +38,25 @@ impl Glob {
             Self::Prefix(prefix) => text.starts_with(&**prefix),
             Self::Suffix(suffix) => text.ends_with(&**suffix),
             Self::Pattern(pattern) => matches(pattern, text),
+        }
+    }
+
+    /// Whether it is known to match whatever the other one matches.
+    pub(in crate::policy) fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Any, _) => true,
+            (_, Self::Exact(text)) => self.matches(text),
+            (Self::Prefix(wide), Self::Prefix(narrow)) => narrow.starts_with(&**wide),
+            (Self::Suffix(wide), Self::Suffix(narrow)) => narrow.ends_with(&**wide),
+            (Self::Prefix(wide), Self::Pattern(narrow)) => {
+                let fixed = narrow.split(['*', '?']).next().unwrap_or_default();
+                fixed.starts_with(&**wide)
+            }
+            (Self::Suffix(wide), Self::Pattern(narrow)) => {
+                let fixed = narrow.rsplit(['*', '?']).next().unwrap_or_default();
+                fixed.ends_with(&**wide)
+            }
+            _ => self == other,
         }
     }
 
@@ -97,6 +117,23 @@ impl NameGlob {
             (Some(_), None) if self.name.is_any() => Match::No,
             (Some(_), None) => Match::Maybe,
         }
+    }
+}
+
+impl NameGlob {
+    /// Whether it is known to match whatever the other one matches. `s.orders` may be meant by `orders`, which counts where a
+    /// match tightens; `s.*` is not, so that there it does not stand for each of its tables.
+    pub(super) fn covers(&self, other: &Self, polarity: Polarity) -> bool {
+        let schema = match (&self.schema, &other.schema) {
+            (None, _) => true,
+            (Some(wide), None) => return wide.is_any() && self.name.covers(&other.name),
+            (Some(wide), Some(narrow)) => wide.covers(narrow),
+        };
+        let loses_the_bare = polarity == Polarity::Any
+            && self.schema.as_ref().is_some_and(|schema| !schema.is_any())
+            && self.name.is_any()
+            && !other.name.is_any();
+        schema && self.name.covers(&other.name) && !loses_the_bare
     }
 }
 

@@ -50,6 +50,20 @@ impl Network {
         network.ok_or("bits are set behind the length of the network")
     }
 
+    /// Whether every address of the other one lies in it.
+    pub(super) fn covers(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Unix, Self::Unix) => true,
+            (Self::V4(network, mask), Self::V4(inner, narrow)) => {
+                narrow & mask == mask && inner & mask == network
+            }
+            (Self::V6(network, mask), Self::V6(inner, narrow)) => {
+                narrow & mask == mask && inner & mask == network
+            }
+            _ => false,
+        }
+    }
+
     /// Whether an address lies in it. An IPv4 address that arrived on an IPv6 socket is an IPv4 address.
     pub(super) fn contains(self, client: ClientAddress) -> bool {
         match (self, client) {

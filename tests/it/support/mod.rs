@@ -3,6 +3,7 @@
 
 pub(crate) mod certificate;
 pub(crate) mod cluster;
+pub(crate) mod document;
 pub(crate) mod drivers;
 pub(crate) mod frames;
 pub(crate) mod message;

@@ -1,0 +1,163 @@
+//! Listeners: where clients can connect, and how well that is protected. A new address widens; less TLS widens.
+
+use super::Differs;
+use super::Findings;
+use super::Way;
+use super::path;
+use super::pipeline;
+use super::words::ticked;
+use crate::policy::Bind;
+use crate::policy::Listener;
+use crate::policy::ListenerTlsMode;
+use crate::policy::Policy;
+use crate::policy::TlsVersion;
+
+fn of<'p>(policy: &'p Policy, name: &str) -> Option<&'p Listener> {
+    policy.listeners.iter().find(|known| &*known.name == name)
+}
+
+pub(super) fn differs(found: &mut Findings<'_>, differs: &Differs<'_>) -> bool {
+    let (Some(old), Some(new)) = (of(found.old, differs.name), of(found.new, differs.name)) else {
+        return false;
+    };
+    match differs.key {
+        "bind" => return binds(found, &differs.path(), &old.bind, &new.bind),
+        "pipeline" => return pipelines(found, differs, old, new),
+        "tls.mode" => {
+            let way = Way::of_rise(protection(new.tls.mode), protection(old.tls.mode));
+            let why = match new.tls.mode {
+                ListenerTlsMode::Disable => "nothing is encrypted",
+                ListenerTlsMode::Allow if way == Way::Widens => "clients may go without TLS",
+                ListenerTlsMode::Allow => "clients may use TLS",
+                ListenerTlsMode::Require => "clients must use TLS",
+            };
+            found.add(way, differs.path(), differs.values(), why);
+        }
+        "tls.min" => {
+            let what = format!("{} -> {}", version(old.tls.min), version(new.tls.min));
+            let way = Way::of_rise(new.tls.min, old.tls.min);
+            found.add(way, differs.path(), what, "");
+        }
+        "tls.cert" => found.add(Way::Changes, differs.path(), "other certificate", ""),
+        "max_connections" => {
+            let way = Way::of_rise(old.max_connections, new.max_connections);
+            found.add(way, differs.path(), differs.values(), "clients at a time");
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// How much a mode protects what is sent.
+fn protection(mode: ListenerTlsMode) -> u8 {
+    match mode {
+        ListenerTlsMode::Disable => 0,
+        ListenerTlsMode::Allow => 1,
+        ListenerTlsMode::Require => 2,
+    }
+}
+
+fn version(version: TlsVersion) -> &'static str {
+    match version {
+        TlsVersion::V1_2 => "1.2",
+        TlsVersion::V1_3 => "1.3",
+    }
+}
+
+pub(super) fn came(found: &mut Findings<'_>, name: &str) {
+    let Some(listener) = of(found.new, name) else {
+        return;
+    };
+    let what = format!("new, on {}", addresses(&listener.bind));
+    let known = |bind: &Bind| listens(found.old, bind);
+    let way = match listener.bind.iter().all(known) {
+        true => Way::Changes,
+        false => Way::Widens,
+    };
+    found.add(
+        way,
+        path("listener", name, ""),
+        what,
+        "clients can connect there",
+    );
+}
+
+pub(super) fn gone(found: &mut Findings<'_>, name: &str) {
+    let Some(listener) = of(found.old, name) else {
+        return;
+    };
+    let what = format!("removed, on {}", addresses(&listener.bind));
+    let known = |bind: &Bind| listens(found.new, bind);
+    let way = match listener.bind.iter().all(known) {
+        true => Way::Changes,
+        false => Way::Narrows,
+    };
+    found.add(way, path("listener", name, ""), what, "");
+}
+
+fn addresses(binds: &[Bind]) -> String {
+    let texts: Vec<String> = binds.iter().map(address).collect();
+    ticked(texts.iter().map(String::as_str))
+}
+
+/// An address as it is written in a policy.
+pub(super) fn address(bind: &Bind) -> String {
+    match bind {
+        Bind::Tcp(address) => address.to_string(),
+        Bind::Unix(path) => format!("unix:{}", path.display()),
+    }
+}
+
+/// Whether any listener of the policy is reached there.
+fn listens(policy: &Policy, bind: &Bind) -> bool {
+    let mut binds = policy.listeners.iter().flat_map(|known| &known.bind);
+    binds.any(|known| reaches(known, bind))
+}
+
+/// Whether who listens at `wide` is reached at `narrow` as well: `0.0.0.0` stands for every address of its family.
+fn reaches(wide: &Bind, narrow: &Bind) -> bool {
+    match (wide, narrow) {
+        (Bind::Tcp(wide), Bind::Tcp(narrow)) => {
+            let all = wide.ip().is_unspecified() && wide.is_ipv4() == narrow.is_ipv4();
+            wide.port() == narrow.port() && (all || wide.ip() == narrow.ip())
+        }
+        _ => wide == narrow,
+    }
+}
+
+/// Addresses that lie in others of the other side are no news.
+fn binds(found: &mut Findings<'_>, path: &str, old: &[Bind], new: &[Bind]) -> bool {
+    let beyond = |these: &[Bind], those: &[Bind]| -> Vec<String> {
+        let these = these.iter();
+        let these = these.filter(|one| !those.iter().any(|other| reaches(other, one)));
+        these.map(address).collect()
+    };
+    let (added, removed) = (beyond(new, old), beyond(old, new));
+    found.items(
+        path,
+        (&removed, &added),
+        (Way::Widens, "clients can connect there"),
+        (Way::Narrows, ""),
+    )
+}
+
+/// The sessions of a listener that names another pipeline meet other stages: what was and what is are held side by side.
+fn pipelines(
+    found: &mut Findings<'_>,
+    differs: &Differs<'_>,
+    old: &Listener,
+    new: &Listener,
+) -> bool {
+    let (Some(before), Some(after)) = (
+        found.old.pipelines.get(old.pipeline),
+        found.new.pipelines.get(new.pipeline),
+    ) else {
+        return false;
+    };
+    if found.is_same("pipeline", &before.name, &after.name) {
+        return true;
+    }
+    found.add(Way::Changes, differs.path(), differs.values(), "");
+    pipeline::compare(found, before, after);
+    true
+}

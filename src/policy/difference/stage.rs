@@ -1,0 +1,493 @@
+//! Stages: what one forces on statements, and what becomes of that when it comes, goes, changes its guards or what it does.
+//!
+//! `deny` and `rewrite` only ever take something away, `allow` only ever gives something. A script or plugin may do either, so
+//! that nothing is claimed of it beyond its rights and limits.
+
+use super::Differs;
+use super::Findings;
+use super::Way;
+use super::grants;
+use super::guest;
+use super::path;
+use super::plugin;
+use super::words::cut;
+use crate::hook::Hook;
+use crate::hook::Refusal;
+use crate::policy::Action;
+use crate::policy::Field;
+use crate::policy::Mode;
+use crate::policy::OnFailure;
+use crate::policy::Policy;
+use crate::policy::Stage;
+use crate::policy::predicate::Growth;
+use std::time::Duration;
+
+/// Fields of a log line that hold what clients wrote.
+const TELLING_FIELDS: [&str; 2] = ["sql.text", "error"];
+
+/// What a stage does to what is allowed, where it is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Force {
+    /// It takes away.
+    Tightens,
+    /// It gives.
+    Loosens,
+    /// Whatever it likes.
+    Unknown,
+    /// It changes no verdict: it does not count, or has nothing to say about it.
+    Nothing,
+}
+
+impl Force {
+    /// Of the action alone.
+    fn of_action(action: &Action) -> Self {
+        match action {
+            Action::Deny(_) | Action::Rewrite { .. } | Action::Limit(_) => Self::Tightens,
+            Action::Allow => Self::Loosens,
+            Action::Route { .. } | Action::Log { .. } => Self::Nothing,
+            Action::Script(_) | Action::Plugin(_) => Self::Unknown,
+        }
+    }
+
+    /// Where only the order within one list is in question.
+    pub(super) fn in_list(stage: &Stage) -> Self {
+        match stage.mode {
+            Mode::Enforce => Self::of_action(&stage.action),
+            Mode::Observe | Mode::Off => Self::Nothing,
+        }
+    }
+
+    /// In its policy: an `allow` behind which nothing could refuse gives nothing.
+    pub(super) fn of(policy: &Policy, stage: &Stage) -> Self {
+        match Self::in_list(stage) {
+            Self::Loosens if !spares_something(policy, stage) => Self::Nothing,
+            force => force,
+        }
+    }
+
+    /// Which way a policy moves when a stage of this force comes to be asked.
+    pub(super) fn way_of_presence(self) -> Way {
+        match self {
+            Self::Tightens => Way::Narrows,
+            Self::Loosens => Way::Widens,
+            Self::Unknown | Self::Nothing => Way::Changes,
+        }
+    }
+}
+
+/// Whether anything stands behind an `allow` that could have refused.
+fn spares_something(policy: &Policy, stage: &Stage) -> bool {
+    let may_refuse = |id: &usize| {
+        let behind = policy.stages.get(*id);
+        behind
+            .is_some_and(|stage| matches!(Force::in_list(stage), Force::Tightens | Force::Unknown))
+    };
+    policy.pipelines.iter().any(|pipeline| {
+        Hook::all().zip(&pipeline.hooks).any(|(hook, ids)| {
+            let own = |id: &usize| {
+                let known = policy.stages.get(*id);
+                known.is_some_and(|known| known.name == stage.name)
+            };
+            ids.iter().position(own).is_some_and(|at| {
+                let denied = hook == Hook::Authorize && !pipeline.otherwise.authorize_allows();
+                denied || ids.iter().skip(at + 1).any(may_refuse)
+            })
+        })
+    })
+}
+
+pub(super) fn of<'p>(policy: &'p Policy, name: &str) -> Option<&'p Stage> {
+    policy.stages.iter().find(|known| &*known.name == name)
+}
+
+fn is_guest(stage: &Stage) -> bool {
+    matches!(stage.action, Action::Script(_) | Action::Plugin(_))
+}
+
+pub(super) fn came(found: &mut Findings<'_>, name: &str) {
+    let Some(stage) = of(found.new, name) else {
+        return;
+    };
+    let force = Force::of(found.new, stage);
+    let path = path("stage", name, "");
+    let what = format!("new {}", summary(stage));
+    found.add(
+        force.way_of_presence(),
+        &*path,
+        what,
+        why_came(stage, force),
+    );
+    if is_guest(stage) {
+        grants::beyond_standard(found, &path, &stage.grants);
+    }
+    if let Action::Log { fields, .. } = &stage.action {
+        log_fields(found, &format!("{path}.log"), &[], fields);
+    }
+}
+
+pub(super) fn gone(found: &mut Findings<'_>, name: &str) {
+    let Some(stage) = of(found.old, name) else {
+        return;
+    };
+    let force = Force::of(found.old, stage);
+    let what = format!("removed {}", summary(stage));
+    let way = force.way_of_presence().opposite();
+    found.add(way, path("stage", name, ""), what, why_gone(stage, force));
+}
+
+/// `deny at pre_query`.
+fn summary(stage: &Stage) -> String {
+    let mut hooks: Vec<&str> = stage.hooks.iter().map(|hook| hook.name()).collect();
+    hooks.sort_unstable();
+    let mode = match stage.mode {
+        Mode::Enforce => "",
+        Mode::Observe => ", observing",
+        Mode::Off => ", off",
+    };
+    format!("{} at {}{mode}", stage.action.name(), hooks.join(", "))
+}
+
+/// What it means that a stage is asked now.
+pub(super) fn why_came(stage: &Stage, force: Force) -> &'static str {
+    match (force, &stage.action) {
+        (Force::Tightens, Action::Rewrite { .. }) => "bounds what it matches",
+        (Force::Tightens, _) => "refuses what it matches",
+        (Force::Loosens, _) => "allows what it matches",
+        (Force::Unknown, _) => "foreign code decides there",
+        (Force::Nothing, Action::Allow) if stage.mode == Mode::Enforce => {
+            "nothing behind it could refuse"
+        }
+        (Force::Nothing, _) => "",
+    }
+}
+
+/// What it means that a stage is no longer asked.
+pub(super) fn why_gone(stage: &Stage, force: Force) -> &'static str {
+    match (force, &stage.action) {
+        (Force::Tightens, Action::Rewrite { .. }) => "no longer bounds what it matched",
+        (Force::Tightens, _) => "no longer refuses what it matched",
+        (Force::Loosens, _) => "no longer allows what it matched",
+        (Force::Unknown, _) => "foreign code no longer decides there",
+        (Force::Nothing, _) => "",
+    }
+}
+
+pub(super) fn differs(found: &mut Findings<'_>, differs: &Differs<'_>) -> bool {
+    let (Some(old), Some(new)) = (of(found.old, differs.name), of(found.new, differs.name)) else {
+        return false;
+    };
+    if let Some(told) = guard(found, differs, old, new) {
+        return told;
+    }
+    if differs.key == old.action.name() || differs.key == new.action.name() {
+        return action(found, differs, old, new);
+    }
+    match differs.key {
+        // Which lists it stands in is told by the pipelines.
+        "hooks" => true,
+        "mode" => mode(found, differs, old, new),
+        _ => of_guest(found, differs, old, new),
+    }
+}
+
+fn mode(found: &mut Findings<'_>, differs: &Differs<'_>, old: &Stage, new: &Stage) -> bool {
+    let (before, after) = (Force::of(found.old, old), Force::of(found.new, new));
+    let (way, why) = match (old.mode, new.mode) {
+        (Mode::Enforce, _) => (before.way_of_presence().opposite(), why_gone(old, before)),
+        (_, Mode::Enforce) => (after.way_of_presence(), why_came(new, after)),
+        _ => (Way::Changes, ""),
+    };
+    found.add(way, differs.path(), differs.values(), why);
+    true
+}
+
+/// `when` and `unless`, a key at a time. `None` where the fact is of neither.
+fn guard(
+    found: &mut Findings<'_>,
+    differs: &Differs<'_>,
+    old: &Stage,
+    new: &Stage,
+) -> Option<bool> {
+    let (is_when, written) = match differs.key.split_once('.')? {
+        ("when", rest) => (true, rest),
+        ("unless", rest) => (false, rest),
+        _ => return None,
+    };
+    let (before, after) = match is_when {
+        true => (&old.when, &new.when),
+        false => (&old.unless, &new.unless),
+    };
+    let keys = before.canonical().chain(after.canonical());
+    let mut keys = keys.map(|(key, _)| key);
+    let key = keys.find(|key| format!("{key:?}") == written)?.to_owned();
+    let value = |predicate: &crate::policy::Predicate| {
+        let mut facts = predicate.canonical();
+        let fact = facts.find(|(known, _)| *known == key);
+        fact.map(|(_, wanted)| wanted.to_owned())
+    };
+    let (when, unless) = new.polarities();
+    let polarity = if is_when { when } else { unless };
+    let growth = before.growth(after, &key, polarity);
+    let force = match (Force::of(found.old, old), Force::of(found.new, new)) {
+        (before, after) if before == after => after,
+        _ => Force::Nothing,
+    };
+    let asked_more = match (growth, is_when) {
+        (Growth::Unclear, _) => None,
+        (growth, is_when) => Some((growth == Growth::Grew) == is_when),
+    };
+    let (way, why) = match asked_more {
+        None => (Way::Changes, ""),
+        Some(true) => (force.way_of_presence(), more_of(force)),
+        Some(false) => (force.way_of_presence().opposite(), less_of(force)),
+    };
+    let what = values(value(before), value(after));
+    found.add(way, differs.path(), what, why);
+    Some(true)
+}
+
+fn more_of(force: Force) -> &'static str {
+    match force {
+        Force::Tightens => "is met by more",
+        Force::Loosens => "lets more pass",
+        Force::Unknown => "is asked about more",
+        Force::Nothing => "",
+    }
+}
+
+fn less_of(force: Force) -> &'static str {
+    match force {
+        Force::Tightens => "is met by less",
+        Force::Loosens => "lets less pass",
+        Force::Unknown => "is asked about less",
+        Force::Nothing => "",
+    }
+}
+
+/// `+ delete` where items of a list came or went, `a -> b` where nothing is common to both.
+fn values(old: Option<String>, new: Option<String>) -> String {
+    let (old, new) = match (old, new) {
+        (None, new) => return format!("+ {}", cut(&new.unwrap_or_default())),
+        (Some(old), None) => return format!("- {}", cut(&old)),
+        (Some(old), Some(new)) => (old, new),
+    };
+    let (before, after): (Vec<&str>, Vec<&str>) =
+        (old.split(", ").collect(), new.split(", ").collect());
+    if !before.iter().any(|item| after.contains(item)) {
+        return format!("{} -> {}", cut(&old), cut(&new));
+    }
+    let added = after.iter().filter(|item| !before.contains(item));
+    let added: Vec<String> = added.map(|item| format!("+ {item}")).collect();
+    let removed = before.iter().filter(|item| !after.contains(item));
+    let removed = removed.map(|item| format!("- {item}"));
+    let all: Vec<String> = added.into_iter().chain(removed).collect();
+    cut(&all.join("  "))
+}
+
+/// What it does. Another verb is told once, where the new one stands.
+fn action(found: &mut Findings<'_>, differs: &Differs<'_>, old: &Stage, new: &Stage) -> bool {
+    if old.action.name() != new.action.name() {
+        if differs.key == new.action.name() {
+            let way = exchange(Force::of(found.old, old), Force::of(found.new, new), new);
+            let what = format!("{} -> {}", old.action.name(), new.action.name());
+            found.add(way, path("stage", differs.name, ""), what, "");
+            if is_guest(new) && !is_guest(old) {
+                let path = path("stage", differs.name, "");
+                grants::beyond_standard(found, &path, &new.grants);
+            }
+            if let Action::Log { fields, .. } = &new.action {
+                log_fields(found, &differs.path(), &[], fields);
+            }
+        }
+        return true;
+    }
+    let path = differs.path();
+    match (&old.action, &new.action) {
+        (Action::Deny(old), Action::Deny(new)) => refusal(found, &path, old, new),
+        (
+            Action::Rewrite {
+                add_limit,
+                statement_timeout,
+            },
+            Action::Rewrite {
+                add_limit: limit,
+                statement_timeout: timeout,
+            },
+        ) => {
+            let counts = Force::in_list(new) == Force::Tightens;
+            let key = format!("{path}.add_limit");
+            bound(found, &key, counts, (*add_limit, *limit), |limit| {
+                limit.to_string()
+            });
+            let key = format!("{path}.statement_timeout");
+            let shown = crate::unit::format_duration;
+            bound::<Duration>(found, &key, counts, (*statement_timeout, *timeout), shown);
+        }
+        (
+            Action::Log {
+                level,
+                fields: before,
+            },
+            Action::Log {
+                level: loud,
+                fields: after,
+            },
+        ) => {
+            if level.name() != loud.name() {
+                let what = format!("{} -> {}", level.name(), loud.name());
+                found.add(Way::Changes, format!("{path}.level"), what, "");
+            }
+            log_fields(found, &path, before, after);
+        }
+        (Action::Script(_), Action::Script(_)) => {
+            found.add(
+                Way::Changes,
+                path,
+                "other script",
+                "foreign code decides otherwise",
+            );
+        }
+        (Action::Plugin(_), Action::Plugin(_)) => {
+            found.add(Way::Changes, path, differs.values(), "other code");
+        }
+        (Action::Route { .. }, Action::Route { .. }) => {
+            let what = differs
+                .values()
+                .replace(" otherwise none", "")
+                .replace('"', "");
+            found.add(Way::Changes, path, what.replace(" otherwise None", ""), "");
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// A stage that does something else now.
+fn exchange(old: Force, new: Force, newer: &Stage) -> Way {
+    match (old, new) {
+        // A refusal takes more than a bound does, and the one became the other.
+        (Force::Tightens, Force::Tightens) => match newer.action {
+            Action::Deny(_) => Way::Narrows,
+            _ => Way::Widens,
+        },
+        (Force::Unknown, _) | (_, Force::Unknown) => Way::Changes,
+        (Force::Nothing, new) => new.way_of_presence(),
+        (old, Force::Nothing) => old.way_of_presence().opposite(),
+        (_, new) => new.way_of_presence(),
+    }
+}
+
+fn refusal(found: &mut Findings<'_>, path: &str, old: &Refusal, new: &Refusal) {
+    if old.code != new.code {
+        let what = format!("{} -> {}", old.code, new.code);
+        found.add(Way::Changes, format!("{path}.code"), what, "");
+    }
+    let texts = |refusal: &Refusal| {
+        (
+            refusal.message.clone(),
+            refusal.hint.clone(),
+            refusal.detail.clone(),
+        )
+    };
+    if texts(old) != texts(new) {
+        found.add(Way::Changes, path, "other words", "");
+    }
+}
+
+/// Something of which less may happen the lower it is, and anything where it is absent.
+fn bound<T: PartialOrd + Copy>(
+    found: &mut Findings<'_>,
+    path: &str,
+    counts: bool,
+    (old, new): (Option<T>, Option<T>),
+    shown: impl Fn(T) -> String,
+) {
+    let way = match (old, new) {
+        (None, None) => return,
+        (None, Some(_)) => Way::Narrows,
+        (Some(_), None) => Way::Widens,
+        (Some(old), Some(new)) if old == new => return,
+        (Some(old), Some(new)) => Way::of_rise(old, new),
+    };
+    let text = |value: Option<T>| value.map_or_else(|| "none".to_owned(), &shown);
+    let what = format!("{} -> {}", text(old), text(new));
+    found.add(if counts { way } else { Way::Changes }, path, what, "");
+}
+
+/// A field that holds what clients wrote widens who reads it.
+fn log_fields(found: &mut Findings<'_>, path: &str, old: &[Field], new: &[Field]) {
+    let path = format!("{path}.fields");
+    for field in new.iter().filter(|field| !old.contains(field)) {
+        let (way, why) = match TELLING_FIELDS.contains(&field.name()) {
+            true => (Way::Widens, "literals are now written to the log"),
+            false => (Way::Changes, ""),
+        };
+        // A new stage has told what it is.
+        if way == Way::Widens || !old.is_empty() {
+            found.add(way, &*path, format!("+ {:?}", field.name()), why);
+        }
+    }
+    for field in old.iter().filter(|field| !new.contains(field)) {
+        let way = match TELLING_FIELDS.contains(&field.name()) {
+            true => Way::Narrows,
+            false => Way::Changes,
+        };
+        found.add(way, &*path, format!("- {:?}", field.name()), "");
+    }
+    if old.len() == new.len() && new.iter().all(|field| old.contains(field)) && old != new {
+        found.add(Way::Changes, &*path, "in another order", "");
+    }
+}
+
+/// What only scripts and plugins have.
+fn of_guest(found: &mut Findings<'_>, differs: &Differs<'_>, old: &Stage, new: &Stage) -> bool {
+    if !is_guest(old) || !is_guest(new) {
+        // The other action brought it along.
+        return true;
+    }
+    let prefix = match old.grants.name == new.grants.name && !new.grants.name.is_empty() {
+        true => path("permissions", &new.grants.name, ""),
+        false => path("stage", differs.name, ""),
+    };
+    if grants::differ(found, &prefix, differs.key, &old.grants, &new.grants) {
+        return true;
+    }
+    match differs.key {
+        "on_failure" => {
+            let (way, why) = match new.on_failure {
+                OnFailure::Open => (Way::Widens, "a failure lets pass"),
+                OnFailure::Closed => (Way::Narrows, "a failure refuses"),
+            };
+            found.add(way, differs.path(), differs.values(), why);
+        }
+        "breaker" => guest::breaker(found, differs),
+        // A stage has it from its plugin, where it is told.
+        "state" => return plugins(found, old, new).is_some(),
+        key if guest::is_limit(key) => {
+            if let Some((before, after)) = plugins(found, old, new)
+                && guest::is_equal(&before.limits, &old.limits, key)
+                && guest::is_equal(&after.limits, &new.limits, key)
+            {
+                return true;
+            }
+            return guest::limits(found, differs, &old.limits, &new.limits);
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// The plugin of a stage on both sides, where it is the same one.
+fn plugins<'p>(
+    found: &Findings<'p>,
+    old: &Stage,
+    new: &Stage,
+) -> Option<(&'p crate::policy::Plugin, &'p crate::policy::Plugin)> {
+    let (Action::Plugin(old), Action::Plugin(new)) = (&old.action, &new.action) else {
+        return None;
+    };
+    let before = found.old.plugins.get(*old)?;
+    let after = plugin::of(found.new, &before.name)?;
+    let same = found.new.plugins.get(*new)?.name == after.name;
+    same.then_some((before, after))
+}
