@@ -3,6 +3,8 @@
 
 mod git;
 mod show;
+#[cfg(test)]
+mod tests;
 
 use super::TrustArguments;
 use super::check::STATEMENTS_MAX;

@@ -4,6 +4,7 @@
 //! Every fact that differs is told by the rule of its noun, or, where there is no rule, as a change: two policies of
 //! different revisions never look alike. A direction is claimed only where it is certain; see the nouns for why.
 
+mod action;
 mod grants;
 mod guest;
 mod listener;

@@ -192,12 +192,7 @@ fn order(pairs: &[(&Stage, &Stage)]) -> (Way, String) {
             (Force::Tightens, Force::Loosens) => narrows = true,
             (Force::Unknown, Force::Nothing) | (Force::Nothing, Force::Unknown) => (),
             (Force::Unknown, _) | (_, Force::Unknown) => unknown = true,
-            // What is asked about is the rewritten text.
-            _ => {
-                unknown |= [first, second]
-                    .iter()
-                    .any(|stage| matches!(stage.action, Action::Rewrite { .. }))
-            }
+            _ => unknown |= depends_on_order(first) || depends_on_order(second),
         }
     }
     if !spared.is_empty() {
@@ -210,6 +205,11 @@ fn order(pairs: &[(&Stage, &Stage)]) -> (Way, String) {
         true => (Way::Narrows, "what it refuses is refused first".to_owned()),
         false => (Way::Changes, String::new()),
     }
+}
+
+/// What is asked about is the rewritten text, and what is refused before is not counted.
+fn depends_on_order(stage: &Stage) -> bool {
+    matches!(stage.action, Action::Rewrite { .. } | Action::Limit(_))
 }
 
 /// The longest part of `positions` that rises: what need not be taken for moved. Lists of stages are short.

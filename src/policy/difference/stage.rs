@@ -6,24 +6,19 @@
 use super::Differs;
 use super::Findings;
 use super::Way;
+use super::action;
 use super::grants;
 use super::guest;
 use super::path;
 use super::plugin;
 use super::words::cut;
 use crate::hook::Hook;
-use crate::hook::Refusal;
 use crate::policy::Action;
-use crate::policy::Field;
 use crate::policy::Mode;
 use crate::policy::OnFailure;
 use crate::policy::Policy;
 use crate::policy::Stage;
 use crate::policy::predicate::Growth;
-use std::time::Duration;
-
-/// Fields of a log line that hold what clients wrote.
-const TELLING_FIELDS: [&str; 2] = ["sql.text", "error"];
 
 /// What a stage does to what is allowed, where it is asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,7 +37,7 @@ impl Force {
     /// Of the action alone.
     fn of_action(action: &Action) -> Self {
         match action {
-            Action::Deny(_) | Action::Rewrite { .. } | Action::Limit(_) => Self::Tightens,
+            Action::Deny(_) | Action::Limit(_) | Action::Rewrite { .. } => Self::Tightens,
             Action::Allow => Self::Loosens,
             Action::Route { .. } | Action::Log { .. } => Self::Nothing,
             Action::Script(_) | Action::Plugin(_) => Self::Unknown,
@@ -100,7 +95,7 @@ pub(super) fn of<'p>(policy: &'p Policy, name: &str) -> Option<&'p Stage> {
     policy.stages.iter().find(|known| &*known.name == name)
 }
 
-fn is_guest(stage: &Stage) -> bool {
+pub(super) fn is_guest(stage: &Stage) -> bool {
     matches!(stage.action, Action::Script(_) | Action::Plugin(_))
 }
 
@@ -121,7 +116,7 @@ pub(super) fn came(found: &mut Findings<'_>, name: &str) {
         grants::beyond_standard(found, &path, &stage.grants);
     }
     if let Action::Log { fields, .. } = &stage.action {
-        log_fields(found, &format!("{path}.log"), &[], fields);
+        action::log_fields(found, &format!("{path}.log"), &[], fields);
     }
 }
 
@@ -150,7 +145,7 @@ fn summary(stage: &Stage) -> String {
 /// What it means that a stage is asked now.
 pub(super) fn why_came(stage: &Stage, force: Force) -> &'static str {
     match (force, &stage.action) {
-        (Force::Tightens, Action::Rewrite { .. }) => "bounds what it matches",
+        (Force::Tightens, Action::Rewrite { .. } | Action::Limit(_)) => "bounds what it matches",
         (Force::Tightens, _) => "refuses what it matches",
         (Force::Loosens, _) => "allows what it matches",
         (Force::Unknown, _) => "foreign code decides there",
@@ -164,7 +159,9 @@ pub(super) fn why_came(stage: &Stage, force: Force) -> &'static str {
 /// What it means that a stage is no longer asked.
 pub(super) fn why_gone(stage: &Stage, force: Force) -> &'static str {
     match (force, &stage.action) {
-        (Force::Tightens, Action::Rewrite { .. }) => "no longer bounds what it matched",
+        (Force::Tightens, Action::Rewrite { .. } | Action::Limit(_)) => {
+            "no longer bounds what it matched"
+        }
         (Force::Tightens, _) => "no longer refuses what it matched",
         (Force::Loosens, _) => "no longer allows what it matched",
         (Force::Unknown, _) => "foreign code no longer decides there",
@@ -180,7 +177,7 @@ pub(super) fn differs(found: &mut Findings<'_>, differs: &Differs<'_>) -> bool {
         return told;
     }
     if differs.key == old.action.name() || differs.key == new.action.name() {
-        return action(found, differs, old, new);
+        return action::differs(found, differs, old, new);
     }
     match differs.key {
         // Which lists it stands in is told by the pipelines.
@@ -282,161 +279,6 @@ fn values(old: Option<String>, new: Option<String>) -> String {
     let removed = removed.map(|item| format!("- {item}"));
     let all: Vec<String> = added.into_iter().chain(removed).collect();
     cut(&all.join("  "))
-}
-
-/// What it does. Another verb is told once, where the new one stands.
-fn action(found: &mut Findings<'_>, differs: &Differs<'_>, old: &Stage, new: &Stage) -> bool {
-    if old.action.name() != new.action.name() {
-        if differs.key == new.action.name() {
-            let way = exchange(Force::of(found.old, old), Force::of(found.new, new), new);
-            let what = format!("{} -> {}", old.action.name(), new.action.name());
-            found.add(way, path("stage", differs.name, ""), what, "");
-            if is_guest(new) && !is_guest(old) {
-                let path = path("stage", differs.name, "");
-                grants::beyond_standard(found, &path, &new.grants);
-            }
-            if let Action::Log { fields, .. } = &new.action {
-                log_fields(found, &differs.path(), &[], fields);
-            }
-        }
-        return true;
-    }
-    let path = differs.path();
-    match (&old.action, &new.action) {
-        (Action::Deny(old), Action::Deny(new)) => refusal(found, &path, old, new),
-        (
-            Action::Rewrite {
-                add_limit,
-                statement_timeout,
-            },
-            Action::Rewrite {
-                add_limit: limit,
-                statement_timeout: timeout,
-            },
-        ) => {
-            let counts = Force::in_list(new) == Force::Tightens;
-            let key = format!("{path}.add_limit");
-            bound(found, &key, counts, (*add_limit, *limit), |limit| {
-                limit.to_string()
-            });
-            let key = format!("{path}.statement_timeout");
-            let shown = crate::unit::format_duration;
-            bound::<Duration>(found, &key, counts, (*statement_timeout, *timeout), shown);
-        }
-        (
-            Action::Log {
-                level,
-                fields: before,
-            },
-            Action::Log {
-                level: loud,
-                fields: after,
-            },
-        ) => {
-            if level.name() != loud.name() {
-                let what = format!("{} -> {}", level.name(), loud.name());
-                found.add(Way::Changes, format!("{path}.level"), what, "");
-            }
-            log_fields(found, &path, before, after);
-        }
-        (Action::Script(_), Action::Script(_)) => {
-            found.add(
-                Way::Changes,
-                path,
-                "other script",
-                "foreign code decides otherwise",
-            );
-        }
-        (Action::Plugin(_), Action::Plugin(_)) => {
-            found.add(Way::Changes, path, differs.values(), "other code");
-        }
-        (Action::Route { .. }, Action::Route { .. }) => {
-            let what = differs
-                .values()
-                .replace(" otherwise none", "")
-                .replace('"', "");
-            found.add(Way::Changes, path, what.replace(" otherwise None", ""), "");
-        }
-        _ => return false,
-    }
-    true
-}
-
-/// A stage that does something else now.
-fn exchange(old: Force, new: Force, newer: &Stage) -> Way {
-    match (old, new) {
-        // A refusal takes more than a bound does, and the one became the other.
-        (Force::Tightens, Force::Tightens) => match newer.action {
-            Action::Deny(_) => Way::Narrows,
-            _ => Way::Widens,
-        },
-        (Force::Unknown, _) | (_, Force::Unknown) => Way::Changes,
-        (Force::Nothing, new) => new.way_of_presence(),
-        (old, Force::Nothing) => old.way_of_presence().opposite(),
-        (_, new) => new.way_of_presence(),
-    }
-}
-
-fn refusal(found: &mut Findings<'_>, path: &str, old: &Refusal, new: &Refusal) {
-    if old.code != new.code {
-        let what = format!("{} -> {}", old.code, new.code);
-        found.add(Way::Changes, format!("{path}.code"), what, "");
-    }
-    let texts = |refusal: &Refusal| {
-        (
-            refusal.message.clone(),
-            refusal.hint.clone(),
-            refusal.detail.clone(),
-        )
-    };
-    if texts(old) != texts(new) {
-        found.add(Way::Changes, path, "other words", "");
-    }
-}
-
-/// Something of which less may happen the lower it is, and anything where it is absent.
-fn bound<T: PartialOrd + Copy>(
-    found: &mut Findings<'_>,
-    path: &str,
-    counts: bool,
-    (old, new): (Option<T>, Option<T>),
-    shown: impl Fn(T) -> String,
-) {
-    let way = match (old, new) {
-        (None, None) => return,
-        (None, Some(_)) => Way::Narrows,
-        (Some(_), None) => Way::Widens,
-        (Some(old), Some(new)) if old == new => return,
-        (Some(old), Some(new)) => Way::of_rise(old, new),
-    };
-    let text = |value: Option<T>| value.map_or_else(|| "none".to_owned(), &shown);
-    let what = format!("{} -> {}", text(old), text(new));
-    found.add(if counts { way } else { Way::Changes }, path, what, "");
-}
-
-/// A field that holds what clients wrote widens who reads it.
-fn log_fields(found: &mut Findings<'_>, path: &str, old: &[Field], new: &[Field]) {
-    let path = format!("{path}.fields");
-    for field in new.iter().filter(|field| !old.contains(field)) {
-        let (way, why) = match TELLING_FIELDS.contains(&field.name()) {
-            true => (Way::Widens, "literals are now written to the log"),
-            false => (Way::Changes, ""),
-        };
-        // A new stage has told what it is.
-        if way == Way::Widens || !old.is_empty() {
-            found.add(way, &*path, format!("+ {:?}", field.name()), why);
-        }
-    }
-    for field in old.iter().filter(|field| !new.contains(field)) {
-        let way = match TELLING_FIELDS.contains(&field.name()) {
-            true => Way::Narrows,
-            false => Way::Changes,
-        };
-        found.add(way, &*path, format!("- {:?}", field.name()), "");
-    }
-    if old.len() == new.len() && new.iter().all(|field| old.contains(field)) && old != new {
-        found.add(Way::Changes, &*path, "in another order", "");
-    }
 }
 
 /// What only scripts and plugins have.

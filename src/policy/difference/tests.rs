@@ -1,6 +1,7 @@
 //! Each change by itself, in both directions: what it is called, and which way it moves the policy.
 
 mod order;
+mod plugins;
 mod proofs;
 
 use crate::policy::Policy;

@@ -87,6 +87,7 @@ fn covers(wide: &Matcher, narrow: &Matcher, polarity: Polarity) -> bool {
             fact == other && wide.min <= narrow.min && narrow.max <= wide.max
         }
         (Matcher::Role(wide), Matcher::Role(narrow))
+        | (Matcher::Hint(wide), Matcher::Hint(narrow))
         | (Matcher::Code(wide), Matcher::Code(narrow))
         | (Matcher::Schemas(wide), Matcher::Schemas(narrow))
         | (Matcher::Columns(wide), Matcher::Columns(narrow)) => globs_cover(wide, narrow),

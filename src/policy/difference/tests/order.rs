@@ -178,6 +178,50 @@ fn what_stages_do() {
 }
 
 #[test]
+fn rates() {
+    let with = |limit: &str| policy(&BASE.replacen("deny = { message = \"no\" }", limit, 1));
+    let base = with("limit = { rate = 10, burst = 5, key = \"user\" }");
+    for (limit, there, back) in [
+        (
+            "limit = { rate = 20, burst = 5, key = \"user\" }",
+            "widens stage.no-writes.limit.rate: 10 in 1s -> 20 in 1s",
+            "narrows stage.no-writes.limit.rate: 20 in 1s -> 10 in 1s",
+        ),
+        (
+            // As many in the same time.
+            "limit = { rate = 20, per = \"2s\", burst = 5, key = \"user\" }",
+            "changes stage.no-writes.limit.rate: 10 in 1s -> 20 in 2s",
+            "changes stage.no-writes.limit.rate: 20 in 2s -> 10 in 1s",
+        ),
+        (
+            "limit = { rate = 10, burst = 6, key = \"user\" }",
+            "widens stage.no-writes.limit.burst: 5 -> 6",
+            "narrows stage.no-writes.limit.burst: 6 -> 5",
+        ),
+        (
+            // Each client of a user has its own.
+            "limit = { rate = 10, burst = 5, key = [\"user\", \"client\"] }",
+            "widens stage.no-writes.limit.key: + client",
+            "narrows stage.no-writes.limit.key: - client",
+        ),
+        (
+            "limit = { rate = 10, burst = 5, key = \"user\", exceed = \"delay\" }",
+            "widens stage.no-writes.limit.exceed: refuse -> delay 1s",
+            "narrows stage.no-writes.limit.exceed: delay 1s -> refuse",
+        ),
+        (
+            "deny = { message = \"no\" }",
+            "narrows stage.no-writes: limit -> deny",
+            "widens stage.no-writes: deny -> limit",
+        ),
+    ] {
+        let other = with(limit);
+        assert_eq!(told(&base, &other), [there], "{limit}");
+        assert_eq!(told(&other, &base), [back], "{limit}");
+    }
+}
+
+#[test]
 fn literals_in_the_log() {
     let text = BASE.replacen("see = [\"identity\"]", "see = [\"sql.text\"]", 1);
     let more = text.replacen(
