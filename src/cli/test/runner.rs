@@ -90,15 +90,7 @@ impl<'a> Runner<'a> {
     /// What is not as expected, one line each.
     pub(super) fn run(&mut self, case: &Case) -> Vec<String> {
         let given = &case.given;
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
-        let seconds = given
-            .time
-            .and_then(|time| u64::try_from(time).ok())
-            .unwrap_or(now);
-        let services = StillServices::new(seconds.saturating_mul(1_000_000));
+        let services = StillServices::new(seconds(case).saturating_mul(1_000_000));
         let services = Arc::new(services.with(given.mocks.clone()));
         if let Err(error) = store_given(case, &services) {
             return vec![error];
@@ -304,6 +296,15 @@ impl<'a> Runner<'a> {
             route => route_word(route),
         }
     }
+}
+
+/// The time that the case plays at, in seconds since 1970: its own, or now.
+fn seconds(case: &Case) -> u64 {
+    let own = case.given.time.and_then(|time| u64::try_from(time).ok());
+    own.unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        now.unwrap_or_default().as_secs()
+    })
 }
 
 /// Stores the values that the case starts from.

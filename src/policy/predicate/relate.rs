@@ -170,6 +170,7 @@ impl Matcher {
             | (Self::Role(mine), Self::Role(theirs))
             | (Self::Schemas(mine), Self::Schemas(theirs))
             | (Self::Columns(mine), Self::Columns(theirs))
+            | (Self::Hint(mine), Self::Hint(theirs))
             | (Self::Code(mine), Self::Code(theirs)) => all_within(mine, theirs, Glob::is_within),
             (Self::Tables(mine), Self::Tables(theirs))
             | (Self::Functions(mine), Self::Functions(theirs)) => {
