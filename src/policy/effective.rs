@@ -232,7 +232,7 @@ impl Writer<'_, '_> {
             // `[[test]]` has its own tables as `[test.given]`.
             let inner = header.trim_matches(['[', ']']);
             let header = format!("[{inner}.{}]", key_text(&entry.key));
-            let of = Of::of(kind);
+            let of = Of::kind_of(kind);
             self.table(page, &header, &entry.word, of, entry.key_at, Vec::new());
         }
     }
@@ -331,7 +331,7 @@ impl Writer<'_, '_> {
         {
             return format!("{{ file = {} }}", self.value(path, Kind::Path));
         }
-        let of = Of::of(kind);
+        let of = Of::kind_of(kind);
         let pairs: Vec<String> = ordered(entries, of)
             .into_iter()
             .map(|entry| {
@@ -356,11 +356,11 @@ impl Line {
 }
 
 impl Of {
-    fn of(kind: Kind) -> Self {
+    fn kind_of(kind: Kind) -> Self {
         match kind {
             Kind::Table(noun) | Kind::Short(noun) | Kind::Tables(noun) => Self::Noun(noun),
             Kind::Named(inner) => Self::Names(*inner),
-            Kind::Several(inner) => Self::of(*inner),
+            Kind::Several(inner) => Self::kind_of(*inner),
             other => Self::Names(other),
         }
     }

@@ -128,6 +128,10 @@ impl Files for Text {
         Ok(self.0.clone().into_bytes())
     }
 
+    fn mode(&self, _: &Path) -> Option<u32> {
+        None
+    }
+
     fn env(&self, _: &str) -> Option<String> {
         None
     }

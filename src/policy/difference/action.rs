@@ -28,41 +28,14 @@ pub(super) fn differs(
 ) -> bool {
     if old.action.name() != new.action.name() {
         if differs.key == new.action.name() {
-            let way = exchange(found, old, new);
-            let what = format!("{} -> {}", old.action.name(), new.action.name());
-            found.add(way, path("stage", differs.name, ""), what, "");
-            if is_guest(new) && !is_guest(old) {
-                let path = path("stage", differs.name, "");
-                grants::beyond_standard(found, &path, &new.grants);
-            }
-            if let Action::Log { fields, .. } = &new.action {
-                log_fields(found, &differs.path(), &[], fields);
-            }
+            another_verb(found, differs, old, new);
         }
         return true;
     }
     let path = differs.path();
     match (&old.action, &new.action) {
         (Action::Deny(old), Action::Deny(new)) => refusal(found, &path, old, new),
-        (
-            Action::Rewrite {
-                add_limit,
-                statement_timeout,
-            },
-            Action::Rewrite {
-                add_limit: limit,
-                statement_timeout: timeout,
-            },
-        ) => {
-            let counts = Force::in_list(new) == Force::Tightens;
-            let key = format!("{path}.add_limit");
-            bound(found, &key, counts, (*add_limit, *limit), |limit| {
-                limit.to_string()
-            });
-            let key = format!("{path}.statement_timeout");
-            let shown = crate::unit::format_duration;
-            bound::<Duration>(found, &key, counts, (*statement_timeout, *timeout), shown);
-        }
+        (Action::Rewrite { .. }, Action::Rewrite { .. }) => rewrites(found, &path, old, new),
         (
             Action::Log {
                 level,
@@ -104,6 +77,38 @@ pub(super) fn differs(
         _ => return false,
     }
     true
+}
+
+fn rewrites(found: &mut Findings<'_>, path: &str, old: &Stage, new: &Stage) {
+    let bounds = |stage: &Stage| match &stage.action {
+        Action::Rewrite {
+            add_limit,
+            statement_timeout,
+        } => (*add_limit, *statement_timeout),
+        _ => (None, None),
+    };
+    let counts = Force::in_list(new) == Force::Tightens;
+    let ((old_limit, old_timeout), (limit, timeout)) = (bounds(old), bounds(new));
+    let key = format!("{path}.add_limit");
+    bound(found, &key, counts, (old_limit, limit), |limit| {
+        limit.to_string()
+    });
+    let key = format!("{path}.statement_timeout");
+    let shown = crate::unit::format_duration;
+    bound::<Duration>(found, &key, counts, (old_timeout, timeout), shown);
+}
+
+fn another_verb(found: &mut Findings<'_>, differs: &Differs<'_>, old: &Stage, new: &Stage) {
+    let way = exchange(found, old, new);
+    let what = format!("{} -> {}", old.action.name(), new.action.name());
+    found.add(way, path("stage", differs.name, ""), what, "");
+    if is_guest(new) && !is_guest(old) {
+        let path = path("stage", differs.name, "");
+        grants::beyond_standard(found, &path, &new.grants);
+    }
+    if let Action::Log { fields, .. } = &new.action {
+        log_fields(found, &differs.path(), &[], fields);
+    }
 }
 
 /// A stage that does something else now.

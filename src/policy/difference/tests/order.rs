@@ -5,76 +5,81 @@ use super::check;
 use super::policy;
 use super::told;
 
+/// What stands in the base, what stands there instead, and what is told there and back.
+type Change = (&'static str, &'static str, &'static str, &'static str);
+
+const GUARDS: &[Change] = &[
+    (
+        "[\"insert\", \"update\"]",
+        "[\"insert\", \"update\", \"delete\"]",
+        "narrows stage.no-writes.when.kind: + delete",
+        "widens stage.no-writes.when.kind: - delete",
+    ),
+    (
+        "client = \"10.0.0.0/8\"",
+        "client = \"10.1.0.0/16\"",
+        "widens stage.no-writes.when.client: 10.0.0.0/8 -> 10.1.0.0/16",
+        "narrows stage.no-writes.when.client: 10.1.0.0/16 -> 10.0.0.0/8",
+    ),
+    (
+        ", client = \"10.0.0.0/8\"",
+        "",
+        "narrows stage.no-writes.when.client: - 10.0.0.0/8",
+        "widens stage.no-writes.when.client: + 10.0.0.0/8",
+    ),
+    (
+        "unless = { role = \"dba\" }",
+        "unless = { role = [\"dba\", \"ops\"] }",
+        "widens stage.no-writes.unless.role: + ops",
+        "narrows stage.no-writes.unless.role: - ops",
+    ),
+    (
+        "unless = { role = \"dba\" }",
+        "unless = { role = \"dba\", user = \"eve\" }",
+        "widens stage.no-writes.unless.user: + eve",
+        "narrows stage.no-writes.unless.user: - eve",
+    ),
+    (
+        "tables = \"shop.*\"",
+        "tables = \"shop.orders\"",
+        "narrows stage.reads.when.tables: shop.* -> shop.orders",
+        "widens stage.reads.when.tables: shop.orders -> shop.*",
+    ),
+    (
+        "kind = \"select\", tables = \"shop.*\"",
+        "kind = \"select\"",
+        "widens stage.reads.when.tables: - shop.*",
+        "narrows stage.reads.when.tables: + shop.*",
+    ),
+    (
+        "app = \"batch*\"",
+        "app = \"b*\"",
+        "narrows stage.reads.unless.app: batch* -> b*",
+        "widens stage.reads.unless.app: b* -> batch*",
+    ),
+    (
+        "app = \"batch*\"",
+        "app = \"etl\"",
+        "changes stage.reads.unless.app: batch* -> etl",
+        "changes stage.reads.unless.app: etl -> batch*",
+    ),
+    (
+        "read_only = true",
+        "read_only = false",
+        "changes stage.away.when.read_only: true -> false",
+        "changes stage.away.when.read_only: false -> true",
+    ),
+    (
+        "hook = \"pre_query\"\nscript",
+        "hook = \"pre_query\"\nwhen = { kind = \"ddl\" }\nscript",
+        "changes stage.budget.when.kind: + ddl",
+        "changes stage.budget.when.kind: - ddl",
+    ),
+];
+
 #[test]
 fn guards() {
-    for (from, to, there, back) in [
-        (
-            "[\"insert\", \"update\"]",
-            "[\"insert\", \"update\", \"delete\"]",
-            "narrows stage.no-writes.when.kind: + delete",
-            "widens stage.no-writes.when.kind: - delete",
-        ),
-        (
-            "client = \"10.0.0.0/8\"",
-            "client = \"10.1.0.0/16\"",
-            "widens stage.no-writes.when.client: 10.0.0.0/8 -> 10.1.0.0/16",
-            "narrows stage.no-writes.when.client: 10.1.0.0/16 -> 10.0.0.0/8",
-        ),
-        (
-            ", client = \"10.0.0.0/8\"",
-            "",
-            "narrows stage.no-writes.when.client: - 10.0.0.0/8",
-            "widens stage.no-writes.when.client: + 10.0.0.0/8",
-        ),
-        (
-            "unless = { role = \"dba\" }",
-            "unless = { role = [\"dba\", \"ops\"] }",
-            "widens stage.no-writes.unless.role: + ops",
-            "narrows stage.no-writes.unless.role: - ops",
-        ),
-        (
-            "unless = { role = \"dba\" }",
-            "unless = { role = \"dba\", user = \"eve\" }",
-            "widens stage.no-writes.unless.user: + eve",
-            "narrows stage.no-writes.unless.user: - eve",
-        ),
-        (
-            "tables = \"shop.*\"",
-            "tables = \"shop.orders\"",
-            "narrows stage.reads.when.tables: shop.* -> shop.orders",
-            "widens stage.reads.when.tables: shop.orders -> shop.*",
-        ),
-        (
-            "kind = \"select\", tables = \"shop.*\"",
-            "kind = \"select\"",
-            "widens stage.reads.when.tables: - shop.*",
-            "narrows stage.reads.when.tables: + shop.*",
-        ),
-        (
-            "app = \"batch*\"",
-            "app = \"b*\"",
-            "narrows stage.reads.unless.app: batch* -> b*",
-            "widens stage.reads.unless.app: b* -> batch*",
-        ),
-        (
-            "app = \"batch*\"",
-            "app = \"etl\"",
-            "changes stage.reads.unless.app: batch* -> etl",
-            "changes stage.reads.unless.app: etl -> batch*",
-        ),
-        (
-            "read_only = true",
-            "read_only = false",
-            "changes stage.away.when.read_only: true -> false",
-            "changes stage.away.when.read_only: false -> true",
-        ),
-        (
-            "hook = \"pre_query\"\nscript",
-            "hook = \"pre_query\"\nwhen = { kind = \"ddl\" }\nscript",
-            "changes stage.budget.when.kind: + ddl",
-            "changes stage.budget.when.kind: - ddl",
-        ),
-    ] {
+    for (from, to, there, back) in GUARDS {
         check(from, to, &[there], &[back]);
     }
 }
@@ -97,82 +102,84 @@ fn a_bare_name_counts_for_a_deny() {
     );
 }
 
+const ACTIONS: &[Change] = &[
+    (
+        "add_limit = 100",
+        "add_limit = 200",
+        "widens stage.limit.rewrite.add_limit: 100 -> 200",
+        "narrows stage.limit.rewrite.add_limit: 200 -> 100",
+    ),
+    (
+        "add_limit = 100",
+        "add_limit = 100, statement_timeout = \"1s\"",
+        "narrows stage.limit.rewrite.statement_timeout: none -> 1s",
+        "widens stage.limit.rewrite.statement_timeout: 1s -> none",
+    ),
+    (
+        "deny = { message = \"no\" }",
+        "deny = { message = \"no!\" }",
+        "changes stage.no-writes.deny: other words",
+        "changes stage.no-writes.deny: other words",
+    ),
+    (
+        "deny = { message = \"no\" }",
+        "deny = { message = \"no\", code = \"42501\" }",
+        "changes stage.no-writes.deny.code: 42000 -> 42501",
+        "changes stage.no-writes.deny.code: 42501 -> 42000",
+    ),
+    (
+        "deny = { message = \"no\" }",
+        "allow = true",
+        "widens stage.no-writes: deny -> allow",
+        "narrows stage.no-writes: allow -> deny",
+    ),
+    (
+        "deny = { message = \"no\" }",
+        "log = { fields = \"user\" }",
+        "widens stage.no-writes: deny -> log",
+        "narrows stage.no-writes: log -> deny",
+    ),
+    (
+        "deny = { message = \"no\" }",
+        "script = \"next()\"",
+        "changes stage.no-writes: deny -> script",
+        "changes stage.no-writes: script -> deny",
+    ),
+    (
+        "deny = { message = \"no\" }",
+        "deny = { message = \"no\" }\nmode = \"observe\"",
+        "widens stage.no-writes.mode: enforce -> observe",
+        "narrows stage.no-writes.mode: observe -> enforce",
+    ),
+    (
+        "allow = true",
+        "allow = true\nmode = \"off\"",
+        "narrows stage.reads.mode: enforce -> off",
+        "widens stage.reads.mode: off -> enforce",
+    ),
+    (
+        "route = \"primary\"",
+        "route = \"branch:dev\"",
+        "changes stage.away.route: primary -> branch:dev",
+        "changes stage.away.route: branch:dev -> primary",
+    ),
+    (
+        "fields = [\"user\", \"rows\"]",
+        "fields = [\"user\", \"rows\", \"node\"]",
+        "changes stage.note.log.fields: + \"node\"",
+        "changes stage.note.log.fields: - \"node\"",
+    ),
+    (
+        "script = \"next()\"",
+        "script = \"next() \"",
+        "changes stage.budget.script: other script",
+        "changes stage.budget.script: other script",
+    ),
+];
+
 #[test]
 fn what_stages_do() {
-    for (from, to, there, back) in [
-        (
-            "add_limit = 100",
-            "add_limit = 200",
-            "widens stage.limit.rewrite.add_limit: 100 -> 200",
-            "narrows stage.limit.rewrite.add_limit: 200 -> 100",
-        ),
-        (
-            "add_limit = 100",
-            "add_limit = 100, statement_timeout = \"1s\"",
-            "narrows stage.limit.rewrite.statement_timeout: none -> 1s",
-            "widens stage.limit.rewrite.statement_timeout: 1s -> none",
-        ),
-        (
-            "deny = { message = \"no\" }",
-            "deny = { message = \"no!\" }",
-            "changes stage.no-writes.deny: other words",
-            "changes stage.no-writes.deny: other words",
-        ),
-        (
-            "deny = { message = \"no\" }",
-            "deny = { message = \"no\", code = \"42501\" }",
-            "changes stage.no-writes.deny.code: 42000 -> 42501",
-            "changes stage.no-writes.deny.code: 42501 -> 42000",
-        ),
-        (
-            "deny = { message = \"no\" }",
-            "allow = true",
-            "widens stage.no-writes: deny -> allow",
-            "narrows stage.no-writes: allow -> deny",
-        ),
-        (
-            "deny = { message = \"no\" }",
-            "log = { fields = \"user\" }",
-            "widens stage.no-writes: deny -> log",
-            "narrows stage.no-writes: log -> deny",
-        ),
-        (
-            "deny = { message = \"no\" }",
-            "script = \"next()\"",
-            "changes stage.no-writes: deny -> script",
-            "changes stage.no-writes: script -> deny",
-        ),
-        (
-            "deny = { message = \"no\" }",
-            "deny = { message = \"no\" }\nmode = \"observe\"",
-            "widens stage.no-writes.mode: enforce -> observe",
-            "narrows stage.no-writes.mode: observe -> enforce",
-        ),
-        (
-            "allow = true",
-            "allow = true\nmode = \"off\"",
-            "narrows stage.reads.mode: enforce -> off",
-            "widens stage.reads.mode: off -> enforce",
-        ),
-        (
-            "route = \"primary\"",
-            "route = \"branch:dev\"",
-            "changes stage.away.route: primary -> branch:dev",
-            "changes stage.away.route: branch:dev -> primary",
-        ),
-        (
-            "fields = [\"user\", \"rows\"]",
-            "fields = [\"user\", \"rows\", \"node\"]",
-            "changes stage.note.log.fields: + \"node\"",
-            "changes stage.note.log.fields: - \"node\"",
-        ),
-        (
-            "script = \"next()\"",
-            "script = \"next() \"",
-            "changes stage.budget.script: other script",
-            "changes stage.budget.script: other script",
-        ),
-    ] {
+    for (from, to, there, back) in ACTIONS {
         check(from, to, &[there], &[back]);
     }
 }
