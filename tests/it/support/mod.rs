@@ -14,7 +14,9 @@ pub(crate) mod proxy;
 pub(crate) mod tls;
 pub(crate) mod wire;
 
+use std::fs::Permissions;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -88,6 +90,10 @@ impl Folder {
     pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.0.join(name);
         std::fs::write(&path, bytes).expect("a file in the temporary folder");
+        if name.ends_with(".key") {
+            let only_mine = Permissions::from_mode(0o600);
+            std::fs::set_permissions(&path, only_mine).expect("our own file");
+        }
         path
     }
 }
