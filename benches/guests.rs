@@ -18,6 +18,7 @@ use pgwarden::hook::Input;
 use pgwarden::hook::Protocol;
 use pgwarden::hook::SessionContext;
 use pgwarden::hook::StatementContext;
+use pgwarden::hook::abi::Fields;
 use pgwarden::pipeline;
 use pgwarden::pipeline::Detail;
 use pgwarden::pipeline::NoPrepared;
@@ -215,14 +216,14 @@ fn script(text: &str) -> Box<dyn Guest> {
     load_script(text, spec(State::Fresh, None, Abi::Pgwarden1)).unwrap()
 }
 
-/// A plugin of this repository, as `scripts/plugins.sh` builds it.
+/// A plugin of this repository. Where it is missing, `scripts/plugins.sh` builds it.
+fn example(name: &str) -> Vec<u8> {
+    let root = env!("CARGO_MANIFEST_DIR");
+    std::fs::read(format!("{root}/policies/plugins/{name}.wasm")).unwrap()
+}
+
 fn plugin(name: &str, state: State, abi: Abi) -> Box<dyn Guest> {
-    let path = format!(
-        "{}/policies/plugins/{name}.wasm",
-        env!("CARGO_MANIFEST_DIR")
-    );
-    // Where it is missing, `scripts/plugins.sh` builds it.
-    let bytes = std::fs::read(&path).unwrap();
+    let bytes = example(name);
     let manifest = Manifest::of_module(&bytes).unwrap();
     load_wasm(&bytes, spec(state, manifest, abi)).unwrap()
 }
@@ -235,7 +236,12 @@ const SILENT: &str = r#"(module
 
 fn module(text: &str, state: State) -> Box<dyn Guest> {
     let bytes = wat::parse_str(text).unwrap();
-    load_wasm(&bytes, spec(state, None, Abi::Pgwarden1)).unwrap()
+    // It says that it reads nothing, so nothing is encoded for it.
+    let manifest = Manifest {
+        reads: Some(Fields::NONE),
+        ..Manifest::of_module(&example("deny_ddl")).unwrap().unwrap()
+    };
+    load_wasm(&bytes, spec(state, Some(manifest), Abi::Pgwarden1)).unwrap()
 }
 
 /// One call of a kind.
