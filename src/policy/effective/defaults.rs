@@ -218,6 +218,7 @@ pub(super) fn of_single(policy: &Policy, noun: &str, is_written: bool, word: &Wo
         }
         "reload" => {
             lines.add("watch", policy.reload.watch.to_string());
+            lines.add("keep", policy.reload.keep.to_string());
             lines.add(
                 "gate",
                 text(match policy.reload.gate {
