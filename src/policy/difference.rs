@@ -229,6 +229,17 @@ impl Findings<'_> {
                 .is_some_and(|to| to == new)
     }
 
+    /// Whether an old table is there under another name.
+    fn stays(&self, noun: &'static str, name: &str) -> bool {
+        self.renamed.contains_key(&(noun, name.to_owned()))
+    }
+
+    /// Whether a new table was there under another name.
+    fn stayed(&self, noun: &'static str, name: &str) -> bool {
+        let mut renamed = self.renamed.iter();
+        renamed.any(|((other, _), to)| *other == noun && to == name)
+    }
+
     fn table(&mut self, name: &str, before: &Table, after: &Table) {
         let keys: BTreeSet<&String> = before.facts.keys().chain(after.facts.keys()).collect();
         for key in keys {
@@ -268,11 +279,7 @@ impl Findings<'_> {
     }
 
     fn came(&mut self, noun: &'static str, name: &str) {
-        if self
-            .renamed
-            .iter()
-            .any(|((other, _), to)| *other == noun && to == name)
-        {
+        if self.stayed(noun, name) {
             return;
         }
         match noun {
