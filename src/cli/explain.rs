@@ -146,7 +146,8 @@ fn explain_all(
         policy.revision.short()
     );
     let mut refused = false;
-    if let Err(refusal) = scenario.connect() {
+    if let (Err(turned_away), _) = scenario.connect() {
+        let refusal = turned_away.refusal;
         line(
             &mut out,
             format_args!("on_connect refuses: {} {}", refusal.code, refusal.message),

@@ -10,6 +10,7 @@ use std::io::BufRead;
 use std::io::IsTerminal as _;
 use std::process::Command;
 use std::process::ExitCode;
+use std::process::Stdio;
 use zeroize::Zeroizing;
 
 /// `pgwarden hash USER`.
@@ -94,37 +95,46 @@ fn line(from: impl BufRead) -> Result<Zeroizing<String>, String> {
         std::str::from_utf8(&bytes[..end]).map_err(|_| "the password is not UTF-8".to_owned())?;
     match text {
         "" => Err("the password is empty".to_owned()),
+        text if text.contains(INTERRUPTED) => Err("interrupted".to_owned()),
         // No client can send it.
         text if text.contains('\0') => Err("the password holds a zero byte".to_owned()),
         text => Ok(Zeroizing::new(text.to_owned())),
     }
 }
 
-/// A terminal that does not show what is typed. It does again when this is dropped.
-struct Silence;
+/// A terminal that does not show what is typed. When this is dropped it is as it was; so that it is dropped, what would end the
+/// process ends the line.
+struct Silence {
+    before: String,
+}
+
+/// What Ctrl-C types while it is no signal.
+const INTERRUPTED: char = '\u{3}';
 
 impl Silence {
     fn begin() -> Result<Self, String> {
-        match stty("-echo") {
-            true => Ok(Self),
-            false => Err(
-                "the terminal cannot be told to hide what is typed; give the password on standard input"
-                    .to_owned(),
-            ),
-        }
+        let before = stty(&["-g"]).map(|before| before.trim().to_owned());
+        before
+            .filter(|_| stty(&["-echo", "-isig", "eol", "^C"]).is_some())
+            .map(|before| Self { before })
+            .ok_or_else(|| "the terminal cannot be told to hide what is typed; give the password on standard input".to_owned())
     }
 }
 
 impl Drop for Silence {
     fn drop(&mut self) {
-        stty("echo");
+        stty(&[&self.before]);
     }
 }
 
 /// Setting a terminal's modes takes a system call that has no safe wrapper here; the program of POSIX does it on the terminal it inherits.
-fn stty(mode: &str) -> bool {
-    let status = Command::new("stty").arg(mode).status();
-    status.is_ok_and(|status| status.success())
+fn stty(arguments: &[&str]) -> Option<String> {
+    let mut command = Command::new("stty");
+    command.args(arguments).stdin(Stdio::inherit());
+    let said = command.output().ok()?;
+    said.status
+        .success()
+        .then(|| String::from_utf8_lossy(&said.stdout).into_owned())
 }
 
 #[cfg(test)]

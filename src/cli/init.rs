@@ -88,7 +88,14 @@ fn files(arguments: &Arguments) -> Result<Vec<New>, String> {
         mode: place::PUBLIC,
     };
     let mut files = vec![
-        public(POLICY, policy),
+        New {
+            // A hash or a verifier of `userlist.txt` stays as private as that file.
+            mode: match arguments.from {
+                Some(_) => place::SECRET,
+                None => place::PUBLIC,
+            },
+            ..public(POLICY, policy)
+        },
         public("policy.schema.json", format!("{:#}\n", schema())),
         public(".taplo.toml", TAPLO.to_owned()),
     ];

@@ -15,6 +15,7 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::Prepared;
 use crate::pipeline::Statement;
 use crate::pipeline::Trace;
+use crate::pipeline::TurnedAway;
 use crate::pipeline::Verdict;
 use crate::pipeline::decide;
 use crate::policy::Mocks;
@@ -90,7 +91,9 @@ impl GivenRows {
             }
             return Err(QueryError::NotGiven);
         };
-        if query.statement.max_rows < rows.rows.len() {
+        let bytes: usize = rows.rows.iter().flatten().flatten().map(String::len).sum();
+        let statement = &query.statement;
+        if statement.max_rows < rows.rows.len() || statement.max_bytes < bytes {
             return Err(QueryError::TooMuch);
         }
         Ok(rows)
@@ -184,16 +187,7 @@ fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
 }
 
 fn waited() -> Trace {
-    Trace {
-        verdict: Verdict::Refuse(Refusal::new(WAITED)),
-        by: Decider::Default,
-        routed_by: Decider::Default,
-        facts: None,
-        text: None,
-        fuel: 0,
-        learned: None,
-        steps: Vec::new(),
-    }
+    Trace::refused(Decider::Default, Refusal::new(WAITED))
 }
 
 /// Who connects, and how.
@@ -301,15 +295,25 @@ impl<'a> Scenario<'a> {
         }
     }
 
-    /// The guards of the `on_connect` stages about this session.
-    pub(super) fn connect_guards(&self) -> Vec<Connecting> {
-        self.pipeline.connect_guards(&self.context)
-    }
-
-    /// Asks `on_connect`.
-    pub(super) fn connect(&mut self) -> Result<(), Refusal> {
-        at_once(self.pipeline.connect(&mut self.context, &self.services))
-            .unwrap_or_else(|| Err(Refusal::new(WAITED)))
+    /// Asks `on_connect`; with the guards of the stages that were asked.
+    pub(super) fn connect(&mut self) -> (Result<(), TurnedAway>, Vec<Connecting>) {
+        let mut guards = self.pipeline.connect_guards(&self.context);
+        let asked = at_once(self.pipeline.connect(&mut self.context, &self.services));
+        let outcome = asked.unwrap_or_else(|| {
+            Err(TurnedAway {
+                by: "".into(),
+                refusal: Refusal::new(WAITED),
+            })
+        });
+        let last = match &outcome {
+            Ok(allowed_by) => allowed_by.as_ref(),
+            Err(turned_away) => Some(&turned_away.by),
+        };
+        // Nobody behind the stage that ended the list was asked.
+        if let Some(end) = guards.iter().position(|stage| Some(&stage.stage) == last) {
+            guards.truncate(end + 1);
+        }
+        (outcome.map(drop), guards)
     }
 
     /// Plays one message, and goes on as the session would if the node succeeds.

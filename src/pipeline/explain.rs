@@ -2,7 +2,6 @@
 
 use super::Pipeline;
 use super::login::session_input;
-use super::stage::Action;
 use super::stage::Asked;
 use super::stage::Spent;
 use super::stage::Stage;
@@ -84,23 +83,18 @@ fn held(stage: &Stage, input: &Input<'_>) -> (Option<bool>, Option<bool>) {
 }
 
 impl Pipeline {
-    /// The guards of the `on_connect` stages about a session, as far as rules let the list go on.
+    /// The guards of the `on_connect` stages about a session, as if each were asked.
     #[must_use]
     pub fn connect_guards(&self, session: &SessionContext) -> Vec<Connecting> {
         let input = session_input(Hook::OnConnect, session, None);
         let mut found = Vec::new();
         for stage in self.stages(Hook::OnConnect) {
             let (when, unless) = held(stage, &input);
-            let asked = when != Some(false) && unless != Some(true);
             found.push(Connecting {
                 stage: Arc::clone(&stage.name),
                 when,
                 unless,
             });
-            let ends = matches!(stage.action, Action::Deny(_) | Action::Allow);
-            if asked && ends && stage.mode == Mode::Enforce {
-                break;
-            }
         }
         found
     }

@@ -30,17 +30,27 @@ pub enum Login {
     Defer,
 }
 
+/// A client that may not go on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TurnedAway {
+    /// The stage that says so.
+    pub by: Arc<str>,
+    /// What the client is told before it is closed.
+    pub refusal: Refusal,
+}
+
 impl Pipeline {
-    /// Asks `on_connect` whether this client may go on. Cancel safe.
+    /// Asks `on_connect` whether this client may go on; the stage that allowed it, and so ended the list. Cancel safe.
     ///
     /// # Errors
-    /// The refusal that the client is told before it is closed.
+    /// The refusal, and whose it is.
     pub async fn connect(
         &self,
         session: &mut SessionContext,
         services: &Arc<dyn Services>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<Arc<str>>, TurnedAway> {
         for stage in self.stages(Hook::OnConnect) {
+            let by = || Arc::clone(&stage.name);
             let input = session_input(Hook::OnConnect, session, None);
             let mut spent = Spent::default();
             let asked = stage.ask(&input, services, &mut spent).await;
@@ -50,7 +60,10 @@ impl Pipeline {
             }
             match asked {
                 Asked::Fault(fault) if stage.fault_refuses(Hook::OnConnect, &fault, services) => {
-                    return Err(failed(&fault));
+                    return Err(TurnedAway {
+                        by: by(),
+                        refusal: failed(&fault),
+                    });
                 }
                 _ if stage.mode == Mode::Observe => (),
                 Asked::Answer(Answer::Block(mut refusal)) => {
@@ -63,13 +76,13 @@ impl Pipeline {
                         Some(detail) => format!("{detail}\n{signature}").into(),
                         None => signature.into(),
                     });
-                    return Err(refusal);
+                    return Err(TurnedAway { by: by(), refusal });
                 }
-                Asked::Answer(Answer::Allow) => break,
+                Asked::Answer(Answer::Allow) => return Ok(Some(by())),
                 _ => (),
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Asks `authenticate`: the first answer that is not `defer` counts, and a fault is a no. Cancel safe.

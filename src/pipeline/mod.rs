@@ -36,6 +36,7 @@ pub use figures::Health;
 pub use figures::Histogram;
 pub use figures::StageStats;
 pub use login::Login;
+pub use login::TurnedAway;
 pub use observe::Ended;
 pub use registry::PluginId;
 pub use registry::StatsRegistry;

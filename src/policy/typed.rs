@@ -127,6 +127,13 @@ impl Reading<'_> {
             return Some(tell(&secret?).into());
         }
         let settled = self.settle(word)?;
+        if let (true, Value::Text(text), Some(name)) =
+            (settled.from_env, &settled.value, word.single("var"))
+        {
+            let reference = format!("{{ var = {:?} }}", self.text(name)?.value);
+            let secret = Secret::new(text.clone().into_bytes(), reference);
+            return Some(tell(&secret).into());
+        }
         Some(match &settled.value {
             Value::Text(text) => text.as_str().into(),
             Value::Integer(number) => (*number).into(),

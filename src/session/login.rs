@@ -261,7 +261,7 @@ impl LoginAttempt {
         tokio::time::timeout_at(self.deadline, pipeline.connect(context, services))
             .await
             .map_err(|_| LoginError::TooLate)?
-            .map_err(LoginError::OnConnect)?;
+            .map_err(|turned_away| LoginError::OnConnect(turned_away.refusal))?;
         let policy = &self.world.policy;
         if policy.users.is_empty() && !pipeline.has(Hook::Authenticate) {
             return Ok(None);

@@ -28,7 +28,7 @@ pub(super) struct Accounts {
 
 pub(super) fn read(ini: &mut Ini, path: &Path) -> Result<Accounts, String> {
     let mut accounts = Accounts::default();
-    let method = ini.value("auth_type").unwrap_or("md5").to_owned();
+    let method = ini.word("auth_type").unwrap_or("md5".to_owned());
     let list = match ini.value("auth_file") {
         Some(named) => ini::users(&ini::beside(path, named))?,
         None => (Vec::new(), Vec::new()),

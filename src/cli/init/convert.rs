@@ -62,6 +62,11 @@ impl Ini {
             .filter(|value| !value.is_empty())
     }
 
+    /// A word of a closed list, which PgBouncer takes in any case.
+    pub(super) fn word(&self, key: &str) -> Option<String> {
+        self.value(key).map(str::to_ascii_lowercase)
+    }
+
     pub(super) fn section(&self, name: &'static str) -> impl Iterator<Item = &Setting> {
         let settings = self.settings.iter();
         settings.filter(move |setting| setting.section == name)
@@ -261,11 +266,8 @@ fn bind(ini: &mut Ini) -> Vec<String> {
 }
 
 fn tls(ini: &mut Ini, path: &Path) -> String {
-    let mode = ini
-        .value("client_tls_sslmode")
-        .unwrap_or("disable")
-        .to_owned();
-    let ours = match &*mode {
+    let mode = ini.word("client_tls_sslmode");
+    let ours = match mode.as_deref().unwrap_or("disable") {
         "disable" => return String::new(),
         "allow" | "prefer" => "allow",
         "require" => "require",
@@ -277,8 +279,9 @@ fn tls(ini: &mut Ini, path: &Path) -> String {
             "require"
         }
         _ => {
-            ini.note("client_tls_sslmode", "no mode that is known here");
-            return String::new();
+            let why = "no mode that is known here; TLS is required";
+            ini.note("client_tls_sslmode", why);
+            "require"
         }
     };
     let mut file = |key: &str| {
@@ -290,9 +293,10 @@ fn tls(ini: &mut Ini, path: &Path) -> String {
     };
     let (Some(cert), Some(key)) = (file("client_tls_cert_file"), file("client_tls_key_file"))
     else {
-        return String::new();
+        // Without them the policy is refused, and nobody's password goes in the clear meanwhile.
+        return format!("tls = \"{ours}\"\n");
     };
-    let min = match ini.value("client_tls_protocols") {
+    let min = match ini.word("client_tls_protocols").as_deref() {
         Some("tlsv1.3") => ", min = \"1.3\"",
         _ => "",
     };

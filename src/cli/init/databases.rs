@@ -76,7 +76,7 @@ pub(super) fn read(
     for entry in &entries {
         making.entry(entry);
     }
-    if making.pools.is_empty() {
+    if entries.is_empty() {
         making.pool("*", "127.0.0.1", PORT, "");
     }
     let first = making.served.iter().find(|name| *name != "*").cloned();
@@ -121,7 +121,7 @@ fn shared(ini: &mut Ini, has_users: bool) -> Shared {
     }
     Shared {
         has_users,
-        mode: ini.value("pool_mode").unwrap_or("session").to_owned(),
+        mode: ini.word("pool_mode").unwrap_or("session".to_owned()),
         keys,
         size: ini.count("default_pool_size").filter(|size| *size != 0),
         lifetime: ini.seconds("server_lifetime"),
@@ -134,11 +134,9 @@ fn tls(ini: &mut Ini, path: &Path) -> String {
     if let Some(time) = ini.seconds("server_connect_timeout") {
         text.push_str(&format!("connect_timeout = \"{time}\"\n"));
     }
-    let mode = ini
-        .value("server_tls_sslmode")
-        .unwrap_or("prefer")
-        .to_owned();
-    match &*mode {
+    let mode = ini.word("server_tls_sslmode");
+    let mode = mode.as_deref().unwrap_or("prefer");
+    match mode {
         "disable" => (),
         "require" => text.push_str("tls = \"require\"\n"),
         "verify-ca" | "verify-full" => {
@@ -155,7 +153,11 @@ fn tls(ini: &mut Ini, path: &Path) -> String {
             "server_tls_sslmode",
             "TLS is used or it is not: none is written; write tls = \"require\" where the node speaks it",
         ),
-        _ => ini.note("server_tls_sslmode", "no mode that is known here; none is written"),
+        _ => {
+            let why = "no mode that is known here; TLS is required";
+            ini.note("server_tls_sslmode", why);
+            text.push_str("tls = \"require\"\n");
+        }
     }
     text
 }
@@ -178,7 +180,7 @@ impl Making<'_> {
         for (key, value) in &pairs {
             match &**key {
                 "host" | "port" | "dbname" | "user" | "password" => (),
-                "pool_mode" => mode = value.clone(),
+                "pool_mode" => mode = value.to_ascii_lowercase(),
                 "pool_size" if is_count(value) => size = value.parse().ok(),
                 "server_lifetime" if is_count(value) => lifetime = Some(format!("{value}s")),
                 key => {
@@ -219,7 +221,8 @@ impl Making<'_> {
             let why = format!("databases keep their names: clients must ask for `{dbname}`");
             self.ini.note_at(Some(&entry.spot), &about, &why);
         }
-        if database != "*" && database.contains(['*', '?']) {
+        let is_fallback = database == "*" && entry.key == "*";
+        if !is_fallback && database.contains(['*', '?']) {
             let why = "`*` and `?` in a name would be a pattern; it has no pool";
             self.ini.note_at(Some(&entry.spot), &about, why);
             return None;
@@ -264,6 +267,11 @@ impl Making<'_> {
             }
             return String::new();
         };
+        if !self.shared.has_users {
+            let why = "without users in the policy clients log in to the node as themselves, and `user` is not used";
+            self.ini.note_at(Some(&entry.spot), about, why);
+            return String::new();
+        }
         let file = match values.get("password") {
             Some(password) => {
                 let file = secret_file("database", &entry.key, self.secrets.len());

@@ -6,13 +6,13 @@ use crate::cli::scenario::Played;
 use crate::cli::scenario::Scenario;
 use crate::cli::scenario::StillServices;
 use crate::cli::scenario::Who;
-use crate::hook::Refusal;
 use crate::pipeline::Decider;
 use crate::pipeline::Detail;
 use crate::pipeline::Guests;
 use crate::pipeline::Pipeline;
 use crate::pipeline::StatsRegistry;
 use crate::pipeline::StepResult;
+use crate::pipeline::TurnedAway;
 use crate::pipeline::Verdict;
 use crate::pipeline::compile_variant;
 use crate::pipeline::load_guests;
@@ -108,11 +108,12 @@ impl<'a> Runner<'a> {
             protocol: given.protocol,
         };
         let mut scenario = Scenario::new(self.policy, pipeline, Arc::clone(&services) as _, &who);
-        for connecting in scenario.connect_guards() {
+        let (connected, guards) = scenario.connect();
+        for connecting in guards {
             self.coverage.connected(&connecting);
         }
-        if let Err(refusal) = scenario.connect() {
-            let mut failures = compare_refused_connection(&case.expect, &refusal);
+        if let Err(turned_away) = connected {
+            let mut failures = compare_refused_connection(&case.expect, &turned_away);
             failures.extend(services.missing());
             return failures;
         }
@@ -134,8 +135,11 @@ impl<'a> Runner<'a> {
         }
         match last {
             Some((step, played)) => failures.extend(self.compare(&case.expect, step, &played)),
-            None if case.expect.verdict == Some(ExpectedVerdict::Deny) => {
+            None if expects_a_refusal(&case.expect) => {
                 failures.push("expected the connection to be refused, and it was not".to_owned());
+            }
+            None if expects_a_statement(&case.expect) => {
+                failures.push(NOTHING_DECIDED.to_owned());
             }
             None => (),
         }
@@ -320,7 +324,27 @@ fn store_given(case: &Case, services: &StillServices) -> Result<(), String> {
     Ok(())
 }
 
-fn compare_refused_connection(expect: &Expect, refusal: &Refusal) -> Vec<String> {
+const NOTHING_DECIDED: &str = "no statement was decided, and something of one is expected";
+
+/// Whether something is expected that only a statement can come to.
+fn expects_a_statement(expect: &Expect) -> bool {
+    expect.route.is_some()
+        || expect.sql.is_some()
+        || expect.unchanged.is_some()
+        || expect.fuel_below.is_some()
+        || !expect.steps.is_empty()
+}
+
+/// Whether a refusal is expected, or something that only one has.
+fn expects_a_refusal(expect: &Expect) -> bool {
+    expect.verdict == Some(ExpectedVerdict::Deny)
+        || expect.code.is_some()
+        || expect.message.is_some()
+        || expect.by.is_some()
+}
+
+fn compare_refused_connection(expect: &Expect, turned_away: &TurnedAway) -> Vec<String> {
+    let TurnedAway { by, refusal } = turned_away;
     let mut failures = Vec::new();
     if expect.verdict != Some(ExpectedVerdict::Deny) {
         failures.push(format!(
@@ -340,6 +364,12 @@ fn compare_refused_connection(expect: &Expect, refusal: &Refusal) -> Vec<String>
             "expected another message      got {:?}",
             refusal.message
         ));
+    }
+    if expect.by.as_ref().is_some_and(|expected| expected != by) {
+        failures.push(format!("expected another stage      got {by}"));
+    }
+    if expects_a_statement(expect) {
+        failures.push(format!("{NOTHING_DECIDED}: `{by}` refuses the connection"));
     }
     failures
 }

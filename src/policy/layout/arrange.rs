@@ -65,9 +65,9 @@ pub(super) fn page(lines: Vec<Line<'_>>) -> Page<'_> {
     let rest = top.split_off(first_pair.unwrap_or(0));
     let head = top.iter().map(remark).collect();
     let (mut root, mut left) = match first_pair {
-        // Without a key above the first header, all of it is about what follows.
-        None if parts.peek().is_some() => (Vec::new(), rest.iter().map(remark).collect()),
-        _ => body(rest, parts.peek().is_some()),
+        // Without a key above the first header, all of it is about what follows, or about nothing.
+        None => (Vec::new(), rest.iter().map(remark).collect()),
+        Some(_) => body(rest, parts.peek().is_some()),
     };
     sort(&mut root, Some(&ROOT));
     let mut sections = vec![Section::default()];
