@@ -5,7 +5,9 @@
 //! different revisions never look alike. A direction is claimed only where it is certain; see the nouns for why.
 
 mod action;
+mod force;
 mod grants;
+mod guards;
 mod guest;
 mod listener;
 mod node;

@@ -277,10 +277,10 @@ fn users() {
             "roles = [\"app\"]",
             "roles = [\"app\", \"dba\"]",
             "widens user.ada.roles: + \"dba\"",
-            "narrows user.ada.roles: - \"dba\"",
+            // A script sees who asks, and may make of it what it likes.
+            "changes user.ada.roles: - \"dba\"",
         ),
         (
-            // A script sees who asks, and may make of it what it likes.
             "roles = [\"app\"]",
             "roles = [\"app\", \"ops\"]",
             "changes user.ada.roles: + \"ops\"",

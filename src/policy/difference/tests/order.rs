@@ -70,6 +70,13 @@ const GUARDS: &[Change] = &[
         "changes stage.away.when.read_only: false -> true",
     ),
     (
+        // In other words.
+        "tables = \"shop.*\"",
+        "tables = [\"shop.*\", \"shop.a\"]",
+        "changes stage.reads.when.tables: + shop.a",
+        "changes stage.reads.when.tables: - shop.a",
+    ),
+    (
         "hook = \"pre_query\"\nscript",
         "hook = \"pre_query\"\nwhen = { kind = \"ddl\" }\nscript",
         "changes stage.budget.when.kind: + ddl",
