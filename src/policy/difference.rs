@@ -295,9 +295,12 @@ impl Findings<'_> {
     }
 
     fn gone(&mut self, noun: &'static str, name: &str) {
-        if let Some(to) = self.renamed.get(&(noun, name.to_owned())) {
+        if let Some(to) = self.renamed.get(&(noun, name.to_owned())).cloned() {
             let what = format!("renamed to `{to}`");
             self.add(Way::Changes, path(noun, name, ""), what, "");
+            if noun == "listener" {
+                listener::renamed(self, name, &to);
+            }
             return;
         }
         match noun {

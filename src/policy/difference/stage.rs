@@ -217,6 +217,20 @@ fn values(old: Option<String>, new: Option<String>) -> String {
 
 /// What only scripts and plugins have.
 fn of_guest(found: &mut Findings<'_>, differs: &Differs<'_>, old: &Stage, new: &Stage) -> bool {
+    let told = found.changes.len();
+    let is_told = of_guest_itself(found, differs, old, new);
+    if new.on_failure == OnFailure::Open {
+        guest::may_fail_more(found, told);
+    }
+    is_told
+}
+
+fn of_guest_itself(
+    found: &mut Findings<'_>,
+    differs: &Differs<'_>,
+    old: &Stage,
+    new: &Stage,
+) -> bool {
     if !is_guest(old) || !is_guest(new) {
         // The other action brought it along.
         return true;

@@ -46,6 +46,14 @@ impl Predicate {
     pub(in crate::policy) fn tests(&self) -> &[Test] {
         &self.tests
     }
+
+    /// Whether it asks for a listener of that name; `None`: it asks for none.
+    pub(in crate::policy) fn wants_listener(&self, name: &str) -> Option<bool> {
+        self.tests.iter().find_map(|test| match &test.matcher {
+            Matcher::Text(TextFact::Listener, globs) => Some(any_glob(globs, name)),
+            _ => None,
+        })
+    }
 }
 
 impl Test {
