@@ -5,6 +5,7 @@
 //! different revisions never look alike. A direction is claimed only where it is certain; see the nouns for why.
 
 mod action;
+mod environment;
 mod force;
 mod grants;
 mod guards;
@@ -259,6 +260,7 @@ impl Findings<'_> {
     }
 
     fn fact(&mut self, differs: &Differs<'_>) {
+        let since = self.changes.len();
         let told = match differs.noun {
             "listener" => listener::differs(self, differs),
             "node" => node::differs(self, differs),
@@ -273,6 +275,7 @@ impl Findings<'_> {
         if !told {
             self.plainly(differs);
         }
+        environment::withhold(self, since, differs);
     }
 
     /// A fact without a rule of its own.
@@ -284,6 +287,7 @@ impl Findings<'_> {
         if self.stayed(noun, name) {
             return;
         }
+        let since = self.changes.len();
         match noun {
             "listener" => listener::came(self, name),
             "pool" => pool::came(self, name),
@@ -292,6 +296,7 @@ impl Findings<'_> {
             "decisions" => settings::decisions_came(self),
             _ => self.add(Way::Changes, path(noun, name, ""), "new", ""),
         }
+        environment::shorten(self, since, self.new, (noun, name));
     }
 
     fn gone(&mut self, noun: &'static str, name: &str) {
@@ -303,6 +308,7 @@ impl Findings<'_> {
             }
             return;
         }
+        let since = self.changes.len();
         match noun {
             "listener" => listener::gone(self, name),
             "pool" => pool::gone(self, name),
@@ -314,6 +320,7 @@ impl Findings<'_> {
             }
             _ => self.add(Way::Changes, path(noun, name, ""), "removed", ""),
         }
+        environment::shorten(self, since, self.old, (noun, name));
     }
 
     fn add(&mut self, way: Way, path: impl Into<String>, what: impl Into<String>, why: &str) {

@@ -3,6 +3,7 @@
 use super::Differs;
 use super::Findings;
 use super::Way;
+use super::environment;
 use super::force::Force;
 use super::guards::Turned;
 use super::path;
@@ -66,15 +67,27 @@ fn guarded(found: &mut Findings<'_>, key: &str, old: &Listener, new: &Listener) 
 
 /// Clients of an address meet another listener there: whatever is different for them.
 fn taken_over(found: &mut Findings<'_>, old: &Listener, new: &Listener) {
-    guarded(found, "pipeline", old, new);
-    if old.tls.mode != new.tls.mode {
-        guarded(found, "tls.mode", old, new);
-    }
-    if old.tls.min != new.tls.min {
-        guarded(found, "tls.min", old, new);
-    }
-    if old.max_connections != new.max_connections {
-        guarded(found, "max_connections", old, new);
+    for (key, is_same) in [
+        ("pipeline", false),
+        ("tls.mode", old.tls.mode == new.tls.mode),
+        ("tls.min", old.tls.min == new.tls.min),
+        (
+            "max_connections",
+            old.max_connections == new.max_connections,
+        ),
+    ] {
+        if is_same {
+            continue;
+        }
+        let since = found.changes.len();
+        guarded(found, key, old, new);
+        let is_withheld = environment::written(found.old, "listener", &old.name, key).is_some()
+            || environment::written(found.new, "listener", &new.name, key).is_some();
+        for change in found.changes.iter_mut().skip(since) {
+            if is_withheld && change.path == path("listener", &new.name, key) {
+                change.what = "other value".to_owned();
+            }
+        }
     }
     renamed(found, &old.name, &new.name);
 }

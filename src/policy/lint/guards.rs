@@ -86,17 +86,23 @@ fn covered(lint: Lint<'_, '_>, stage: &Stage) -> bool {
 }
 
 /// Guards that fit no user of the policy, and ways of logging in that nobody has.
-fn nobody(lint: Lint<'_, '_>, stage: &Stage) {
+fn nobody<'l>(lint: Lint<'l, '_>, stage: &'l Stage) {
     let no_method = |test: &&Test| {
         let methods = test.auth_methods();
         methods.is_some_and(|methods| !methods.iter().any(|method| has_method(lint, *method)))
     };
-    let why = |test: &Test| format!("nobody logs in by {}", test.wanted());
+    let why = |guard, test| format!("nobody logs in by {}", lint.wanted(stage, guard, test));
     if let Some(test) = stage.when.tests().iter().find(no_method) {
-        return never_asked(lint, stage, test, &why(test), "no user can");
+        return never_asked(lint, stage, test, &why("when", test), "no user can");
     }
     for test in stage.unless.tests().iter().filter(no_method) {
-        spares_nothing(lint, stage, test, &why(test), "no user can; remove it");
+        spares_nothing(
+            lint,
+            stage,
+            test,
+            &why("unless", test),
+            "no user can; remove it",
+        );
     }
     if !lint.knows_everybody() {
         return;
@@ -113,7 +119,7 @@ fn nobody(lint: Lint<'_, '_>, stage: &Stage) {
             let why = format!(
                 "no user of this policy has {} {}",
                 test.key(),
-                test.wanted()
+                lint.wanted(stage, "when", test)
             );
             never_asked(lint, stage, test, &why, "no user fits");
         }
@@ -130,13 +136,13 @@ fn nobody(lint: Lint<'_, '_>, stage: &Stage) {
 }
 
 /// Exceptions for a user that none of those is about whom the stage is asked.
-fn nobody_spared(lint: Lint<'_, '_>, stage: &Stage, asked: &[&str]) {
+fn nobody_spared<'l>(lint: Lint<'l, '_>, stage: &'l Stage, asked: &[&str]) {
     for test in stage.unless.tests() {
         let fitting = lint.users_who(std::slice::from_ref(test), &[]);
         if fitting.iter().any(|user| asked.contains(user)) {
             continue;
         }
-        let (key, wanted) = (test.key(), test.wanted());
+        let (key, wanted) = (test.key(), lint.wanted(stage, "unless", test));
         let why = match fitting.is_empty() {
             true => format!("no user of this policy has {key} {wanted}"),
             false => format!("no user whom it is asked about has {key} {wanted}"),
@@ -154,27 +160,28 @@ fn guard_of(stage: &Stage) -> &'static str {
 }
 
 /// Guards that fit no listener of the stage's pipelines, and databases that no pool serves.
-fn nowhere(lint: Lint<'_, '_>, stage: &Stage) {
+fn nowhere<'l>(lint: Lint<'l, '_>, stage: &'l Stage) {
     let listeners = listeners_of(lint, stage);
     for test in stage.when.tests() {
-        if let Some((why, label)) = fits_nowhere(lint, &listeners, test) {
+        if let Some((why, label)) = fits_nowhere(lint, &listeners, (stage, "when"), test) {
             return never_asked(lint, stage, test, &why, label);
         }
     }
     for test in stage.unless.tests() {
-        if let Some((why, label)) = fits_nowhere(lint, &listeners, test) {
+        if let Some((why, label)) = fits_nowhere(lint, &listeners, (stage, "unless"), test) {
             spares_nothing(lint, stage, test, &why, label);
         }
     }
 }
 
 /// Why a key never matches at any of these listeners, and what to say at it.
-fn fits_nowhere(
-    lint: Lint<'_, '_>,
+fn fits_nowhere<'l>(
+    lint: Lint<'l, '_>,
     listeners: &[&Listener],
-    test: &Test,
+    (stage, guard): (&Stage, &str),
+    test: &'l Test,
 ) -> Option<(String, &'static str)> {
-    let (key, wanted) = (test.key(), test.wanted());
+    let (key, wanted) = (test.key(), lint.wanted(stage, guard, test));
     let fits = |listener: &&Listener| {
         let fits = test.matches_listener(&listener.name, ways_of(listener));
         fits != Some(false)

@@ -237,6 +237,18 @@ fn guards_that_fit_nobody_and_nothing_are_told() {
 }
 
 #[test]
+fn a_guard_out_of_the_environment_is_told_as_it_is_written() {
+    let root = SMALLEST.replace("otherwise", "authorize = [\"a\"]\notherwise");
+    let stage = "[stage.a]\nhook = \"authorize\"\nunless = { user = { env = \"WHO\" } }\ndeny = \"no\"\n[user.al]\ntrust = true\n";
+    let memory = Memory::default()
+        .file("policy.toml", format!("{root}{stage}"))
+        .variable("WHO", "hunter2");
+    let lines = memory.load(None).1.lines().concat();
+    assert!(lines.contains("has user { env = \"WHO\" }"), "{lines}");
+    assert!(!lines.contains("hunter2"), "{lines}");
+}
+
+#[test]
 fn there_is_no_tls_on_a_unix_socket() {
     let said = |bind: &str, mode: &str, guard: &str| {
         let root = SMALLEST
