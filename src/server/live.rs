@@ -121,7 +121,10 @@ pub fn build_from(
         decisions: None,
         commit: git::commit_of(&source.path).map(Arc::from),
         loaded: SystemTime::now(),
-        policy,
+        shadow: None,
+        canary: None,
+        tally: None,
+        policy: Arc::new(policy),
     });
     (world, report)
 }

@@ -120,3 +120,49 @@ fn kept_revisions_outlive_the_process_and_hold_no_secret() {
     assert_eq!(refusal(), "old");
     stop(second);
 }
+
+/// A certificate and its key in one file, or the key's file by another path: neither leaves the place where it lies.
+#[test]
+fn a_private_key_is_neither_kept_nor_told_by_whatever_path_it_is_read() {
+    let state = Folder::new("keys");
+    let kept = state.path().join("kept");
+    let arguments = ["--state", kept.to_str().expect("UTF-8")];
+    let running = Running::start("first", &arguments);
+    let folder = running.proxy.folder().to_owned();
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).expect("a file");
+    let both = read("server.crt") + &read("server.key");
+    std::fs::write(folder.join("both.pem"), &both).expect("written");
+    std::fs::create_dir(folder.join("more")).expect("a folder");
+    std::os::unix::fs::symlink("both.pem", folder.join("link.pem")).expect("a link");
+    std::fs::hard_link(folder.join("both.pem"), folder.join("hard.pem")).expect("a link");
+    let text = policy(&running.base, &running.socket, "second").text();
+    for (cert, key) in [
+        ("both.pem", "server.key"),
+        ("both.pem", "link.pem"),
+        ("link.pem", "both.pem"),
+        ("hard.pem", "more/../both.pem"),
+    ] {
+        let text = text
+            .replace("cert = \"server.crt\"", &format!("cert = \"{cert}\""))
+            .replace("file = \"server.key\"", &format!("file = \"{key}\""));
+        assert!(text.contains(cert) && text.contains(key), "{text}");
+        running.proxy.write_policy(&text);
+        works(&running.socket, &["reload"]);
+        let mut stream = UnixStream::connect(&running.socket).expect("connected");
+        stream.write_all(b"{\"verb\":\"files\"}\n").expect("asked");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answered");
+        let answer: Value = serde_json::from_str(&answer).expect("JSON");
+        let files = answer["files"]["files"].as_array().expect("a list");
+        let names: Vec<&str> = files
+            .iter()
+            .filter_map(|file| file["path"].as_str()?.rsplit('/').next())
+            .collect();
+        assert_eq!(names, ["policy.toml"], "{cert} {key}");
+        let secrets = answer["files"]["secrets"].to_string();
+        assert!(secrets.contains(cert), "{secrets}");
+        holds_no_secret(&kept);
+    }
+    works(&running.socket, &["rollback", "3"]);
+    assert_eq!(running.says(), "second");
+}
