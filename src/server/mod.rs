@@ -42,6 +42,7 @@ pub use control::StatusReport;
 pub use control::Tried;
 pub use control::Withdrawn;
 pub use control::call;
+pub use git::short_commit;
 pub use history::Entry;
 pub use live::Source;
 pub use live::build;

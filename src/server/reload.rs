@@ -7,6 +7,7 @@ mod trial;
 mod workshop;
 
 pub(super) use trial::Ended;
+pub(super) use workshop::commit_of;
 
 use super::aside::has_others;
 use super::decisions::Sinks;

@@ -16,6 +16,7 @@ use super::reload::Cause;
 use super::reload::Parts;
 use super::reload::PolicyTests;
 use super::reload::Reloader;
+use super::reload::commit_of;
 use super::services::ProcessServices;
 use super::snapshot::Snapshot;
 use super::source::Stamps;
@@ -117,8 +118,9 @@ pub fn load(source: &Source) -> Result<Loaded, Start> {
     let files = Watched::new(&source.trust);
     let (world, report) = build_from(source, &files, &stages, &analyzer);
     log_warnings(&report);
-    let world = world.ok_or_else(|| Start::Policy(Box::new(report)))?;
+    let mut world = world.ok_or_else(|| Start::Policy(Box::new(report)))?;
     let (stamps, snapshot) = files.into_parts();
+    world.commit = commit_of(source, &world.policy, &snapshot);
     Ok(Loaded {
         world,
         stamps,

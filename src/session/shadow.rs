@@ -353,7 +353,8 @@ impl Session {
         protocol: Protocol,
         trace: &Trace,
     ) {
-        let Some(text) = self.text_if_readable(sql) else {
+        // There is nothing of a text that is too long to be held.
+        let Some(text) = self.text_if_readable(sql).filter(|text| !text.is_empty()) else {
             return beside.unread();
         };
         let several = protocol == Protocol::Simple && !statement::is_single(text);

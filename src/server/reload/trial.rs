@@ -11,7 +11,6 @@ use crate::pipeline::StatsRegistry;
 use crate::policy::Policy;
 use crate::policy::Secret;
 use crate::server::history::Entry;
-use crate::server::live::Source;
 use crate::server::load::Part;
 use crate::server::reload::Cause;
 use crate::server::snapshot::Snapshot;
@@ -28,7 +27,7 @@ pub(in crate::server) struct Trials {
     pub(in crate::server) shadow: Option<Entry>,
     pub(in crate::server) canary: Option<Entry>,
     /// The bytes that the canary was built from.
-    candidate: Option<(Source, Snapshot)>,
+    candidate: Option<Snapshot>,
 }
 
 /// What is no longer tried.
@@ -122,7 +121,7 @@ impl Reloader {
         self.put(next)?;
         let mut trials = lock(&self.trials);
         trials.canary = Some(entry.clone());
-        trials.candidate = Some((source, snapshot));
+        trials.candidate = Some(snapshot);
         tracing::info!(
             policy = entry.policy,
             revision = entry.revision,
@@ -156,10 +155,13 @@ impl Reloader {
     /// Puts the canary into force, built anew from the same bytes so that its figures and limits are those of the process. Not
     /// cancel safe.
     pub(in crate::server) async fn promote(&self) -> Reload {
-        let candidate = lock(&self.trials).candidate.clone();
+        let candidate = {
+            let trials = lock(&self.trials);
+            trials.canary.clone().zip(trials.candidate.clone())
+        };
         match candidate {
-            Some((source, snapshot)) => {
-                let wanted = Wanted::Candidate(source, snapshot);
+            Some(kept) => {
+                let wanted = Wanted::Candidate(Box::new(kept));
                 self.take(wanted, Cause::Promote).await
             }
             None => {

@@ -7,7 +7,10 @@ use crate::pipeline;
 use crate::pipeline::StatsRegistry;
 use crate::policy::Files;
 use crate::policy::Gate;
+use crate::policy::Policy;
 use crate::policy::Report;
+use crate::server::git;
+use crate::server::history::Entry;
 use crate::server::live::Source;
 use crate::server::live::build_from;
 use crate::server::live::log_warnings;
@@ -29,7 +32,7 @@ pub(super) enum Wanted {
     /// Those of a revision this many back.
     Back(usize),
     /// Those that a canary was built from.
-    Candidate(Source, Snapshot),
+    Candidate(Box<(Entry, Snapshot)>),
     /// Those of a policy that is tried first: its own file, or the process's where it has none.
     Tried(Option<PathBuf>, Arc<StatsRegistry>),
 }
@@ -59,16 +62,9 @@ impl Workshop {
                 (built, Some(stamps))
             }
             Wanted::Back(back) => (self.of_history(back), None),
-            Wanted::Candidate(source, snapshot) => {
-                let files = Stored::new(&snapshot, &source.trust);
-                let world = self.world(&source, &files, &self.shared.stages);
-                let built = world.map(|world| (world, source.clone()));
-                let built = built.map(|(world, source)| Built {
-                    world,
-                    source,
-                    snapshot: snapshot.clone(),
-                });
-                (built, None)
+            Wanted::Candidate(kept) => {
+                let (entry, snapshot) = *kept;
+                (self.of_kept(entry, snapshot), None)
             }
             Wanted::Tried(path, stages) => {
                 let source = Source {
@@ -88,18 +84,25 @@ impl Workshop {
         let files = Watched::new(&source.trust);
         let built = self.world(&source, &files, stages);
         let (stamps, snapshot) = files.into_parts();
-        let built = built.map(|world| Built {
-            world,
-            source: source.clone(),
-            snapshot,
+        let built = built.map(|mut world| {
+            world.commit = commit_of(&source, &world.policy, &snapshot);
+            Built {
+                world,
+                source: source.clone(),
+                snapshot,
+            }
         });
         (built, stamps)
     }
 
-    /// From stored bytes; secrets are read where they lie.
     fn of_history(&self, back: usize) -> Result<Built, Mistakes> {
         let (entry, snapshot) = self.status.history.back(back)?;
         entry.fits(&self.source)?;
+        self.of_kept(entry, snapshot)
+    }
+
+    /// From stored bytes; secrets are read where they lie.
+    fn of_kept(&self, entry: Entry, snapshot: Snapshot) -> Result<Built, Mistakes> {
         let source = Source {
             path: entry.root.clone(),
             ..self.source.clone()
@@ -131,6 +134,22 @@ impl Workshop {
             Gate::Tests => pass_tests(next, self.tests, &self.analyzer),
         }
     }
+}
+
+/// The git commit that a policy lies in, and whether its files are as they are there. Plugins are left out: they are pinned, and
+/// often made from what is in the commit instead of being in it.
+pub(in crate::server) fn commit_of(
+    source: &Source,
+    policy: &Policy,
+    snapshot: &Snapshot,
+) -> Option<Arc<str>> {
+    let files = snapshot.files.iter();
+    let files = files.filter(|(path, _)| {
+        let mut plugins = policy.plugins.iter();
+        !plugins.any(|plugin| plugin.path == **path)
+    });
+    let files = files.map(|(path, bytes)| (&**path, &**bytes));
+    git::commit_of(&source.path, files).map(Arc::from)
 }
 
 /// Runs the policy's tests on guests of their own, so that nothing of them is left in those that will serve.

@@ -1,4 +1,4 @@
-//! Revisions that are kept on disk: they outlive the process, and hold no secret.
+//! Revisions that are kept: they outlive the process, hold no secret, and know the commit they came from.
 
 use super::*;
 
@@ -165,4 +165,81 @@ fn a_private_key_is_neither_kept_nor_told_by_whatever_path_it_is_read() {
     }
     works(&running.socket, &["rollback", "3"]);
     assert_eq!(running.says(), "second");
+}
+
+/// What the figure says is about the files on disk; what is kept has nothing to do with it.
+#[test]
+fn a_rollback_says_nothing_of_the_files_on_disk() {
+    let port = crate::support::free_port();
+    let base =
+        PolicyText::of(Cluster::shared()).admin_key(&format!("metrics = \"127.0.0.1:{port}\""));
+    let make = |base: &PolicyText, socket: &Path| policy(base, socket, "first");
+    let running = Running::over(base, make, &[]);
+    let failed = || {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("connected");
+        write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("an answer");
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("pgwarden_last_reload_failed "));
+        line.expect("a figure").to_owned()
+    };
+    assert_eq!(ask(&running.socket, &["rollback"]).code, Some(1));
+    assert_eq!(failed(), "0", "a rollback that was refused read no file");
+    running.write("second");
+    works(&running.socket, &["reload"]);
+    let text = policy(&running.base, &running.socket, "third").text();
+    running
+        .proxy
+        .write_policy(&text.replace("size = 10", "siez = 10"));
+    assert_eq!(ask(&running.socket, &["reload"]).code, Some(1));
+    assert_eq!(failed(), "1");
+    works(&running.socket, &["rollback"]);
+    assert_eq!(failed(), "1", "the files on disk are as wrong as before");
+    running.write("third");
+    works(&running.socket, &["reload"]);
+    assert_eq!(failed(), "0");
+}
+
+/// The commit alone does not say what is in force where a file of the policy is not as it is there.
+#[test]
+fn a_policy_that_is_not_as_in_its_commit_is_called_dirty() {
+    let running = Running::start("first", &[]);
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git")
+            .args(["-c", "user.name=a", "-c", "user.email=a@b", "-C"])
+            .arg(running.proxy.folder())
+            .args(arguments)
+            .output()
+            .expect("git starts");
+        assert!(output.status.success(), "{arguments:?} {output:?}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    git(&["init", "-q"]);
+    git(&["add", "policy.toml", "server.crt"]);
+    git(&["commit", "-q", "-m", "first"]);
+    let first = git(&["rev-parse", "HEAD"]);
+    let commit = || status(&running.socket)["commit"].clone();
+    assert_eq!(commit(), Value::Null);
+    // Files beside it that are none of its own do not count, nor does its key.
+    works(&running.socket, &["reload"]);
+    assert_eq!(commit(), first);
+    running.write("second");
+    let dirty = format!("{first}-dirty");
+    let out = works(&running.socket, &["reload"]);
+    assert!(out.contains(&format!("commit {dirty}, ")), "{out}");
+    assert_eq!(commit(), dirty);
+    let row = running.proxy.admin().table("SHOW POLICY").swap_remove(0);
+    assert_eq!(row["commit"], dirty);
+    let told = works(&running.socket, &["history"]);
+    assert!(told.contains(&format!("{}-dirty", &first[..8])), "{told}");
+    running.proxy.event("the log says so", |event| {
+        event["message"] == "policy reloaded" && event["commit"] == *dirty
+    });
+    git(&["commit", "-q", "-a", "-m", "second"]);
+    works(&running.socket, &["reload"]);
+    assert_eq!(commit(), git(&["rev-parse", "HEAD"]));
+    works(&running.socket, &["rollback"]);
+    assert_eq!(commit(), first, "the one it was loaded with");
 }

@@ -455,38 +455,3 @@ fn a_process_that_drains_answers_and_does_not_reload() {
     assert!(running.proxy.ended().success());
     assert!(!running.socket.exists());
 }
-
-/// What the figure says is about the files on disk; what is kept has nothing to do with it.
-#[test]
-fn a_rollback_says_nothing_of_the_files_on_disk() {
-    let port = crate::support::free_port();
-    let base =
-        PolicyText::of(Cluster::shared()).admin_key(&format!("metrics = \"127.0.0.1:{port}\""));
-    let make = |base: &PolicyText, socket: &Path| policy(base, socket, "first");
-    let running = Running::over(base, make, &[]);
-    let failed = || {
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("connected");
-        write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
-        let mut text = String::new();
-        stream.read_to_string(&mut text).expect("an answer");
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("pgwarden_last_reload_failed "));
-        line.expect("a figure").to_owned()
-    };
-    assert_eq!(ask(&running.socket, &["rollback"]).code, Some(1));
-    assert_eq!(failed(), "0", "a rollback that was refused read no file");
-    running.write("second");
-    works(&running.socket, &["reload"]);
-    let text = policy(&running.base, &running.socket, "third").text();
-    running
-        .proxy
-        .write_policy(&text.replace("size = 10", "siez = 10"));
-    assert_eq!(ask(&running.socket, &["reload"]).code, Some(1));
-    assert_eq!(failed(), "1");
-    works(&running.socket, &["rollback"]);
-    assert_eq!(failed(), "1", "the files on disk are as wrong as before");
-    running.write("third");
-    works(&running.socket, &["reload"]);
-    assert_eq!(failed(), "0");
-}
