@@ -4,6 +4,7 @@
 //! Owns no sockets, no clock and no swapped pointer; time, randomness and stored values come through `sandbox::Services`.
 
 mod breaker;
+mod compare;
 mod compile;
 mod conduct;
 mod decisions;
@@ -21,6 +22,10 @@ mod unload;
 mod uses;
 mod verdict;
 
+pub use compare::Differing;
+pub use compare::Differs;
+pub use compare::Side;
+pub use compare::compare;
 pub use compile::Guests;
 pub use compile::compile;
 pub use compile::compile_variant;
@@ -30,6 +35,7 @@ pub use compile::review_guests;
 pub use decisions::DecisionLog;
 pub use decisions::Queue;
 pub use decisions::decision_schema;
+pub use decisions::draw;
 pub use explain::Connecting;
 pub use figures::FaultCounts;
 pub use figures::Health;
@@ -58,11 +64,13 @@ pub use verdict::route_word;
 
 use crate::hook::Hook;
 use crate::policy::Otherwise;
+use crate::policy::RouteTarget;
 use crate::policy::SqlRules;
 use crate::statement::Analyzer;
 use crate::statement::Needs;
 use stage::Action;
 use stage::Stage;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -175,6 +183,17 @@ impl Pipeline {
     /// Whether asking the stage may take time: its own, or that of the events it emits.
     fn waits_for(&self, stage: &Stage) -> bool {
         stage.may_wait || self.waits.custom && matches!(stage.action, Action::Guest(_))
+    }
+
+    /// A route by the names of the policy.
+    fn route_name(&self, route: RouteTarget) -> Cow<'_, str> {
+        match route {
+            RouteTarget::Default => "default".into(),
+            RouteTarget::Primary => "primary".into(),
+            RouteTarget::Standby => "standby".into(),
+            RouteTarget::Node(id) => format!("node:{}", self.nodes[id]).into(),
+            RouteTarget::Branch(id) => format!("branch:{}", self.branches[id]).into(),
+        }
     }
 
     fn stages(&self, hook: Hook) -> &[Arc<Stage>] {

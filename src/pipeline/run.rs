@@ -82,7 +82,9 @@ struct Run<'a> {
     detail: Detail,
     by: Decider,
     routed_by: Decider,
+    bounded_by: Decider,
     fuel: u64,
+    faults: u32,
     /// The session as later stages see it, where one has set an attribute.
     learned: Option<Box<SessionContext>>,
     steps: Vec<Step>,
@@ -127,7 +129,9 @@ impl<'a> Run<'a> {
             detail,
             by: Decider::Default,
             routed_by: Decider::Default,
+            bounded_by: Decider::Default,
             fuel: 0,
+            faults: 0,
             learned: None,
             steps: Vec::new(),
             subject: None,
@@ -151,9 +155,11 @@ impl<'a> Run<'a> {
             verdict,
             by: self.by,
             routed_by: self.routed_by,
+            bounded_by: self.bounded_by,
             facts,
             text,
             fuel: self.fuel,
+            faults: self.faults,
             learned: self.learned,
             steps: self.steps,
         }
@@ -387,6 +393,7 @@ impl<'a> Run<'a> {
 
     /// A failed stage says no, unless its policy says otherwise.
     fn fault(&mut self, stage: &Stage, hook: Hook, fault: &Fault) -> Result<(), Refused> {
+        self.faults += 1;
         if !stage.fault_refuses(hook, fault, self.services) {
             return Ok(());
         }

@@ -130,6 +130,7 @@ pub use settings::Gate;
 pub use settings::KEEP;
 pub use settings::OnUnparsed;
 pub use settings::ReloadRules;
+pub use settings::SessionsMove;
 pub use settings::SqlRules;
 pub use settings::admin_socket;
 pub use stage::Mode;

@@ -1,15 +1,12 @@
 //! Between a session and the stages: gives `pipeline::decide` what it asks for, and turns its trace into what the session
 //! does next. Decides nothing itself.
 
-use super::end::End;
-use super::login::introduce;
 use super::messages::StatementError;
 use super::relay::Session;
 use super::statement::After;
 use super::statement::Decided;
 use super::statement::Go;
 use super::statement::Observed;
-use crate::hook::AuthMethod;
 use crate::hook::Outcome;
 use crate::hook::Protocol;
 use crate::hook::Refusal;
@@ -94,42 +91,15 @@ fn cannot_reply(to: &str) -> StatementError {
 const SESSION_STATE: &str = "session_state";
 
 /// One statement that the stages are asked about.
-struct AskedAbout<'a> {
-    request_id: Uuid,
-    text: &'a str,
-    protocol: Protocol,
-    in_transaction: bool,
-    statement_count: u32,
+pub(super) struct AskedAbout<'a> {
+    pub(super) request_id: Uuid,
+    pub(super) text: &'a str,
+    pub(super) protocol: Protocol,
+    pub(super) in_transaction: bool,
+    pub(super) statement_count: u32,
 }
 
 impl Session {
-    /// Moves the session to the policy in force. A statement calls this once, before it is decided.
-    /// Roles and attributes are the new policy's as well; a user that it does not have any more ends here.
-    pub(super) fn refresh_world(&mut self) -> Result<(), End> {
-        let live = self.shared.live.load();
-        if !Arc::ptr_eq(&live, &self.binding.world) {
-            let world = Arc::clone(&live);
-            drop(live);
-            if !matches!(
-                self.context.auth_method,
-                AuthMethod::Stage | AuthMethod::Node
-            ) {
-                let user = world
-                    .policy
-                    .users
-                    .get(&self.context.identity.user)
-                    .ok_or(End::NoPlace("user"))?;
-                introduce(user, &mut self.context);
-            }
-            self.binding = self
-                .binding
-                .moved_to(world, &self.context)
-                .map_err(End::NoPlace)?;
-            self.idle_timeout = self.binding.idle_timeout();
-        }
-        Ok(())
-    }
-
     /// Asks the stages about one statement. Not cancel safe.
     pub(super) async fn decide(
         &mut self,
@@ -138,7 +108,7 @@ impl Session {
         among: Among,
     ) -> Result<Decided, Refused> {
         if self.binding.pipeline.is_plain() {
-            return self.plain_decision(sql, protocol);
+            return self.decide_plainly(sql, protocol).await;
         }
         let asked = AskedAbout {
             request_id: self.shared.new_id(),
@@ -154,9 +124,16 @@ impl Session {
         } else {
             self.ask_at_once(&asked, detail)?
         };
+        // It is compared with what the stages say, before anything else.
+        if let Some(beside) = &self.binding.beside {
+            Box::pin(self.ask_shadow(beside, &asked, &trace)).await;
+        }
         let after = self.feasible(&asked, &mut trace);
         if detail != Detail::Verdict {
             self.record(&asked, &trace);
+        }
+        if let Some(tally) = &self.binding.world.tally {
+            tally.decided(Some(&trace));
         }
         self.conclude(&asked, trace, after)
     }
@@ -196,7 +173,7 @@ impl Session {
         })
     }
 
-    fn statement<'a>(&'a self, asked: &AskedAbout<'a>) -> Statement<'a> {
+    pub(super) fn statement<'a>(&'a self, asked: &AskedAbout<'a>) -> Statement<'a> {
         Statement {
             session: &self.context,
             request_id: asked.request_id,
@@ -317,12 +294,20 @@ impl Session {
         let mut bytes = Vec::new();
         super::refuse::refusal(&refusal, &mut bytes);
         self.record(&asked, &Trace::refused(by, refusal));
+        if let Some(beside) = &self.binding.beside
+            && rule != SESSION_STATE
+        {
+            beside.unread();
+        }
         Refused(bytes)
     }
 
     fn log_refusal(&self, request_id: Uuid, stage: &str, refusal: &Refusal) {
         let tally = &self.shared.clients.tally;
         tally.statements_refused.fetch_add(1, Relaxed);
+        if let Some(tally) = &self.binding.world.tally {
+            tally.refusals.fetch_add(1, Relaxed);
+        }
         tracing::info!(
             session = %self.context.client_id,
             decision_id = %request_id,
@@ -336,8 +321,8 @@ impl Session {
     }
 
     /// The decision of a pipeline without stages. The text is read only as far as the pool must know what outlives the
-    /// transaction.
-    fn plain_decision(&mut self, sql: &[u8], protocol: Protocol) -> Result<Decided, Refused> {
+    /// transaction, and for whom it is tried on.
+    async fn decide_plainly(&mut self, sql: &[u8], protocol: Protocol) -> Result<Decided, Refused> {
         // Lossy only where it must be: the check alone is several times faster.
         let text = std::str::from_utf8(sql)
             .map(Cow::Borrowed)
@@ -356,6 +341,12 @@ impl Session {
         };
         let services = &self.binding.world.services;
         let decided = decide_at_once(&pipeline, &statement, services, Detail::Verdict);
+        if let Some(tally) = &self.binding.world.tally {
+            tally.decided(None);
+        }
+        if let (Some(beside), Some(trace)) = (&self.binding.beside, &decided) {
+            Box::pin(self.ask_shadow_of_unread(beside, sql, protocol, trace)).await;
+        }
         let Some(Verdict::Forward(permit)) = decided.map(|trace| trace.verdict) else {
             return Err(self.no_verdict());
         };

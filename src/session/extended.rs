@@ -37,8 +37,8 @@ impl Session {
     /// A Parse message, whole.
     pub(super) async fn parse(&mut self, message: &[u8]) -> Result<(), End> {
         let parse = frontend::parse(&message[HEADER_BYTES..])?;
-        self.settle_before_statement().await?;
-        self.refresh_world()?;
+        self.begin_statement().await?;
+        self.text_bytes = parse.sql.len();
         if let Some(error) = self.cannot_prepare(parse.name) {
             self.fail_batch(&error);
             return Ok(());
@@ -195,8 +195,8 @@ impl Session {
         let names_bytes = names.names_bytes;
         let (portal, statement): (Box<[u8]>, Box<[u8]>) =
             (names.portal.into(), names.statement.into());
-        self.settle_before_statement().await?;
-        self.refresh_world()?;
+        self.begin_statement().await?;
+        self.text_bytes = 0;
         let Some(decided) = self.decide_bind(&statement).await else {
             self.client.inbuf.advance(HEADER_BYTES);
             self.passing = Passing::Discard(header.body_bytes);
