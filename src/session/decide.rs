@@ -1,12 +1,14 @@
 //! Between a session and the stages: gives `pipeline::decide` what it asks for, and turns its trace into what the session
 //! does next. Decides nothing itself.
 
+use super::cache::Bound;
 use super::end::End;
 use super::login::introduce;
 use super::messages::StatementError;
 use super::relay::Session;
 use super::statement::After;
 use super::statement::Decided;
+use super::statement::Effects;
 use super::statement::Go;
 use super::statement::Observed;
 use crate::hook::AuthMethod;
@@ -15,6 +17,7 @@ use crate::hook::Protocol;
 use crate::hook::Refusal;
 use crate::pipeline::Decider;
 use crate::pipeline::Detail;
+use crate::pipeline::PendingDecision;
 use crate::pipeline::Statement;
 use crate::pipeline::Trace;
 use crate::pipeline::Verdict;
@@ -84,9 +87,9 @@ fn may_recode(facts: &Facts) -> bool {
 }
 
 /// One statement that the stages are asked about.
-struct AskedAbout<'a> {
+pub(super) struct AskedAbout<'a> {
     request_id: Uuid,
-    text: &'a str,
+    pub(super) text: &'a str,
     protocol: Protocol,
     in_transaction: bool,
     statement_count: u32,
@@ -139,12 +142,13 @@ impl Session {
         Ok(())
     }
 
-    /// Asks the stages about one statement. Not cancel safe.
+    /// Asks the stages about one statement, and the cache they name, where it is known what is bound to it. Not cancel safe.
     pub(super) async fn decide(
         &mut self,
         sql: &[u8],
         protocol: Protocol,
         among: Among,
+        bound: Option<Bound<'_>>,
     ) -> Result<Decided, Refused> {
         if self.binding.pipeline.is_plain() {
             return self.plain_decision(sql);
@@ -158,15 +162,18 @@ impl Session {
         };
         let log = self.binding.world.decisions.as_ref();
         let detail = log.map_or(Detail::Verdict, |log| log.detail(asked.request_id));
-        let trace = if self.binding.pipeline.may_wait() {
+        let mut trace = if self.binding.pipeline.may_wait() {
             self.ask_and_wait(&asked, detail).await
         } else {
             self.ask_at_once(&asked, detail)?
         };
+        // A stage's answer is known here, a cache's only once something is bound.
+        let fills = bound.is_some_and(|bound| self.look_up(&asked, bound, &mut trace));
         if detail != Detail::Verdict {
-            self.record(&asked, &trace);
+            self.statements.unwritten = self.record(&asked, &trace, bound.is_some());
         }
-        self.conclude(&asked, trace)
+        let decided = self.conclude(&asked, trace)?;
+        Ok(Decided { fills, ..decided })
     }
 
     fn statement<'a>(&'a self, asked: &AskedAbout<'a>) -> Statement<'a> {
@@ -182,13 +189,25 @@ impl Session {
         }
     }
 
+    /// Has a decision written, or kept until it is known what a cache says.
     #[cold]
-    fn record(&self, asked: &AskedAbout<'_>, trace: &Trace) {
+    fn record(
+        &self,
+        asked: &AskedAbout<'_>,
+        trace: &Trace,
+        is_bound: bool,
+    ) -> Option<PendingDecision> {
         let world = &self.binding.world;
-        if let Some(log) = &world.decisions {
-            let now = Duration::from_micros(world.services.unix_micros());
-            log.record(&self.binding.pipeline, &self.statement(asked), trace, now);
+        let log = world.decisions.as_ref()?;
+        let now = Duration::from_micros(world.services.unix_micros());
+        let (pipeline, statement) = (&self.binding.pipeline, self.statement(asked));
+        let is_open = !is_bound
+            && matches!(&trace.verdict, Verdict::Forward(permit) if permit.cache().is_some());
+        if is_open {
+            return log.record_later(pipeline, &statement, trace, now);
         }
+        log.record(pipeline, &statement, trace, now);
+        None
     }
 
     /// The ordinary way: no stage waits for anything, and nothing of the question outlives the call.
@@ -236,13 +255,17 @@ impl Session {
                     .then(|| Arc::clone(&self.binding.world)),
             })
         });
+        let answer = match &trace.verdict {
+            Verdict::Cached(_, answer) => Some(Arc::clone(answer)),
+            _ => None,
+        };
         let go = match trace.verdict {
             Verdict::Refuse(refusal) => {
                 self.log_refusal(asked.request_id, trace.by.name(), &refusal);
                 return Err(self.refuse(observed, &refusal));
             }
             Verdict::Reply(rows) => Go::Reply(rows),
-            Verdict::Forward(permit) => Go::Node(permit),
+            Verdict::Forward(permit) | Verdict::Cached(permit, _) => Go::Node(permit),
         };
         let after = match &trace.facts {
             // The facts of a PREPARE are those of what is prepared; what it does to the session is in its own text.
@@ -255,11 +278,18 @@ impl Session {
             }
             None => After::Nothing,
         };
+        let effects = match &trace.facts {
+            Some(facts) => self.effects(&pipeline, text, facts),
+            None => Effects::ANY,
+        };
         self.expect(asked.protocol, &after);
         Ok(Decided {
             may_recode: trace.facts.as_deref().is_some_and(may_recode),
             go,
+            answer,
+            fills: false,
             after,
+            effects,
             observed,
             pipeline,
         })
@@ -312,7 +342,7 @@ impl Session {
         let refusal = Refusal::with_code(error.code, error.message.clone());
         self.log_refusal(asked.request_id, rule, &refusal);
         let trace = Trace::refused(Decider::Sql(rule), refusal);
-        self.record(&asked, &trace);
+        drop(self.record(&asked, &trace, true)); // it is written
     }
 
     fn log_refusal(&self, request_id: Uuid, stage: &str, refusal: &Refusal) {
@@ -366,6 +396,9 @@ impl Session {
         Ok(Decided {
             may_recode: false,
             go: Go::Node(permit),
+            answer: None,
+            fills: false,
+            effects: self.effects_unread(sql),
             after,
             observed: None,
             pipeline,
@@ -416,6 +449,11 @@ impl Session {
             )));
         }
         Ok(after)
+    }
+
+    /// Whether texts can be read as the server reads them.
+    pub(super) fn is_readable(&self) -> bool {
+        self.unreadable.why().is_none()
     }
 
     /// Notes what the node says of encoding and strings.

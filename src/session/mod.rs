@@ -4,6 +4,7 @@
 mod answers;
 mod authenticate;
 mod by_name;
+mod cache;
 mod client;
 mod control;
 mod decide;
@@ -23,6 +24,7 @@ mod reset;
 mod simple;
 mod statement;
 mod world;
+mod written;
 
 pub use authenticate::LoginKeys;
 pub use client::Client;

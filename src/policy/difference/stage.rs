@@ -39,7 +39,7 @@ impl Force {
         match action {
             Action::Deny(_) | Action::Limit(_) | Action::Rewrite { .. } => Self::Tightens,
             Action::Allow => Self::Loosens,
-            Action::Route { .. } | Action::Log { .. } => Self::Nothing,
+            Action::Route { .. } | Action::Log { .. } | Action::Cache(_) => Self::Nothing,
             Action::Script(_) | Action::Plugin(_) => Self::Unknown,
         }
     }
