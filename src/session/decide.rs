@@ -17,7 +17,6 @@ use crate::hook::Protocol;
 use crate::hook::Refusal;
 use crate::pipeline::Decider;
 use crate::pipeline::Detail;
-use crate::pipeline::PendingDecision;
 use crate::pipeline::Statement;
 use crate::pipeline::Trace;
 use crate::pipeline::Verdict;
@@ -36,8 +35,6 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 use uuid::Uuid;
 
 /// A statement that goes no further, with the error already encoded.
@@ -86,13 +83,28 @@ fn may_recode(facts: &Facts) -> bool {
     calls || SessionEffect::Session <= facts.effect || facts.kinds.contains(Kind::Set)
 }
 
+/// Whether a transaction may have written once the statement has run.
+fn writes(facts: &Facts) -> bool {
+    // A PREPARE runs nothing.
+    !facts.read_only && !facts.kinds.contains(Kind::Prepare)
+}
+
+/// Rows of a stage where the protocol has no place for them.
+fn cannot_reply(to: &str) -> StatementError {
+    let message = format!("a stage answers {to} with rows, which cannot be done");
+    StatementError::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+}
+
+/// The rule, as the log of decisions names it, that refuses what outlives its transaction.
+const SESSION_STATE: &str = "session_state";
+
 /// One statement that the stages are asked about.
 pub(super) struct AskedAbout<'a> {
-    request_id: Uuid,
+    pub(super) request_id: Uuid,
     pub(super) text: &'a str,
-    protocol: Protocol,
-    in_transaction: bool,
-    statement_count: u32,
+    pub(super) protocol: Protocol,
+    pub(super) in_transaction: bool,
+    pub(super) statement_count: u32,
 }
 
 /// Why texts cannot be read as the server reads them, if they cannot.
@@ -151,7 +163,7 @@ impl Session {
         bound: Option<Bound<'_>>,
     ) -> Result<Decided, Refused> {
         if self.binding.pipeline.is_plain() {
-            return self.plain_decision(sql);
+            return self.plain_decision(sql, protocol);
         }
         let asked = AskedAbout {
             request_id: self.shared.new_id(),
@@ -167,16 +179,47 @@ impl Session {
         } else {
             self.ask_at_once(&asked, detail)?
         };
+        let after = self.feasible(&asked, &mut trace);
         // A stage's answer is known here, a cache's only once something is bound.
         let fills = bound.is_some_and(|bound| self.look_up(&asked, bound, &mut trace));
         if detail != Detail::Verdict {
             self.statements.unwritten = self.record(&asked, &trace, bound.is_some());
         }
-        let decided = self.conclude(&asked, trace)?;
+        let decided = self.conclude(&asked, trace, after)?;
         Ok(Decided { fills, ..decided })
     }
 
-    fn statement<'a>(&'a self, asked: &AskedAbout<'a>) -> Statement<'a> {
+    /// What the session must follow once the statement has succeeded. What this session cannot do, although the stages let it
+    /// pass, is refused from here on.
+    fn feasible(&self, asked: &AskedAbout<'_>, trace: &mut Trace) -> After {
+        let cannot = match &trace.verdict {
+            Verdict::Refuse(_) => return After::Nothing,
+            Verdict::Reply(_) if asked.protocol == Protocol::FunctionCall => {
+                Err(cannot_reply("a FunctionCall"))
+            }
+            Verdict::Reply(_) if 1 < asked.statement_count => {
+                Err(cannot_reply("one of several statements in one message"))
+            }
+            Verdict::Reply(_) | Verdict::Forward(_) | Verdict::Cached(..) => {
+                let text = trace.text.as_deref().unwrap_or(asked.text);
+                let after = match &trace.facts {
+                    // The facts of a PREPARE are those of what is prepared; what it does to the session is in its own text.
+                    Some(facts) if facts.kinds.contains(Kind::Prepare) => {
+                        self.after(text, &statement::analyze(text, Needs::default()))
+                    }
+                    Some(facts) => self.after(text, facts),
+                    None => Ok(After::Nothing),
+                };
+                after.inspect_err(|_| trace.by = Decider::Sql(SESSION_STATE))
+            }
+        };
+        cannot.unwrap_or_else(|error| {
+            trace.verdict = Verdict::Refuse(error.refusal());
+            After::Nothing
+        })
+    }
+
+    pub(super) fn statement<'a>(&'a self, asked: &AskedAbout<'a>) -> Statement<'a> {
         Statement {
             session: &self.context,
             request_id: asked.request_id,
@@ -187,27 +230,6 @@ impl Session {
             statement_count: asked.statement_count,
             prepared: &self.statements.sql,
         }
-    }
-
-    /// Has a decision written, or kept until it is known what a cache says.
-    #[cold]
-    fn record(
-        &self,
-        asked: &AskedAbout<'_>,
-        trace: &Trace,
-        is_bound: bool,
-    ) -> Option<PendingDecision> {
-        let world = &self.binding.world;
-        let log = world.decisions.as_ref()?;
-        let now = Duration::from_micros(world.services.unix_micros());
-        let (pipeline, statement) = (&self.binding.pipeline, self.statement(asked));
-        let is_open = !is_bound
-            && matches!(&trace.verdict, Verdict::Forward(permit) if permit.cache().is_some());
-        if is_open {
-            return log.record_later(pipeline, &statement, trace, now);
-        }
-        log.record(pipeline, &statement, trace, now);
-        None
     }
 
     /// The ordinary way: no stage waits for anything, and nothing of the question outlives the call.
@@ -231,12 +253,17 @@ impl Session {
         })
     }
 
-    fn no_verdict(&self) -> Refused {
+    pub(super) fn no_verdict(&self) -> Refused {
         self.refused(&StatementError::new(SqlState::INTERNAL_ERROR, "no verdict"))
     }
 
     /// What the session does next.
-    fn conclude(&mut self, asked: &AskedAbout<'_>, trace: Trace) -> Result<Decided, Refused> {
+    fn conclude(
+        &mut self,
+        asked: &AskedAbout<'_>,
+        trace: Trace,
+        after: After,
+    ) -> Result<Decided, Refused> {
         let pipeline = Arc::clone(&self.binding.pipeline);
         let text = trace.text.as_deref().unwrap_or(asked.text);
         let observed = pipeline.observes().then(|| {
@@ -250,9 +277,9 @@ impl Session {
                 tx_writes: self.tx_writes,
                 learned: trace.learned,
                 statement_count: asked.statement_count,
-                world: pipeline
+                services: pipeline
                     .observers_may_wait()
-                    .then(|| Arc::clone(&self.binding.world)),
+                    .then(|| Arc::clone(&self.binding.world.services)),
             })
         });
         let answer = match &trace.verdict {
@@ -267,21 +294,11 @@ impl Session {
             Verdict::Reply(rows) => Go::Reply(rows),
             Verdict::Forward(permit) | Verdict::Cached(permit, _) => Go::Node(permit),
         };
-        let after = match &trace.facts {
-            // The facts of a PREPARE are those of what is prepared; what it does to the session is in its own text.
-            Some(facts) if facts.kinds.contains(Kind::Prepare) => {
-                self.after(text, &statement::analyze(text, Needs::default()))?
-            }
-            Some(facts) => {
-                self.tx_writes |= !facts.read_only;
-                self.after(text, facts)?
-            }
-            None => After::Nothing,
-        };
         let effects = match &trace.facts {
             Some(facts) => self.effects(&pipeline, text, facts),
             None => Effects::ANY,
         };
+        self.tx_writes |= trace.facts.as_deref().is_some_and(writes);
         self.expect(asked.protocol, &after);
         Ok(Decided {
             may_recode: trace.facts.as_deref().is_some_and(may_recode),
@@ -324,45 +341,9 @@ impl Session {
         Err(self.refused(&error))
     }
 
-    /// Counts, logs and records what was refused before any stage could be asked, by a rule of `[sql]`.
-    pub(super) fn refused_by(
-        &self,
-        rule: &'static str,
-        protocol: Protocol,
-        text: &str,
-        error: &StatementError,
-    ) {
-        let asked = AskedAbout {
-            request_id: self.shared.new_id(),
-            text,
-            protocol,
-            in_transaction: self.tx != b'I' || self.batch_open,
-            statement_count: 1,
-        };
-        let refusal = Refusal::with_code(error.code, error.message.clone());
-        self.log_refusal(asked.request_id, rule, &refusal);
-        let trace = Trace::refused(Decider::Sql(rule), refusal);
-        drop(self.record(&asked, &trace, true)); // it is written
-    }
-
-    fn log_refusal(&self, request_id: Uuid, stage: &str, refusal: &Refusal) {
-        let tally = &self.shared.clients.tally;
-        tally.statements_refused.fetch_add(1, Relaxed);
-        tracing::info!(
-            session = %self.context.client_id,
-            decision_id = %request_id,
-            revision = %self.binding.world.policy.revision.short(),
-            user = %self.context.identity.user,
-            stage,
-            code = %refusal.code,
-            message = %refusal.message,
-            "refused"
-        );
-    }
-
     /// The decision of a pipeline without stages. The text is read only as far as the pool must know what outlives the
     /// transaction.
-    fn plain_decision(&mut self, sql: &[u8]) -> Result<Decided, Refused> {
+    fn plain_decision(&mut self, sql: &[u8], protocol: Protocol) -> Result<Decided, Refused> {
         // Lossy only where it must be: the check alone is several times faster.
         let text = std::str::from_utf8(sql)
             .map(Cow::Borrowed)
@@ -386,13 +367,17 @@ impl Session {
         };
         let after = match statement::effect(text) {
             SessionEffect::None | SessionEffect::Transaction if updates_pg_settings(text) => {
-                self.refuse_or(After::Dirty)?
+                self.refuse_or(After::Dirty)
             }
-            SessionEffect::None | SessionEffect::Transaction => After::Nothing,
+            SessionEffect::None | SessionEffect::Transaction => Ok(After::Nothing),
             SessionEffect::Session | SessionEffect::DiscardAll => {
-                self.after(text, &statement::analyze(text, Needs::default()))?
+                self.after(text, &statement::analyze(text, Needs::default()))
             }
         };
+        let after = after.map_err(|error| {
+            self.refused_by(SESSION_STATE, protocol, "", &error);
+            self.refused(&error)
+        })?;
         Ok(Decided {
             may_recode: false,
             go: Go::Node(permit),
@@ -406,7 +391,7 @@ impl Session {
     }
 
     /// What the session must follow once the statement has succeeded.
-    fn after(&self, text: &str, facts: &Facts) -> Result<After, Refused> {
+    fn after(&self, text: &str, facts: &Facts) -> Result<After, StatementError> {
         let after = match (&facts.sql, facts.effect) {
             (Sql::Deallocate { name: None }, _) => After::DeallocateAll,
             (Sql::Deallocate { name: Some(name) }, _) => {
@@ -435,7 +420,7 @@ impl Session {
     }
 
     /// Refuses what outlives its transaction, where the pool wants that.
-    fn refuse_or(&self, after: After) -> Result<After, Refused> {
+    fn refuse_or(&self, after: After) -> Result<After, StatementError> {
         let outlives = matches!(after, After::Dirty | After::Prepare { .. });
         let pool = self.binding.pool_policy();
         if outlives
@@ -443,10 +428,10 @@ impl Session {
             && pool.session_state == SessionState::Refuse
         {
             let message = "this statement changes the session beyond its transaction, which this pool does not allow";
-            return Err(self.refused(&StatementError::new(
+            return Err(StatementError::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
                 message,
-            )));
+            ));
         }
         Ok(after)
     }

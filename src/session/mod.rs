@@ -18,6 +18,7 @@ mod login;
 mod messages;
 mod observers;
 mod portal;
+mod record;
 mod refuse;
 mod relay;
 mod reset;
