@@ -91,7 +91,8 @@ impl Session {
 
     /// Whether there can be no portal of that name: none was bound, and no cursor can have been declared.
     fn knows_no_portal(&self, name: &[u8]) -> bool {
-        self.tx == b'I' && !self.batch_open && self.inflight.portal(name).is_none()
+        let is_heard = self.batch_open && !self.inflight.is_unheard();
+        self.tx == b'I' && !is_heard && self.inflight.portal(name).is_none()
     }
 
     /// Execute of a portal.

@@ -148,6 +148,41 @@ fn prepared_statements_are_answered_by_what_is_bound_to_them() {
     assert_eq!(kept.figures(), before);
 }
 
+/// Mistakes in a batch of which no node has heard are those a node would have told, and the batch ends there.
+#[test]
+fn mistakes_are_told_where_no_node_has_heard_of_them() {
+    for mode in ["transaction", "session"] {
+        let policy = PolicyText::of(Cluster::shared()).mode(mode);
+        let kept = Kept::over(policy, "kept_mistakes", "");
+        let select = || parse("", &kept.select);
+        let mut wire = kept.login("app");
+        let good = [select(), bind("", "", &[]), execute("")];
+        for _ in 0..2 {
+            assert_eq!(shape(&ask(&mut wire, &good)), "1 2 D C ZI", "{mode}");
+        }
+        let no_portal = ask(&mut wire, &[select(), execute("none"), execute("none")]);
+        assert_eq!(shape(&no_portal), "1 E ZI", "{mode}");
+        assert_eq!(no_portal[1].problem().code, "34000");
+        let gone = [
+            bind("", "", &[]),
+            message(b'C', b"P\0"),
+            describe_portal(""),
+        ];
+        let gone = ask(&mut wire, &[vec![select()], gone.to_vec()].concat());
+        assert_eq!(shape(&gone), "1 2 3 E ZI", "{mode}");
+        let too_many = ask(&mut wire, &[select(), bind("", "", &["1"]), execute("")]);
+        assert_eq!(shape(&too_many), "1 E ZI", "{mode}");
+        assert_eq!(too_many[1].problem().code, "08P01");
+        let of_before = ask(&mut wire, &[execute("")]);
+        assert_eq!(
+            shape(&of_before),
+            "E ZI",
+            "{mode}: portals end with their batch"
+        );
+        assert_eq!(shape(&ask(&mut wire, &good)), "1 2 D C ZI", "{mode}");
+    }
+}
+
 /// Two Queries at once, and a write before a read in one batch.
 #[test]
 fn what_is_pipelined_is_answered_in_its_order() {
