@@ -217,6 +217,12 @@ fn explain(policy: &Policy, sql: &str, played: &Played) -> String {
                 format_args!("  => answered by {by} with {} rows", rows.rows.len()),
             );
         }
+        (None, Some(Verdict::Cached(..))) => {
+            line(
+                &mut out,
+                format_args!("  => answered by {by} from its cache"),
+            );
+        }
         _ => {
             line(
                 &mut out,

@@ -1,6 +1,7 @@
 //! A session as `test` and `explain` play it: a user of the policy, statements in order, a clock that stands still, and
 //! `pipeline::decide` for each of them. Nothing is connected to.
 
+mod kept;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use crate::pipeline::Verdict;
 use crate::pipeline::decide;
 use crate::policy::Mocks;
 use crate::policy::Policy;
+use crate::policy::Role;
 use crate::routing;
 use crate::routing::Candidate;
 use crate::routing::Pick;
@@ -39,6 +41,7 @@ use crate::session::introduce;
 use crate::statement;
 use crate::statement::Needs;
 use crate::statement::Sql;
+use kept::Kept;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::future::Future;
@@ -216,6 +219,7 @@ pub(super) struct Scenario<'a> {
     in_transaction: bool,
     tx_writes: bool,
     held: Option<Place>,
+    kept: Kept,
 }
 
 /// What became of one message.
@@ -295,6 +299,7 @@ impl<'a> Scenario<'a> {
             in_transaction: false,
             tx_writes: false,
             held: None,
+            kept: Kept::default(),
         }
     }
 
@@ -337,6 +342,7 @@ impl<'a> Scenario<'a> {
             text: String::new(),
         };
         let mut joined: Option<Permit> = None;
+        let mut wanted = None;
         for (index, text) in texts.iter().enumerate() {
             let statement = Statement {
                 session: &self.context,
@@ -348,7 +354,7 @@ impl<'a> Scenario<'a> {
                 statement_count: count,
                 prepared: &self.prepared,
             };
-            let trace = at_once(decide(&self.pipeline, &statement, &self.services, detail))
+            let mut trace = at_once(decide(&self.pipeline, &statement, &self.services, detail))
                 .unwrap_or_else(waited);
             let sent = trace.text.as_deref().unwrap_or(text).to_owned();
             played.text = if played.text.is_empty() {
@@ -356,6 +362,8 @@ impl<'a> Scenario<'a> {
             } else {
                 format!("{}; {sent}", played.text)
             };
+            wanted = self.kept.look_up(&mut trace, &self.context, &sent);
+            self.kept.ran(&trace, &self.context, &sent);
             if let Verdict::Forward(permit) = &trace.verdict {
                 joined = Some(match joined.take() {
                     Some(before) => before.join(permit.clone(), None),
@@ -370,6 +378,10 @@ impl<'a> Scenario<'a> {
             self.follow(&sent);
         }
         played.place = joined.and_then(|permit| self.place(&permit));
+        if let (Some(wanted), Some(place)) = (wanted, played.place) {
+            let is_late = self.policy.nodes[place.node].role == Role::Standby;
+            self.kept.keep(wanted, is_late);
+        }
         self.held = played.place.filter(|_| self.in_transaction);
         played
     }

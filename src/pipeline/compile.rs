@@ -159,6 +159,7 @@ fn compile_stage(
         (policy::Action::Limit(rule), None, None) => {
             Action::Limit(Limiter::new(rule, stats.buckets(&stage.name)))
         }
+        (policy::Action::Cache(rule), None, None) => Action::Cache(stats.cache(&stage.name, rule)),
         (action, None, None) => rule(action),
     };
     // A stage that fails as a test wants it to loads nothing.
@@ -208,7 +209,10 @@ fn rule(action: &policy::Action) -> Action {
             fields: fields.clone().into(),
         },
         // They were made before, so that this is a mistake of ours; and a mistake refuses.
-        policy::Action::Limit(_) | policy::Action::Script(_) | policy::Action::Plugin(_) => {
+        policy::Action::Limit(_)
+        | policy::Action::Cache(_)
+        | policy::Action::Script(_)
+        | policy::Action::Plugin(_) => {
             Action::Guest(Arc::new(Failing(Fault::Internal("a stage is not loaded"))))
         }
     }

@@ -48,6 +48,11 @@ pub(super) fn step(
         }
         Asked::Route { .. } => answered("route".into()),
         Asked::Bound { .. } => answered("rewrite".into()),
+        Asked::Cache(Ok(_)) => answered("cache".into()),
+        Asked::Cache(Err(why)) if detail == Detail::Full => {
+            answered(format!("continue: {why}").into())
+        }
+        Asked::Cache(Err(_)) => answered("continue".into()),
         Asked::Fault(fault) => StepResult::Failed(fault.clone()),
     };
     let (when, unless) = match detail {

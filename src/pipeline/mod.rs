@@ -4,6 +4,7 @@
 //! Owns no sockets, no clock and no swapped pointer; time, randomness and stored values come through `sandbox::Services`.
 
 mod breaker;
+mod cache;
 mod compare;
 mod compile;
 mod conduct;
@@ -22,6 +23,14 @@ mod unload;
 mod uses;
 mod verdict;
 
+pub use cache::Answer;
+pub use cache::Asked;
+pub use cache::CacheFigures;
+pub use cache::Cacheable;
+pub use cache::Circumstances;
+pub use cache::Generations;
+pub use cache::Key;
+pub use cache::Stamp;
 pub use compare::Differing;
 pub use compare::Differs;
 pub use compare::Side;
@@ -33,6 +42,7 @@ pub use compile::compile_with_faults;
 pub use compile::load_guests;
 pub use compile::review_guests;
 pub use decisions::DecisionLog;
+pub use decisions::PendingDecision;
 pub use decisions::Queue;
 pub use decisions::decision_schema;
 pub use decisions::draw;
@@ -156,6 +166,12 @@ impl Pipeline {
         self.waits.observe
     }
 
+    /// Whether every statement is parsed, so that its facts say what it names.
+    #[must_use]
+    pub fn parses(&self) -> bool {
+        self.needs.parse
+    }
+
     /// What the policy says of SQL in general.
     #[must_use]
     pub fn sql(&self) -> &SqlRules {
@@ -168,6 +184,17 @@ impl Pipeline {
         let mut stages = self.hooks.iter().flatten();
         let stage = stages.find(|known| *known.name == *stage)?;
         Some(stage.health(now))
+    }
+
+    /// The figures of a stage's cache; `None` where it has no such stage, or one that keeps nothing.
+    #[must_use]
+    pub fn cache_figures(&self, stage: &str) -> Option<CacheFigures> {
+        let mut stages = self.stages(Hook::CacheGet).iter();
+        let stage = stages.find(|known| *known.name == *stage)?;
+        match &stage.action {
+            Action::Cache(store) => Some(store.figures()),
+            _ => None,
+        }
     }
 
     /// Closes every breaker and fills every bucket: each of a policy's tests begins anew.

@@ -7,6 +7,7 @@ mod text;
 
 use super::Pipeline;
 use super::Statement;
+use super::cache::Cacheable;
 use super::explain::step;
 use super::login::learn;
 use super::stage::Asked;
@@ -92,6 +93,8 @@ struct Run<'a> {
     timeout: Option<Duration>,
     /// Rows that a stage gave before the statement was authorized.
     reply: Option<Box<Rows>>,
+    /// The first cache that may keep its answer.
+    cache: Option<Arc<Cacheable>>,
     /// Where it stands: a hook of the way, and the stage of it that is asked next.
     hook: usize,
     next: usize,
@@ -137,6 +140,7 @@ impl<'a> Run<'a> {
             subject: None,
             timeout: None,
             reply: None,
+            cache: None,
             hook: 0,
             next: 0,
             answered: None,
@@ -220,12 +224,8 @@ impl<'a> Run<'a> {
             (route, otherwise) = (RouteTarget::Primary, None); // what may write goes where writes go
         }
         let text = self.subject.as_ref().and_then(Subject::changed_text);
-        Ok(Verdict::Forward(Permit::new(
-            text,
-            route,
-            otherwise,
-            self.timeout,
-        )))
+        let permit = Permit::new(text, route, otherwise, self.timeout);
+        Ok(Verdict::Forward(permit.cacheable(self.cache.take())))
     }
 
     fn stands_at(&self, hook: Hook) -> bool {
@@ -306,9 +306,15 @@ impl<'a> Run<'a> {
 
     fn cache_get(&mut self) -> Result<Option<Rows>, Stop> {
         for stage in self.rest(Hook::CacheGet) {
-            if let Asked::Answer(Answer::Cached(rows)) = self.ask(stage, Hook::CacheGet)? {
-                self.by = Decider::Stage(Arc::clone(&stage.name));
-                return Ok(Some(rows));
+            match self.ask(stage, Hook::CacheGet)? {
+                Asked::Answer(Answer::Cached(rows)) => {
+                    self.by = Decider::Stage(Arc::clone(&stage.name));
+                    return Ok(Some(rows));
+                }
+                Asked::Cache(Ok(cache)) => {
+                    self.cache.get_or_insert_with(|| Arc::from(cache));
+                }
+                _ => (),
             }
         }
         Ok(None)

@@ -1,5 +1,7 @@
 //! What `decide` returns: the verdict, the permit that lets a statement reach a node, and the trace that explains both.
 
+use super::cache::Answer;
+use super::cache::Cacheable;
 use crate::hook::Hook;
 use crate::hook::Refusal;
 use crate::hook::Rows;
@@ -21,6 +23,7 @@ pub struct Permit {
     route: RouteTarget,
     otherwise: Option<RouteTarget>,
     timeout: Option<Duration>,
+    cache: Option<Arc<Cacheable>>,
 }
 
 impl Permit {
@@ -35,7 +38,19 @@ impl Permit {
             route,
             otherwise,
             timeout,
+            cache: None,
         }
+    }
+
+    /// The same for a statement whose answer may be kept.
+    pub(super) fn cacheable(self, cache: Option<Arc<Cacheable>>) -> Self {
+        Self { cache, ..self }
+    }
+
+    /// The cache that may have its answer, or keep it.
+    #[must_use]
+    pub fn cache(&self) -> Option<&Arc<Cacheable>> {
+        self.cache.as_ref()
     }
 
     /// The text to send, where a stage replaced it; `None` sends what the client sent.
@@ -82,6 +97,7 @@ impl Permit {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (a, b) => a.or(b),
             },
+            cache: None,
         }
     }
 }
@@ -94,6 +110,8 @@ pub enum Verdict {
     Refuse(Refusal),
     /// The client gets these rows, and no node hears of the statement.
     Reply(Rows),
+    /// The client gets this answer, which a node gave before, and no node hears of the statement.
+    Cached(Permit, Arc<Answer>),
     /// It goes to a node.
     Forward(Permit),
 }
@@ -209,6 +227,20 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// The statement is answered from the cache that its permit names.
+    pub fn answered(&mut self, cache: &Cacheable, answer: Arc<Answer>) {
+        self.by = Decider::Stage(Arc::clone(cache.stage()));
+        self.routed_by = Decider::Default;
+        let of_cache =
+            |step: &&mut Step| step.hook == Hook::CacheGet && step.stage == *cache.stage();
+        if let Some(step) = self.steps.iter_mut().find(of_cache) {
+            step.result = StepResult::Answered("cached".into());
+        }
+        if let Verdict::Forward(permit) = &self.verdict {
+            self.verdict = Verdict::Cached(permit.clone(), answer);
+        }
+    }
+
     /// Of what was refused before any stage was asked.
     pub fn refused(by: Decider, refusal: Refusal) -> Self {
         Self {

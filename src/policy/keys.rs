@@ -39,6 +39,7 @@ pub(super) use places::NODE_TLS;
 pub(super) use places::POOL;
 pub(super) use root::ENV;
 pub(super) use root::ROOT;
+pub(super) use staging::CACHE;
 pub(super) use staging::CASE;
 pub(super) use staging::DENY;
 pub(super) use staging::EXPECT;

@@ -50,12 +50,15 @@ mod user;
 mod tests;
 
 pub use action::Action;
+pub use action::Cache;
 pub use action::Exceed;
 pub use action::Field;
+pub use action::Invalidate;
 pub use action::Limit;
 pub use action::LimitKey;
 pub use action::RouteTarget;
 pub use action::Script;
+pub use action::Vary;
 pub use cases::Answered;
 pub use cases::Asked;
 pub use cases::PluginCase;

@@ -285,7 +285,7 @@ impl Stage {
     #[must_use]
     pub fn polarities(&self) -> (Polarity, Polarity) {
         let when = match self.action {
-            Action::Allow | Action::Route { .. } => Polarity::All,
+            Action::Allow | Action::Route { .. } | Action::Cache(_) => Polarity::All,
             _ => Polarity::Any,
         };
         (when, when.opposite())

@@ -1,6 +1,7 @@
 //! Every figure of the process in the Prometheus text format 0.0.4, and what `/healthz` and `/readyz` say.
 //! Owns the names; the figures belong to who counts them. No statement, parameter or user is in any of them.
 
+mod caches;
 mod decisions;
 mod guests;
 mod trials;
@@ -72,6 +73,7 @@ impl Figures {
         self.sessions(&mut text);
         self.pools(&mut text);
         self.stages(&mut text, &world);
+        text.caches(&world);
         self.plugins(&mut text, &world);
         text.decisions(&world);
         text.trials(&world);

@@ -2,6 +2,7 @@
 
 mod admin;
 mod aside;
+mod caches;
 mod control;
 mod decisions;
 mod figures;

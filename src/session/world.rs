@@ -145,6 +145,16 @@ pub(super) struct Route {
     pub(super) pool: Arc<Pool>,
 }
 
+/// Where a route leads, as far as an answer depends on it.
+pub(super) struct Destination {
+    /// The database on the node.
+    pub(super) database: Arc<str>,
+    /// Who the node takes the session for.
+    pub(super) login: Arc<str>,
+    /// What tells the nodes of the route from all others.
+    pub(super) origin: [u8; 8],
+}
+
 impl Binding {
     /// Finds the session's listener and pool in `world`; `None` names what is missing.
     ///
@@ -292,14 +302,53 @@ impl Binding {
         &self.routes[at]
     }
 
+    /// Where a route leads, whichever of its nodes is taken; `None` where this world has no such place.
+    pub(super) fn destination(
+        &self,
+        context: &SessionContext,
+        route: RouteTarget,
+    ) -> Option<Destination> {
+        let policy = &self.world.policy;
+        let pool = &policy.pools[self.pool];
+        let only;
+        let (nodes, branch) = match route {
+            RouteTarget::Branch(branch) => (&policy.branches.get(branch)?.nodes[..], Some(branch)),
+            RouteTarget::Node(node) => {
+                only = [node];
+                (&only[..], None)
+            }
+            RouteTarget::Default | RouteTarget::Primary | RouteTarget::Standby => {
+                (&pool.nodes[..], None)
+            }
+        };
+        let mut hasher = DefaultHasher::new();
+        for node in nodes {
+            self.world.nodes.get(*node)?.identity.hash(&mut hasher);
+        }
+        let login = match (&pool.login, &self.own_login) {
+            (Some(login), _) => &login.user,
+            (None, Some(own)) => &own.user,
+            (None, None) => &context.identity.user,
+        };
+        Some(Destination {
+            database: self.database(branch, context),
+            login: Arc::clone(login),
+            origin: hasher.finish().to_le_bytes(),
+        })
+    }
+
+    /// The session's database on nodes, or on those of a branch.
+    fn database(&self, branch: Option<usize>, context: &SessionContext) -> Arc<str> {
+        branch
+            .and_then(|branch| self.world.policy.branches[branch].database.clone())
+            .unwrap_or_else(|| Arc::clone(&context.database))
+    }
+
     fn plan(&self, place: Place, context: &SessionContext) -> Plan {
         let policy = &self.world.policy;
         let pool = &policy.pools[self.pool];
         let node = &self.world.nodes[place.node];
-        let database = place
-            .branch
-            .and_then(|branch| policy.branches[branch].database.clone())
-            .unwrap_or_else(|| Arc::clone(&context.database));
+        let database = self.database(place.branch, context);
         let login = match (&pool.login, &self.own_login) {
             (Some(login), _) => {
                 let text = login

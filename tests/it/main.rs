@@ -7,6 +7,7 @@
 )]
 
 mod adversaries;
+mod cache;
 mod check_formats;
 mod codes;
 mod column_mask;

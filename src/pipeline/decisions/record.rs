@@ -106,7 +106,7 @@ impl<'a> Record<'a> {
         let with = |detail: SqlDetail| detail <= log.sql;
         let (refusal, route) = match &trace.verdict {
             Verdict::Refuse(refusal) => (Some(refusal), None),
-            Verdict::Reply(_) => (None, None),
+            Verdict::Reply(_) | Verdict::Cached(..) => (None, None),
             Verdict::Forward(permit) => (None, Some(permit.route())),
         };
         Self {
@@ -148,7 +148,7 @@ impl<'a> Record<'a> {
             sent: trace.text.as_deref().filter(|_| with(SqlDetail::Text)),
             verdict: match &trace.verdict {
                 Verdict::Refuse(_) => "deny",
-                Verdict::Reply(_) => "reply",
+                Verdict::Reply(_) | Verdict::Cached(..) => "reply",
                 Verdict::Forward(_) => "allow",
             },
             by: trace.by.name(),

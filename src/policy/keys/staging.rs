@@ -7,6 +7,7 @@ use super::Noun;
 use super::key;
 use super::later;
 use crate::hook::Hook;
+use crate::policy::action::Invalidate;
 use crate::policy::action::field_names;
 use crate::policy::action::limit_key_names;
 use crate::sandbox::Level;
@@ -69,6 +70,11 @@ pub(in crate::policy) static STAGE: Noun = Noun {
             Kind::Table(&LIMIT),
             "Action: let only so many statements pass in a time.",
         ),
+        key(
+            "cache",
+            Kind::Table(&CACHE),
+            "Action: answer a read from what was kept of an earlier answer.",
+        ),
         key("script", Kind::Referable, "Action: ask a Rhai script."),
         key("plugin", NAME, "Action: ask a plugin."),
         key(
@@ -106,7 +112,6 @@ pub(in crate::policy) static STAGE: Noun = Noun {
             Kind::OneOf(|| vec!["enforce", "observe", "off"]),
             "`observe` only writes down. Default: `enforce`.",
         ),
-        later("cache", "Action: answer from a cache."),
         later("mask", "Action: mask columns."),
         key(
             "load",
@@ -230,6 +235,40 @@ pub(in crate::policy) static LIMIT: Noun = Noun {
             "Its message. Default: `too many statements; try again later`.",
         ),
         key("hint", TEXT, "What to do about it."),
+    ],
+};
+
+/// `cache` of a stage.
+pub(in crate::policy) static CACHE: Noun = Noun {
+    name: "cache",
+    about: "Which answers are kept, how long, and for whom.",
+    keys: &[
+        key(
+            "ttl",
+            Kind::Duration,
+            "How long an answer is given, from the moment its statement was sent; 24h at most.",
+        )
+        .required(),
+        key(
+            "vary",
+            Kind::Several(&TEXT),
+            "What of a session must be the same: `user`, `role`, `database`, `client`, `app`, `listener`, `attr.NAME`. Default: `user`.",
+        ),
+        key(
+            "max_bytes",
+            Kind::Size,
+            "Bytes of all answers; those that are asked for least go. Default: 16MiB.",
+        ),
+        key(
+            "max_entry",
+            Kind::Size,
+            "Bytes of one answer, up to a quarter of `max_bytes`; a longer one is not kept. Default: a sixteenth.",
+        ),
+        key(
+            "invalidate",
+            Kind::OneOf(Invalidate::names),
+            "Which writes through this process end an answer: those to its tables, those to any table of its database, or none. Default: `on_write`.",
+        ),
     ],
 };
 

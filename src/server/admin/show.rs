@@ -3,17 +3,20 @@
 use super::guests;
 use crate::hook::ClientAddress;
 use crate::hook::Rows;
+use crate::policy::Vary;
 use crate::pool::Pool;
+use crate::server::caches;
 use crate::server::services::ProcessServices;
 use crate::server::status::Status;
 use crate::session::Activity;
 use crate::session::Shared;
 use crate::session::World;
+use crate::unit::format_duration;
 use crate::unit::format_time;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Everything there is to show.
-pub(super) const NAMES: [&str; 13] = [
+pub(super) const NAMES: [&str; 14] = [
     "POLICY",
     "CONFIG",
     "HISTORY",
@@ -22,6 +25,7 @@ pub(super) const NAMES: [&str; 13] = [
     "SERVERS",
     "STATS",
     "STAGES",
+    "CACHES",
     "PLUGINS",
     "METRICS",
     "DECISIONS",
@@ -48,6 +52,7 @@ pub(super) fn show(
         "SERVERS" => servers(shared),
         "STATS" => stats(shared),
         "STAGES" => guests::stages(shared),
+        "CACHES" => caches(shared),
         "PLUGINS" => guests::plugins(shared),
         "METRICS" => metrics(services),
         "DECISIONS" => decisions(shared),
@@ -318,6 +323,51 @@ fn stats(shared: &Shared) -> Rows {
                 ]
                 .map(|figure| figure.load(Relaxed).to_string()),
             );
+            row
+        }),
+    )
+}
+
+fn caches(shared: &Shared) -> Rows {
+    let world = shared.live.load();
+    rows(
+        &[
+            "stage",
+            "ttl",
+            "vary",
+            "invalidate",
+            "max_bytes",
+            "bytes",
+            "entries",
+            "hits",
+            "misses",
+            "stored",
+            "unfit",
+            "invalidated",
+            "expired",
+            "evicted",
+        ],
+        caches::all(&world).map(|(stage, rule, of)| {
+            let vary: Vec<String> = rule.vary.iter().map(Vary::name).collect();
+            let mut row = vec![
+                stage.to_owned(),
+                format_duration(rule.ttl),
+                vary.join(","),
+                rule.invalidate.name().to_owned(),
+                rule.bytes_max.to_string(),
+            ];
+            let figures = [
+                of.bytes,
+                of.entries,
+                of.hits,
+                of.misses,
+                of.stored,
+                of.unfit,
+                of.invalidated,
+                of.expired,
+                of.evicted,
+            ];
+            row.extend(figures.map(|figure| figure.to_string()));
             row
         }),
     )
