@@ -59,6 +59,7 @@ pub use verdict::route_word;
 use crate::hook::Hook;
 use crate::policy::Otherwise;
 use crate::policy::SqlRules;
+use crate::sandbox::Services;
 use crate::statement::Analyzer;
 use crate::statement::Needs;
 use stage::Action;
@@ -83,6 +84,10 @@ pub struct Pipeline {
     branches: Arc<[Arc<str>]>,
     plain: bool,
     waits: Waits,
+    /// Whether the guards of a stage ask for the time.
+    asks_time: bool,
+    /// Whether the guards of a stage ask how far behind standbys are.
+    asks_lag: bool,
 }
 
 /// Where stages stand whose answer may take time.
@@ -136,6 +141,12 @@ impl Pipeline {
         self.has(Hook::PostQuery) || self.has(Hook::Metrics) || self.has(Hook::CacheSet)
     }
 
+    /// Whether the guards of a stage ask how far behind standbys are.
+    #[must_use]
+    pub fn asks_lag(&self) -> bool {
+        self.asks_lag
+    }
+
     /// Whether deciding about a statement may take time.
     #[must_use]
     pub fn may_wait(&self) -> bool {
@@ -175,6 +186,11 @@ impl Pipeline {
     /// Whether asking the stage may take time: its own, or that of the events it emits.
     fn waits_for(&self, stage: &Stage) -> bool {
         stage.may_wait || self.waits.custom && matches!(stage.action, Action::Guest(_))
+    }
+
+    /// The time for the guards of a moment's stages; `None` where none of them asks.
+    fn now(&self, services: &Arc<dyn Services>) -> Option<u64> {
+        self.asks_time.then(|| services.unix_micros())
     }
 
     fn stages(&self, hook: Hook) -> &[Arc<Stage>] {

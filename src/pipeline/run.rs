@@ -87,6 +87,8 @@ struct Run<'a> {
     steps: Vec<Step>,
     subject: Option<Subject<'a>>,
     timeout: Option<Duration>,
+    /// When it arrived, for all its stages; `None` where no guard asks.
+    now: Option<u64>,
     /// Rows that a stage gave before the statement was authorized.
     reply: Option<Box<Rows>>,
     /// Where it stands: a hook of the way, and the stage of it that is asked next.
@@ -131,6 +133,7 @@ impl<'a> Run<'a> {
             steps: Vec::new(),
             subject: None,
             timeout: None,
+            now: pipeline.now(services),
             reply: None,
             hook: 0,
             next: 0,
@@ -248,7 +251,7 @@ impl<'a> Run<'a> {
         };
         let context = context(self.statement, subject);
         let session = self.learned.as_deref().unwrap_or(self.statement.session);
-        let input = input(self.statement, session, hook, &context);
+        let input = input(self.statement, session, hook, &context, self.now);
         let mut spent = Spent::timed(self.detail != Detail::Verdict);
         let asked = stage.ask(&input, self.services, &mut spent).await;
         if let Some(effects) = &spent.effects {
@@ -314,7 +317,7 @@ impl<'a> Run<'a> {
         };
         let context = context(self.statement, subject);
         let session = self.learned.as_deref().unwrap_or(self.statement.session);
-        let input = input(self.statement, session, hook, &context);
+        let input = input(self.statement, session, hook, &context, self.now);
         let mut spent = Spent::timed(self.detail != Detail::Verdict);
         let mut emitted = false;
         let asked = if !self.pipeline.waits_for(stage) {
@@ -429,6 +432,7 @@ fn input<'s>(
     session: &'s SessionContext,
     hook: Hook,
     context: &'s StatementContext<'s>,
+    now: Option<u64>,
 ) -> Input<'s> {
     Input {
         hook,
@@ -439,5 +443,7 @@ fn input<'s>(
         auth: None,
         custom: None,
         loaded: &[],
+        now,
+        lag: statement.lag,
     }
 }

@@ -3,6 +3,7 @@
 
 mod decisions;
 mod guests;
+mod nodes;
 
 use super::health;
 use super::http::Response;
@@ -73,6 +74,7 @@ impl Figures {
         self.stages(&mut text, &world);
         self.plugins(&mut text, &world);
         text.decisions(&world);
+        text.nodes(&self.shared, &world);
         text.guests(&self.services.metrics(), &world);
         text.out
     }

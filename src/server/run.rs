@@ -6,6 +6,7 @@ use super::decisions::Sinks;
 use super::figures::Figures;
 use super::history::Entry;
 use super::history::History;
+use super::lag::measure;
 use super::listener::Listeners;
 use super::live::Source;
 use super::live::build_from;
@@ -180,6 +181,7 @@ pub async fn run(options: Options, loaded: Loaded) -> Result<(), Start> {
         outside,
     }));
     let watcher = tokio::spawn(watch(Arc::downgrade(&reloader)));
+    let measuring = tokio::spawn(measure(Arc::clone(&shared)));
     doors.console.set_reloader(&reloader);
     doors.desk.set_reloader(&reloader);
     tracing::info!(pid = std::process::id(), "ready");
@@ -187,6 +189,7 @@ pub async fn run(options: Options, loaded: Loaded) -> Result<(), Start> {
     watcher.abort();
     status.drain();
     stop(&mut signals, &reloader, &shared, options.drain).await;
+    measuring.abort();
     reloader.unload_all().await;
     reloader.close_rest().await;
     close_sinks(reloader.sinks()).await;

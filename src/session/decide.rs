@@ -179,6 +179,10 @@ impl Session {
             tx_writes: self.tx_writes,
             statement_count: asked.statement_count,
             prepared: &self.statements.sql,
+            lag: match self.binding.pipeline.asks_lag() {
+                true => self.binding.nearest_lag(&self.shared),
+                false => None,
+            },
         }
     }
 
@@ -348,6 +352,7 @@ impl Session {
             tx_writes: false,
             statement_count: 1,
             prepared: &self.statements.sql,
+            lag: None,
         };
         let services = &self.binding.world.services;
         let decided = decide_at_once(&pipeline, &statement, services, Detail::Verdict);

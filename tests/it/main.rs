@@ -8,6 +8,7 @@
 
 mod adversaries;
 mod check_formats;
+mod clock;
 mod codes;
 mod column_mask;
 mod console;
@@ -27,6 +28,7 @@ mod hooks;
 mod hostile;
 mod init;
 mod jwt_auth;
+mod lag;
 mod limits;
 mod load;
 mod logins;
@@ -43,6 +45,7 @@ mod render;
 mod routing;
 mod sidecars;
 mod startup;
+mod std_packs;
 mod stop;
 mod support;
 mod watch;
