@@ -207,8 +207,12 @@ impl Binding {
         routing::pick(choice, target, otherwise, turn)
     }
 
-    /// How far behind the nearest standby of the pool is that takes statements now; `None`: not known, or there is none.
+    /// How far behind the nearest standby of the pool is that takes statements now; `None`: nobody asks, it is not known, or there
+    /// is none.
     pub(super) fn nearest_lag(&self, shared: &Shared) -> Option<Duration> {
+        if !self.pipeline.asks_lag() {
+            return None;
+        }
         let policy = &self.world.policy;
         let now = shared.pools.started().elapsed();
         let nodes = policy.pools[self.pool].nodes.iter();
