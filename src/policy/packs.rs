@@ -8,7 +8,7 @@ use std::path::PathBuf;
 const PREFIX: &str = "std:";
 
 /// Name and text of each.
-const PACKS: [(&str, &str); 6] = [
+const PACKS: [(&str, &str); 7] = [
     (
         "ddl-freeze",
         include_str!("../../policies/std/ddl-freeze.toml"),
@@ -16,6 +16,10 @@ const PACKS: [(&str, &str); 6] = [
     (
         "llm-agent-guard",
         include_str!("../../policies/std/llm-agent-guard.toml"),
+    ),
+    (
+        "pii-columns",
+        include_str!("../../policies/std/pii-columns.toml"),
     ),
     (
         "read-only-role",

@@ -9,6 +9,7 @@ use super::load::Way;
 use crate::policy::Policy;
 use crate::policy::Role;
 use crate::pool::Pools;
+use crate::routing::Health;
 use crate::sandbox::DeclaredQuery;
 use crate::sandbox::Query;
 use crate::sandbox::QueryNode;
@@ -17,6 +18,8 @@ use crate::session::World;
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Measurements are no further apart than this.
@@ -73,6 +76,9 @@ struct Asked {
     query: Query,
     /// Changes when it is another server.
     identity: u64,
+    max_lag: Option<Duration>,
+    /// Whether it was too far behind when that was looked at last.
+    was_behind: AtomicBool,
 }
 
 impl Default for Round {
@@ -180,6 +186,8 @@ fn groups(world: &World) -> Vec<Group> {
                     cache: None,
                 },
                 identity: world.nodes[*node].identity,
+                max_lag: policy.nodes[*node].max_lag,
+                was_behind: AtomicBool::new(false),
             }));
         }
         groups.push(group);
@@ -219,14 +227,15 @@ impl Group {
             let (standby, pools) = (Arc::clone(standby), Arc::clone(pools));
             asking.spawn(async move {
                 let answer = standby.ask(&pools).await;
-                (pools.health(&standby.way.key.node), answer)
+                (standby, answer)
             });
         }
         let mut slowest = u64::MAX;
         while let Some(asked) = asking.join_next().await {
-            let Ok((health, answer)) = asked else {
+            let Ok((standby, answer)) = asked else {
                 continue;
             };
+            let health = pools.health(&standby.way.key.node);
             match answer {
                 Answer::At(position, cluster) if cluster == positions.cluster => {
                     slowest = slowest.min(position);
@@ -239,6 +248,7 @@ impl Group {
                 Answer::At(..) | Answer::NoStandby => health.forget_lag(),
                 Answer::None => slowest = 0,
             }
+            standby.tell(&health, pools.started().elapsed());
         }
         positions.forget_before(slowest);
         (self, positions)
@@ -256,6 +266,20 @@ enum Answer {
 }
 
 impl Asked {
+    /// Says in the log when it becomes too far behind, and when it is near again.
+    fn tell(&self, health: &Health, now: Duration) {
+        let is_behind = health.is_behind(self.max_lag, now);
+        if self.was_behind.swap(is_behind, Relaxed) == is_behind {
+            return;
+        }
+        let lag = health.lag(now).map(|lag| lag.as_secs_f64());
+        let node = &self.way.key.node;
+        match is_behind {
+            true => tracing::warn!(%node, lag, "standby too far behind: it takes no statements"),
+            false => tracing::info!(%node, lag, "standby near enough: it takes statements"),
+        }
+    }
+
     async fn ask(&self, pools: &Pools) -> Answer {
         let health = pools.health(&self.way.key.node);
         if !health.usable(pools.started().elapsed()) {

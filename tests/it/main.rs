@@ -18,6 +18,7 @@ mod decisions;
 mod diff;
 mod drivers;
 mod every_path;
+mod example_shop;
 mod faults;
 mod figures;
 mod fmt;

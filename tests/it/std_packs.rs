@@ -27,7 +27,7 @@ const USERS: &str = "[role.special]\n[user.app]\ntrust = true\n\
 const NO: Option<&str> = Some("42501");
 const YES: Option<&str> = None;
 
-const PACKS: [Pack; 6] = [
+const PACKS: [Pack; 7] = [
     Pack {
         name: "read-only-role",
         vars: "std_reader_role = \"special\"\nstd_reader_user = \"other\"\n",
@@ -106,6 +106,22 @@ const PACKS: [Pack; 6] = [
             ("other", "SET search_path = public", NO),
             ("other", "SELECT table_to_xml('orders', true, true, '')", NO),
             ("app", "SELECT * FROM orders", YES),
+        ],
+    },
+    Pack {
+        name: "pii-columns",
+        vars: "std_pii_columns = [\"amount\", \"*_name\"]\nstd_pii_role = \"special\"\nstd_pii_user = \"app\"\n",
+        stages: &[
+            ("authorize", "std-pii-columns"),
+            ("authorize", "std-pii-whole-rows"),
+        ],
+        cases: &[
+            ("app", "SELECT amount FROM orders", NO),
+            ("app", "SELECT * FROM orders", NO),
+            ("app", "SELECT id FROM orders WHERE amount > 5", NO),
+            ("app", "COPY orders TO STDOUT", NO),
+            ("app", "SELECT id FROM orders WHERE id = 1", YES),
+            ("other", "SELECT * FROM orders WHERE id = 1", YES),
         ],
     },
     Pack {
