@@ -9,6 +9,7 @@ mod fmt;
 mod hash;
 mod history;
 mod init;
+mod nodes;
 mod output;
 mod place;
 mod plugin;

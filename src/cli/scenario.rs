@@ -5,6 +5,8 @@ mod kept;
 #[cfg(test)]
 mod tests;
 
+use super::nodes;
+use super::nodes::Nodes;
 use crate::hook::AuthMethod;
 use crate::hook::ClientAddress;
 use crate::hook::Identity;
@@ -27,6 +29,7 @@ use crate::policy::Policy;
 use crate::policy::Role;
 use crate::routing;
 use crate::routing::Candidate;
+use crate::routing::Choice;
 use crate::routing::Pick;
 use crate::routing::Place;
 use crate::sandbox::Asking;
@@ -220,6 +223,7 @@ pub(super) struct Scenario<'a> {
     tx_writes: bool,
     held: Option<Place>,
     kept: Kept,
+    nodes: Nodes,
 }
 
 /// What became of one message.
@@ -230,6 +234,8 @@ pub(super) struct Played {
     pub(super) place: Option<Place>,
     /// The text that is sent.
     pub(super) text: String,
+    /// The time after which it is cancelled.
+    pub(super) timeout: Option<Duration>,
 }
 
 #[derive(Default)]
@@ -300,12 +306,25 @@ impl<'a> Scenario<'a> {
             tx_writes: false,
             held: None,
             kept: Kept::default(),
+            nodes: Nodes::new(),
         }
+    }
+
+    /// The same with nodes that are not all well.
+    pub(super) fn with_nodes(self, nodes: Nodes) -> Self {
+        Self { nodes, ..self }
+    }
+
+    /// How far behind the nearest standby is.
+    fn nearest_lag(&self) -> Option<Duration> {
+        let (user, database) = (&self.context.identity.user, &self.context.database);
+        let pool = self.policy.pool_of(user, database)?;
+        nodes::nearest_lag(self.policy, &self.nodes, pool)
     }
 
     /// Asks `on_connect`; with the guards of the stages that were asked.
     pub(super) fn connect(&mut self) -> (Result<(), TurnedAway>, Vec<Connecting>) {
-        let mut guards = self.pipeline.connect_guards(&self.context);
+        let mut guards = self.pipeline.connect_guards(&self.context, &self.services);
         let asked = at_once(self.pipeline.connect(&mut self.context, &self.services));
         let outcome = asked.unwrap_or_else(|| {
             Err(TurnedAway {
@@ -340,6 +359,7 @@ impl<'a> Scenario<'a> {
             traces: Vec::new(),
             place: None,
             text: String::new(),
+            timeout: None,
         };
         let mut joined: Option<Permit> = None;
         let mut wanted = None;
@@ -353,6 +373,7 @@ impl<'a> Scenario<'a> {
                 tx_writes: self.tx_writes,
                 statement_count: count,
                 prepared: &self.prepared,
+                lag: self.nearest_lag(),
             };
             let mut trace = at_once(decide(&self.pipeline, &statement, &self.services, detail))
                 .unwrap_or_else(waited);
@@ -377,6 +398,7 @@ impl<'a> Scenario<'a> {
             }
             self.follow(&sent);
         }
+        played.timeout = joined.as_ref().and_then(Permit::timeout);
         played.place = joined.and_then(|permit| self.place(&permit));
         if let (Some(wanted), Some(place)) = (wanted, played.place) {
             let is_late = self.policy.nodes[place.node].role == Role::Standby;
@@ -386,7 +408,7 @@ impl<'a> Scenario<'a> {
         played
     }
 
-    /// Where the permit leads with every node in order; inside a transaction, where it began.
+    /// Where the permit leads with the nodes as they are given; inside a transaction, where it began.
     fn place(&self, permit: &Permit) -> Option<Place> {
         if let Some(held) = self.held {
             return Some(held);
@@ -394,32 +416,17 @@ impl<'a> Scenario<'a> {
         let pool = self
             .policy
             .pool_of(&self.context.identity.user, &self.context.database)?;
-        let candidates = |nodes: &[usize]| -> Vec<Candidate> {
-            nodes
-                .iter()
-                .map(|&node| Candidate {
-                    node,
-                    role: self.policy.nodes[node].role,
-                    usable: true,
-                })
-                .collect()
+        let candidate = |node: usize| nodes::candidate(self.policy, &self.nodes, node);
+        let candidates = |nodes: &[usize]| nodes.iter().map(|id| candidate(*id)).collect();
+        let nodes: Vec<Candidate> = candidates(&self.policy.pools[pool].nodes);
+        let choice = Choice {
+            pool: &nodes,
+            branch: &|branch| candidates(&self.policy.branches[branch].nodes),
+            node: &candidate,
         };
-        let nodes = candidates(&self.policy.pools[pool].nodes);
-        let branches: Vec<_> = self
-            .policy
-            .branches
-            .iter()
-            .map(|branch| candidates(&branch.nodes))
-            .collect();
-        match routing::pick(
-            &nodes,
-            &|branch| &branches[branch],
-            permit.route(),
-            permit.otherwise(),
-            0,
-        ) {
+        match routing::pick(choice, permit.route(), permit.otherwise(), 0) {
             Pick::Node(place) => Some(place),
-            Pick::None => None,
+            Pick::Behind | Pick::None => None,
         }
     }
 

@@ -129,7 +129,11 @@ pub fn compile_variant(
             && pipeline.otherwise.authorize_allows()
             && !policy.sql.written
             && policy.decisions.is_none();
+        let asks_time = hooks.iter().flatten().any(|stage| stage.asks_time());
+        let asks_lag = hooks.iter().flatten().any(|stage| stage.asks_lag());
         Arc::new(Pipeline {
+            asks_time,
+            asks_lag,
             waits: Waits::of(&hooks),
             name: Arc::clone(&pipeline.name),
             policy: Arc::clone(&policy.name),

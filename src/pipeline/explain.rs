@@ -16,6 +16,7 @@ use crate::policy::Explained;
 use crate::policy::Mode;
 use crate::policy::Polarity;
 use crate::policy::Predicate;
+use crate::sandbox::Services;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -90,8 +91,12 @@ fn held(stage: &Stage, input: &Input<'_>) -> (Option<bool>, Option<bool>) {
 impl Pipeline {
     /// The guards of the `on_connect` stages about a session, as if each were asked.
     #[must_use]
-    pub fn connect_guards(&self, session: &SessionContext) -> Vec<Connecting> {
-        let input = session_input(Hook::OnConnect, session, None);
+    pub fn connect_guards(
+        &self,
+        session: &SessionContext,
+        services: &Arc<dyn Services>,
+    ) -> Vec<Connecting> {
+        let input = session_input(Hook::OnConnect, session, None, self.now(services));
         let mut found = Vec::new();
         for stage in self.stages(Hook::OnConnect) {
             let (when, unless) = held(stage, &input);

@@ -76,6 +76,7 @@ use crate::hook::Hook;
 use crate::policy::Otherwise;
 use crate::policy::RouteTarget;
 use crate::policy::SqlRules;
+use crate::sandbox::Services;
 use crate::statement::Analyzer;
 use crate::statement::Needs;
 use stage::Action;
@@ -101,6 +102,10 @@ pub struct Pipeline {
     branches: Arc<[Arc<str>]>,
     plain: bool,
     waits: Waits,
+    /// Whether the guards of a stage ask for the time.
+    asks_time: bool,
+    /// Whether the guards of a stage ask how far behind standbys are.
+    asks_lag: bool,
 }
 
 /// Where stages stand whose answer may take time.
@@ -152,6 +157,12 @@ impl Pipeline {
     #[must_use]
     pub fn observes(&self) -> bool {
         self.has(Hook::PostQuery) || self.has(Hook::Metrics) || self.has(Hook::CacheSet)
+    }
+
+    /// Whether the guards of a stage ask how far behind standbys are.
+    #[must_use]
+    pub fn asks_lag(&self) -> bool {
+        self.asks_lag
     }
 
     /// Whether deciding about a statement may take time.
@@ -221,6 +232,11 @@ impl Pipeline {
             RouteTarget::Node(id) => format!("node:{}", self.nodes[id]).into(),
             RouteTarget::Branch(id) => format!("branch:{}", self.branches[id]).into(),
         }
+    }
+
+    /// The time for the guards of a moment's stages; `None` where none of them asks.
+    fn now(&self, services: &Arc<dyn Services>) -> Option<u64> {
+        self.asks_time.then(|| services.unix_micros())
     }
 
     fn stages(&self, hook: Hook) -> &[Arc<Stage>] {

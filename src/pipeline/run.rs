@@ -91,6 +91,8 @@ struct Run<'a> {
     steps: Vec<Step>,
     subject: Option<Subject<'a>>,
     timeout: Option<Duration>,
+    /// When it arrived, for all its stages; `None` where no guard asks.
+    now: Option<u64>,
     /// Rows that a stage gave before the statement was authorized.
     reply: Option<Box<Rows>>,
     /// The first cache that may keep its answer.
@@ -139,6 +141,7 @@ impl<'a> Run<'a> {
             steps: Vec::new(),
             subject: None,
             timeout: None,
+            now: pipeline.now(services),
             reply: None,
             cache: None,
             hook: 0,
@@ -255,7 +258,7 @@ impl<'a> Run<'a> {
         };
         let context = context(self.statement, subject);
         let session = self.learned.as_deref().unwrap_or(self.statement.session);
-        let input = input(self.statement, session, hook, &context);
+        let input = input(self.statement, session, hook, &context, self.now);
         let mut spent = Spent::timed(self.detail != Detail::Verdict);
         let asked = stage.ask(&input, self.services, &mut spent).await;
         if let Some(effects) = &spent.effects {
@@ -327,7 +330,7 @@ impl<'a> Run<'a> {
         };
         let context = context(self.statement, subject);
         let session = self.learned.as_deref().unwrap_or(self.statement.session);
-        let input = input(self.statement, session, hook, &context);
+        let input = input(self.statement, session, hook, &context, self.now);
         let mut spent = Spent::timed(self.detail != Detail::Verdict);
         let mut emitted = false;
         let asked = if !self.pipeline.waits_for(stage) {
@@ -450,6 +453,7 @@ fn input<'s>(
     session: &'s SessionContext,
     hook: Hook,
     context: &'s StatementContext<'s>,
+    now: Option<u64>,
 ) -> Input<'s> {
     Input {
         hook,
@@ -460,5 +464,7 @@ fn input<'s>(
         auth: None,
         custom: None,
         loaded: &[],
+        now,
+        lag: statement.lag,
     }
 }

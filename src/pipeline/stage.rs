@@ -174,6 +174,16 @@ impl Stage {
         loads.fold(action.union(guards), Needs::union)
     }
 
+    /// Whether its guards ask how far behind standbys are.
+    pub(super) fn asks_lag(&self) -> bool {
+        self.when.asks_lag() || self.unless.asks_lag()
+    }
+
+    /// Whether its guards ask for the time.
+    pub(super) fn asks_time(&self) -> bool {
+        self.when.asks_time() || self.unless.asks_time()
+    }
+
     /// Asks the stage, and counts; waits where it has to. What it spent and wants to have happen is added to
     /// `spent`. Cancel safe: an answer that
     /// nobody waits for is lost, nothing else.

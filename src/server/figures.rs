@@ -4,6 +4,7 @@
 mod caches;
 mod decisions;
 mod guests;
+mod nodes;
 mod trials;
 
 use super::health;
@@ -76,6 +77,7 @@ impl Figures {
         text.caches(&world);
         self.plugins(&mut text, &world);
         text.decisions(&world);
+        text.nodes(&self.shared, &world);
         text.trials(&world);
         text.guests(&self.services.metrics(), &world);
         text.out

@@ -187,6 +187,7 @@ impl Session {
             tx_writes: self.tx_writes,
             statement_count: asked.statement_count,
             prepared: &self.statements.sql,
+            lag: self.binding.nearest_lag(&self.shared),
         }
     }
 
@@ -296,6 +297,7 @@ impl Session {
             tx_writes: false,
             statement_count: 1,
             prepared: &self.statements.sql,
+            lag: None,
         };
         let services = &self.binding.world.services;
         let decided = decide_at_once(&pipeline, &statement, services, Detail::Verdict);

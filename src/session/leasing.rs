@@ -131,6 +131,12 @@ impl Session {
                 .pick(&self.shared, route, otherwise, TURN.fetch_add(1, Relaxed))
             {
                 Pick::Node(place) => place,
+                Pick::Behind => {
+                    return Err(StatementError::new(
+                        SqlState::CANNOT_CONNECT_NOW,
+                        "every server that the policy sends this statement to is too far behind",
+                    ));
+                }
                 Pick::None => {
                     return Err(StatementError::new(
                         SqlState::CONNECTION_FAILURE,

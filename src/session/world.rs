@@ -28,6 +28,7 @@ use crate::pool::Pools;
 use crate::pool::Target;
 use crate::routing;
 use crate::routing::Candidate;
+use crate::routing::Choice;
 use crate::routing::Pick;
 use crate::routing::Place;
 use crate::sandbox::Services;
@@ -239,23 +240,58 @@ impl Binding {
     ) -> Pick {
         let policy = &self.world.policy;
         let now = shared.pools.started().elapsed();
-        let candidates = |nodes: &[usize]| -> Vec<Candidate> {
-            nodes
-                .iter()
-                .map(|&node| Candidate {
-                    node,
-                    role: policy.nodes[node].role,
-                    usable: shared.pools.health(&policy.nodes[node].name).usable(now),
-                })
-                .collect()
+        let candidate = |id: usize| {
+            let node = &policy.nodes[id];
+            let health = shared.pools.health(&node.name);
+            Candidate {
+                node: id,
+                role: node.role,
+                weight: node.weight,
+                usable: health.usable(now),
+                is_behind: health.is_behind(node.max_lag, now),
+            }
         };
-        let nodes = candidates(&policy.pools[self.pool].nodes);
-        let branches: Vec<Vec<Candidate>> = policy
-            .branches
-            .iter()
-            .map(|branch| candidates(&branch.nodes))
-            .collect();
-        routing::pick(&nodes, &|branch| &branches[branch], target, otherwise, turn)
+        let candidates = |nodes: &[usize]| nodes.iter().map(|id| candidate(*id)).collect();
+        let pool: Vec<Candidate> = candidates(&policy.pools[self.pool].nodes);
+        let choice = Choice {
+            pool: &pool,
+            branch: &|branch| candidates(&policy.branches[branch].nodes),
+            node: &candidate,
+        };
+        routing::pick(choice, target, otherwise, turn)
+    }
+
+    /// How far behind the nearest standby of the pool is that takes statements now; `None`: nobody asks, it is not known, or there
+    /// is none.
+    pub(super) fn nearest_lag(&self, shared: &Shared) -> Option<Duration> {
+        if !self.pipeline.asks_lag() {
+            return None;
+        }
+        let policy = &self.world.policy;
+        let now = shared.pools.started().elapsed();
+        let nodes = policy.pools[self.pool].nodes.iter();
+        let standbys = nodes.map(|&id| &policy.nodes[id]);
+        let lags = standbys.filter_map(|node| {
+            let health = shared.pools.health(&node.name);
+            let takes = node.role == Role::Standby
+                && health.usable(now)
+                && !health.is_behind(node.max_lag, now);
+            health.lag(now).filter(|_| takes)
+        });
+        lags.min()
+    }
+
+    /// How far behind the node of a server connection is, nothing of a primary; `None`: not known.
+    pub(super) fn lag_of(&self, shared: &Shared, node: &Arc<str>) -> Option<Duration> {
+        let mut nodes = self.world.policy.nodes.iter();
+        let node = nodes.find(|known| known.name == *node)?;
+        match node.role {
+            Role::Primary => Some(Duration::ZERO),
+            Role::Standby => {
+                let now = shared.pools.started().elapsed();
+                shared.pools.health(&node.name).lag(now)
+            }
+        }
     }
 
     /// The only node there can be for the default route, where no choosing is needed.
@@ -275,7 +311,7 @@ impl Binding {
     pub(super) fn first_place(&self, shared: &Shared) -> Option<Place> {
         match self.pick(shared, RouteTarget::Primary, Some(RouteTarget::Standby), 0) {
             Pick::Node(place) => Some(place),
-            Pick::None => None,
+            Pick::Behind | Pick::None => None,
         }
     }
 

@@ -111,6 +111,8 @@ fn cacheable(
         auth: None,
         custom: None,
         loaded: &[],
+        now: None,
+        lag: None,
     };
     Cacheable::of(&"kept".into(), store, &input)
 }

@@ -118,7 +118,27 @@ pub(in crate::policy) static STAGE: Noun = Noun {
             Kind::Named(&Kind::Table(&LOADED)),
             "Rows that are fetched before the script or plugin is asked.",
         ),
-        later("waiver", "Why this loosens the policy, and until when."),
+        key(
+            "waiver",
+            Kind::Table(&WAIVER),
+            "Why it loosens the policy, and until when; past that day the policy is refused.",
+        ),
+    ],
+};
+
+/// `waiver` of a stage.
+pub(in crate::policy) static WAIVER: Noun = Noun {
+    name: "waiver",
+    about: "Why a stage loosens the policy, and until when.",
+    keys: &[
+        key("reason", TEXT, "Why.").required(),
+        key("by", TEXT, "Who answers for it.").required(),
+        key(
+            "expires",
+            Kind::Date,
+            "The last day, in UTC, or a time: two weeks before, `check` warns; after it, the policy is refused.",
+        )
+        .required(),
     ],
 };
 
@@ -386,6 +406,27 @@ const QUERIES: Key = key(
     "What plugins get from `query`, by the statement's name: likewise.",
 );
 
+const STATE: Kind = Kind::Table(&NODE_STATE);
+const NODES: Key = key(
+    "nodes",
+    Kind::Named(&STATE),
+    "How nodes are, by name. The others are well, and not behind.",
+);
+
+/// One of `nodes` of `given`.
+pub(in crate::policy) static NODE_STATE: Noun = Noun {
+    name: "nodes",
+    about: "How a node is.",
+    keys: &[
+        key("lag", Kind::Duration, "How far it is behind. Default: 0."),
+        key(
+            "away",
+            Kind::Boolean,
+            "Whether connections to it fail. Default: false.",
+        ),
+    ],
+};
+
 /// One of the `steps` of `given`.
 pub(in crate::policy) static GIVEN_STEP: Noun = Noun {
     name: "step",
@@ -398,21 +439,8 @@ pub(in crate::policy) static GIVEN: Noun = Noun {
     name: "given",
     about: "The session and what it sends.",
     keys: &[
-        USER,
-        DATABASE,
-        CLIENT,
-        APP,
-        LISTENER,
-        TLS,
-        PROTOCOL,
-        SQL,
-        STEPS,
-        TIME,
-        STORED,
-        INJECT,
-        LOADS,
-        QUERIES,
-        later("nodes", "The state of nodes."),
+        USER, DATABASE, CLIENT, APP, LISTENER, TLS, PROTOCOL, SQL, STEPS, TIME, STORED, INJECT,
+        LOADS, QUERIES, NODES,
     ],
 };
 
@@ -435,6 +463,7 @@ pub(in crate::policy) static CASE: Noun = Noun {
         INJECT,
         LOADS,
         QUERIES,
+        NODES,
         key("expect", Kind::Table(&EXPECT), "What must come of it.").required(),
     ],
 };
@@ -460,6 +489,12 @@ const FUEL_BELOW: Key = key(
     "The fuel all stages used is less than this.",
 );
 
+const TIMEOUT: Key = key(
+    "statement_timeout",
+    Kind::Duration,
+    "The time after which it is cancelled.",
+);
+
 /// `expect` of a test.
 pub(in crate::policy) static EXPECT: Noun = Noun {
     name: "expect",
@@ -472,6 +507,7 @@ pub(in crate::policy) static EXPECT: Noun = Noun {
         GOES_TO,
         SENT,
         UNCHANGED,
+        TIMEOUT,
         FUEL_BELOW,
         key("steps", Kind::Tables(&STEP), "The same for each step."),
     ],
@@ -482,6 +518,6 @@ pub(in crate::policy) static STEP: Noun = Noun {
     name: "step",
     about: "What must come of one step.",
     keys: &[
-        VERDICT, CODE, MESSAGE, BY, GOES_TO, SENT, UNCHANGED, FUEL_BELOW,
+        VERDICT, CODE, MESSAGE, BY, GOES_TO, SENT, UNCHANGED, TIMEOUT, FUEL_BELOW,
     ],
 };

@@ -154,8 +154,16 @@ const RULES: &[(&str, &str)] = &[
         "P0509",
     ),
     (
-        "[stage.a]\nhook = \"pre_query\"\nwhen = { weekday = \"mon\" }\ndeny = \"x\"\n",
-        "P0204",
+        "[stage.a]\nhook = \"pre_query\"\nwhen = { weekday = \"monday\" }\ndeny = \"x\"\n",
+        "P0508",
+    ),
+    (
+        "[stage.a]\nhook = \"pre_query\"\nwhen = { time = \"08:00..08:00\" }\ndeny = \"x\"\n",
+        "P0508",
+    ),
+    (
+        "[stage.a]\nhook = \"pre_query\"\nwhen = { weekday = [\"mon+01:00\", \"tue\"] }\ndeny = \"x\"\n",
+        "P0508",
     ),
     ("[stage.a]\nhook = \"pre_query\"\nplugin = \"p\"\n", "P0301"),
     ("[log]\nlevel = \"info\"\n", "P0204"),

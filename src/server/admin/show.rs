@@ -16,10 +16,11 @@ use crate::unit::format_time;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Everything there is to show.
-pub(super) const NAMES: [&str; 14] = [
+pub(super) const NAMES: [&str; 15] = [
     "POLICY",
     "CONFIG",
     "HISTORY",
+    "NODES",
     "POOLS",
     "CLIENTS",
     "SERVERS",
@@ -47,6 +48,7 @@ pub(super) fn show(
         "POLICY" => policy(shared, status),
         "CONFIG" => config(shared),
         "HISTORY" => history(status),
+        "NODES" => nodes(shared),
         "POOLS" => pools(shared),
         "CLIENTS" => clients(shared),
         "SERVERS" => servers(shared),
@@ -208,6 +210,23 @@ fn key_of(pool: &Pool) -> Vec<String> {
         key.database.to_string(),
         key.user.to_string(),
     ]
+}
+
+fn nodes(shared: &Shared) -> Rows {
+    let views = super::super::nodes::nodes(shared, &shared.live.load());
+    rows(
+        &["node", "role", "state", "lag", "max_lag", "failures"],
+        views.into_iter().map(|node| {
+            vec![
+                node.name.to_string(),
+                node.role.to_owned(),
+                node.state.name().to_owned(),
+                node.lag_text(),
+                node.max_lag_text(),
+                node.failures.to_string(),
+            ]
+        }),
+    )
 }
 
 fn pools(shared: &Shared) -> Rows {

@@ -151,8 +151,26 @@ pub struct StatusReport {
     pub canary: Option<CanaryReport>,
     /// Clients.
     pub sessions: Sessions,
+    /// The nodes of the policy.
+    #[serde(default)]
+    pub nodes: Vec<NodeReport>,
     /// Server connections.
     pub pools: Vec<PoolState>,
+}
+
+/// How one node is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NodeReport {
+    /// The node's name.
+    pub node: String,
+    /// `primary` or `standby`.
+    pub role: String,
+    /// `ready`, `away`, `behind`, or `unmeasured`: only the first is given statements.
+    pub state: String,
+    /// How far it is behind in milliseconds, where it is measured and known.
+    pub lag_ms: Option<u64>,
+    /// How far it may be behind.
+    pub max_lag_ms: Option<u64>,
 }
 
 /// What the last reload came to.
