@@ -3,6 +3,7 @@
 
 mod check;
 mod control;
+mod decisions;
 mod diff;
 mod explain;
 mod fmt;
@@ -14,6 +15,8 @@ mod place;
 mod plugin;
 mod reload;
 mod render;
+mod repl;
+mod replay;
 mod rollback;
 mod run;
 mod scenario;
@@ -58,6 +61,8 @@ pub enum Command {
     Test(test::Arguments),
     /// Show what would become of a statement, and why.
     Explain(explain::Arguments),
+    /// Type statements as a user, and see what would become of each.
+    Repl(repl::Arguments),
     /// Let a running process read its policy again, and wait for the outcome.
     Reload(reload::Arguments),
     /// Show how a running process is.
@@ -68,6 +73,8 @@ pub enum Command {
     Rollback(rollback::Arguments),
     /// Tell what a change of a policy means: what it widens, what it narrows, what is merely different.
     Diff(diff::Arguments),
+    /// Decide recorded traffic again by another policy, and tell what would have been otherwise.
+    Replay(replay::Arguments),
     /// Print a policy with all its files, variables and environment as one text.
     Render(render::Arguments),
     /// Make, test, pin and sign plugins.
@@ -169,6 +176,8 @@ pub fn run(command: Command) -> ExitCode {
         Command::History(arguments) => history::run(&arguments),
         Command::Rollback(arguments) => rollback::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
+        Command::Repl(arguments) => repl::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Render(arguments) => render::run(&arguments),
         Command::Plugin(command) => plugin::run(&command),
         Command::Schema(arguments) => schema::run(&arguments),

@@ -42,6 +42,7 @@ pub use registry::PluginId;
 pub use registry::StatsRegistry;
 pub use run::decide;
 pub use run::decide_at_once;
+pub use run::decide_by_facts;
 pub use statement::NoPrepared;
 pub use statement::Prepared;
 pub use statement::Statement;
@@ -49,6 +50,7 @@ pub use unload::unload;
 pub use uses::uses;
 pub use verdict::Decider;
 pub use verdict::Detail;
+pub use verdict::Guard;
 pub use verdict::Permit;
 pub use verdict::Step;
 pub use verdict::StepResult;
@@ -58,11 +60,13 @@ pub use verdict::route_word;
 
 use crate::hook::Hook;
 use crate::policy::Otherwise;
+use crate::policy::RouteTarget;
 use crate::policy::SqlRules;
 use crate::statement::Analyzer;
 use crate::statement::Needs;
 use stage::Action;
 use stage::Stage;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -152,6 +156,24 @@ impl Pipeline {
     #[must_use]
     pub fn sql(&self) -> &SqlRules {
         &self.sql
+    }
+
+    /// What must be found out about a statement before its stages can be asked.
+    #[must_use]
+    pub fn needs(&self) -> Needs {
+        self.needs
+    }
+
+    /// A route by the names of the policy: `primary`, `node:NAME`.
+    #[must_use]
+    pub fn route_name(&self, route: RouteTarget) -> Cow<'static, str> {
+        match route {
+            RouteTarget::Default => "default".into(),
+            RouteTarget::Primary => "primary".into(),
+            RouteTarget::Standby => "standby".into(),
+            RouteTarget::Node(id) => format!("node:{}", self.nodes[id]).into(),
+            RouteTarget::Branch(id) => format!("branch:{}", self.branches[id]).into(),
+        }
     }
 
     /// How a stage of this pipeline is doing; `None` where it has no such stage.
