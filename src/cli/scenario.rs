@@ -5,6 +5,9 @@ mod services;
 
 pub(super) use services::StillServices;
 
+#[cfg(test)]
+mod tests;
+
 use crate::hook::AuthMethod;
 use crate::hook::ClientAddress;
 use crate::hook::Identity;
