@@ -6,7 +6,7 @@ mod services;
 pub(super) use services::StillServices;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use crate::hook::AuthMethod;
 use crate::hook::ClientAddress;
@@ -35,6 +35,7 @@ use crate::sandbox::Services;
 use crate::session::introduce;
 use crate::statement;
 use crate::statement::Facts;
+use crate::statement::Kind;
 use crate::statement::Needs;
 use crate::statement::Sql;
 use std::collections::BTreeMap;
@@ -384,7 +385,8 @@ impl<'a> Scenario<'a> {
                 parse: false,
             },
         );
-        self.tx_writes |= !facts.read_only;
+        // A PREPARE runs nothing.
+        self.tx_writes |= !facts.read_only && !facts.kinds.contains(Kind::Prepare);
         match &facts.sql {
             Sql::Prepare { name, body } => drop(
                 self.prepared

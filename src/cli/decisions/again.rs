@@ -126,8 +126,13 @@ impl<'a> Again<'a> {
             false if limited => None,
             is_rewritten => Some(is_rewritten),
         };
+        let decided = Decided::of_trace(record, &pipeline, &trace, rewritten);
+        if record.is_refused_by_pool() && !decided.is_refused() {
+            let why = "it was refused by `session_state` of its pool, which is not asked again";
+            return Err(Undecided::new(why));
+        }
         Ok(Traced {
-            decided: Decided::of_trace(&pipeline, &trace, rewritten),
+            decided,
             trace: Some(trace),
         })
     }

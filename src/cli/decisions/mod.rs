@@ -8,6 +8,8 @@ mod lines;
 mod outcome;
 mod record;
 mod tally;
+#[cfg(test)]
+mod tests;
 
 pub(super) use again::Again;
 pub(super) use again::Traced;

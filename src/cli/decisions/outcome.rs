@@ -1,9 +1,11 @@
 //! What became of a statement, as a log tells it or as a policy decides it now, and whether the two differ. Owns no deciding.
 
 use super::record::Record;
+use crate::hook::Protocol;
 use crate::pipeline::Pipeline;
 use crate::pipeline::Trace;
 use crate::pipeline::Verdict;
+use crate::sqlstate::SqlState;
 use std::fmt;
 use std::sync::Arc;
 
@@ -54,9 +56,21 @@ impl Decided {
     }
 
     /// As a policy decides it. `rewritten` as far as it is known.
-    pub(super) fn of_trace(pipeline: &Pipeline, trace: &Trace, rewritten: Option<bool>) -> Self {
+    pub(super) fn of_trace(
+        record: &Record,
+        pipeline: &Pipeline,
+        trace: &Trace,
+        rewritten: Option<bool>,
+    ) -> Self {
+        // As a session has it, which has no place for such rows.
+        let cannot_reply =
+            1 < record.statement_count || record.protocol() == Some(Protocol::FunctionCall);
         let (verdict, code, route) = match &trace.verdict {
             Verdict::Refuse(refusal) => (DENY, Some(refusal.code.as_str().into()), None),
+            Verdict::Reply(_) if cannot_reply => {
+                let code = SqlState::FEATURE_NOT_SUPPORTED;
+                (DENY, Some(code.as_str().into()), None)
+            }
             Verdict::Reply(_) => (REPLY, None, None),
             Verdict::Forward(permit) => {
                 let route = pipeline.route_name(permit.route());
@@ -96,6 +110,11 @@ impl Decided {
         (one.verdict, &one.code, &one.route) != (two.verdict, &two.code, &two.route)
             || !is_allowed && one.by != two.by
             || is_allowed && (self.is_rewritten_otherwise(other) || one.is_more_rewritten(two))
+    }
+
+    /// Whether it is refused.
+    pub(super) fn is_refused(&self) -> bool {
+        self.outcome.verdict == DENY
     }
 
     /// Whether both replace the text, by other ones.

@@ -17,6 +17,9 @@ const VERSION: u64 = 1;
 /// What decides before any stage, about a text that nobody has read.
 const UNREAD: [&str; 3] = ["max_bytes", "max_statements", "unreadable"];
 
+/// What a pool refuses by.
+const SESSION_STATE: &str = "session_state";
+
 /// One decision.
 #[derive(Debug, Deserialize)]
 pub(in crate::cli) struct Record {
@@ -165,6 +168,12 @@ impl Record {
     /// What is known of the statement as it came.
     pub(in crate::cli) fn came(&self) -> &Known {
         self.came.as_ref().unwrap_or(&self.known)
+    }
+
+    /// Whether the stages let it pass and `session_state` of the pool did not.
+    pub(in crate::cli) fn is_refused_by_pool(&self) -> bool {
+        let by_stage = self.stages.iter().any(|part| *part.stage == *self.by);
+        *self.by == *SESSION_STATE && self.verdict == "deny" && !by_stage
     }
 
     /// The rule of `[sql]` that refused it unread.
