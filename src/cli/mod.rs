@@ -3,6 +3,7 @@
 
 mod check;
 mod control;
+mod decisions;
 mod diff;
 mod explain;
 mod fmt;
@@ -16,6 +17,8 @@ mod plugin;
 mod promote;
 mod reload;
 mod render;
+mod repl;
+mod replay;
 mod rollback;
 mod run;
 mod scenario;
@@ -60,6 +63,8 @@ pub enum Command {
     Test(test::Arguments),
     /// Show what would become of a statement, and why.
     Explain(explain::Arguments),
+    /// Type statements as a user, and see what would become of each.
+    Repl(repl::Arguments),
     /// Let a running process read its policy again, and wait for the outcome.
     Reload(reload::Arguments),
     /// Put the canary of a running process into force, and wait for the outcome.
@@ -74,6 +79,8 @@ pub enum Command {
     Rollback(rollback::Arguments),
     /// Tell what a change of a policy means: what it widens, what it narrows, what is merely different.
     Diff(diff::Arguments),
+    /// Decide recorded traffic again by another policy, and tell what would have been otherwise.
+    Replay(replay::Arguments),
     /// Print a policy with all its files, variables and environment as one text.
     Render(render::Arguments),
     /// Make, test, pin and sign plugins.
@@ -177,6 +184,8 @@ pub fn run(command: Command) -> ExitCode {
         Command::History(arguments) => history::run(&arguments),
         Command::Rollback(arguments) => rollback::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
+        Command::Repl(arguments) => repl::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Render(arguments) => render::run(&arguments),
         Command::Plugin(command) => plugin::run(&command),
         Command::Schema(arguments) => schema::run(&arguments),

@@ -1,9 +1,13 @@
 //! A session as `test` and `explain` play it: a user of the policy, statements in order, a clock that stands still, and
-//! `pipeline::decide` for each of them. Nothing is connected to.
+//! `pipeline::decide` for each of them; and single statements that a log of decisions tells of. Nothing is connected to.
+
+mod services;
+
+pub(super) use services::StillServices;
 
 mod kept;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use super::nodes;
 use super::nodes::Nodes;
@@ -24,7 +28,7 @@ use crate::pipeline::Trace;
 use crate::pipeline::TurnedAway;
 use crate::pipeline::Verdict;
 use crate::pipeline::decide;
-use crate::policy::Mocks;
+use crate::pipeline::decide_by_facts;
 use crate::policy::Policy;
 use crate::policy::Role;
 use crate::routing;
@@ -32,16 +36,11 @@ use crate::routing::Candidate;
 use crate::routing::Choice;
 use crate::routing::Pick;
 use crate::routing::Place;
-use crate::sandbox::Asking;
-use crate::sandbox::Level;
-use crate::sandbox::MetricOp;
-use crate::sandbox::Query;
-use crate::sandbox::QueryError;
-use crate::sandbox::QueryResult;
 use crate::sandbox::Services;
-use crate::sandbox::Store;
 use crate::session::introduce;
 use crate::statement;
+use crate::statement::Facts;
+use crate::statement::Kind;
 use crate::statement::Needs;
 use crate::statement::Sql;
 use kept::Kept;
@@ -50,139 +49,11 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
 use std::time::Duration;
 use uuid::Uuid;
-
-/// The outside as a test sees it: the time it names, values it stored, numbers that repeat.
-#[derive(Debug)]
-pub(super) struct StillServices {
-    unix_micros: u64,
-    store: Store,
-    drawn: AtomicU64,
-    lines: Mutex<Vec<String>>,
-    given: Mutex<GivenRows>,
-}
-
-/// What is there in place of a node's rows.
-#[derive(Debug, Default)]
-struct GivenRows {
-    all: Mocks,
-    step: Mocks,
-    /// What was asked for and is not there, one line each.
-    missing: Vec<String>,
-}
-
-impl GivenRows {
-    fn answer(&mut self, query: &Query) -> QueryResult {
-        let (what, name) = match &query.load {
-            Some(load) => ("load", load),
-            None => ("query", &query.statement.name),
-        };
-        let given = |mocks: &Mocks| {
-            let rows = match &query.load {
-                Some(_) => mocks.loads.get(name),
-                None => mocks.queries.get(name),
-            };
-            rows.map(Arc::clone)
-        };
-        let Some(rows) = given(&self.step).or_else(|| given(&self.all)) else {
-            let line = format!("nothing is given for `{what}` of `{name}`");
-            if !self.missing.contains(&line) {
-                self.missing.push(line);
-            }
-            return Err(QueryError::NotGiven);
-        };
-        let bytes: usize = rows.rows.iter().flatten().flatten().map(String::len).sum();
-        let statement = &query.statement;
-        if statement.max_rows < rows.rows.len() || statement.max_bytes < bytes {
-            return Err(QueryError::TooMuch);
-        }
-        Ok(rows)
-    }
-}
-
-impl StillServices {
-    pub(super) fn new(unix_micros: u64) -> Self {
-        Self {
-            unix_micros,
-            store: Store::default(),
-            drawn: AtomicU64::new(0),
-            lines: Mutex::default(),
-            given: Mutex::default(),
-        }
-    }
-
-    /// The same with rows in place of a node's.
-    pub(super) fn with(self, mocks: Mocks) -> Self {
-        self.given().all = mocks;
-        self
-    }
-
-    /// The rows that only this step has.
-    pub(super) fn begin_step(&self, mocks: Mocks) {
-        self.given().step = mocks;
-    }
-
-    /// What was asked for and is not given, one line each.
-    pub(super) fn missing(&self) -> Vec<String> {
-        self.given().missing.clone()
-    }
-
-    fn given(&self) -> MutexGuard<'_, GivenRows> {
-        self.given.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What the stages logged.
-    pub(super) fn lines(&self) -> Vec<String> {
-        self.lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-}
-
-impl Services for StillServices {
-    fn unix_micros(&self) -> u64 {
-        self.unix_micros
-    }
-
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn random(&self) -> u64 {
-        self.drawn.fetch_add(0x9e37_79b9_7f4a_7c15, Relaxed)
-    }
-
-    fn store(&self) -> &Store {
-        &self.store
-    }
-
-    fn metric(&self, _: &str, _: &str, _: MetricOp, _: f64) {}
-
-    fn log(&self, stage: &str, level: Level, message: &str) {
-        let line = format!("{} {stage}: {message}", level.name());
-        self.lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(line);
-    }
-
-    fn query<'a>(&'a self, query: &'a Query) -> Asking<'a> {
-        Asking::Ready(self.given().answer(query))
-    }
-    fn aside(&self, work: &mut (dyn FnMut() + Send)) {
-        work();
-    }
-}
 
 /// Everything a stage waits for is given or missing here, so that this is a mistake of ours; and a mistake refuses.
 const WAITED: &str = "a stage waits where nothing is to wait for";
@@ -211,6 +82,31 @@ pub(super) struct Who<'a> {
     pub(super) protocol: Protocol,
 }
 
+/// One statement as a log of decisions tells of it.
+pub(super) struct Logged<'a> {
+    /// The decision's id.
+    pub(super) id: Uuid,
+    /// Its text; empty where only facts are known.
+    pub(super) text: &'a str,
+    /// What is known of it, where its text is not.
+    pub(super) facts: Option<Arc<Facts>>,
+    /// What an EXECUTE in it runs.
+    pub(super) runs: Option<Arc<str>>,
+    pub(super) protocol: Protocol,
+    pub(super) in_transaction: bool,
+    pub(super) tx_writes: bool,
+    pub(super) statement_count: u32,
+}
+
+/// The one statement that an EXECUTE can mean.
+struct Only<'a>(Option<&'a Arc<str>>);
+
+impl Prepared for Only<'_> {
+    fn body(&self, _: &str) -> Option<Arc<str>> {
+        self.0.map(Arc::clone)
+    }
+}
+
 /// A played session.
 pub(super) struct Scenario<'a> {
     policy: &'a Policy,
@@ -224,6 +120,13 @@ pub(super) struct Scenario<'a> {
     held: Option<Place>,
     kept: Kept,
     nodes: Nodes,
+}
+
+/// Where a session stands: what it has prepared and whether it is in a transaction.
+pub(super) struct State {
+    prepared: Names,
+    in_transaction: bool,
+    tx_writes: bool,
 }
 
 /// What became of one message.
@@ -296,11 +199,24 @@ impl<'a> Scenario<'a> {
             introduce(user, &mut context);
         }
         Self {
+            protocol: who.protocol,
+            ..Self::of(policy, pipeline, services, context)
+        }
+    }
+
+    /// A session whose user has logged in already.
+    pub(super) fn of(
+        policy: &'a Policy,
+        pipeline: Arc<Pipeline>,
+        services: Arc<dyn Services>,
+        context: SessionContext,
+    ) -> Self {
+        Self {
             policy,
             pipeline,
             services,
             context,
-            protocol: who.protocol,
+            protocol: Protocol::Simple,
             prepared: Names::default(),
             in_transaction: false,
             tx_writes: false,
@@ -320,6 +236,31 @@ impl<'a> Scenario<'a> {
         let (user, database) = (&self.context.identity.user, &self.context.database);
         let pool = self.policy.pool_of(user, database)?;
         nodes::nearest_lag(self.policy, &self.nodes, pool)
+    }
+
+    /// Where it stands.
+    pub(super) fn into_state(self) -> State {
+        State {
+            prepared: self.prepared,
+            in_transaction: self.in_transaction,
+            tx_writes: self.tx_writes,
+        }
+    }
+
+    /// Goes on where another session of the same client stood.
+    pub(super) fn go_on(&mut self, state: State) {
+        self.prepared = state.prepared;
+        self.in_transaction = state.in_transaction;
+        self.tx_writes = state.tx_writes;
+    }
+
+    pub(super) fn is_in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
+    /// What its stages have been told of it and have learned.
+    pub(super) fn into_context(self) -> SessionContext {
+        self.context
     }
 
     /// Asks `on_connect`; with the guards of the stages that were asked.
@@ -408,6 +349,32 @@ impl<'a> Scenario<'a> {
         played
     }
 
+    /// Decides one statement of the session, whatever was played before.
+    pub(super) fn decide(&self, logged: &Logged<'_>, detail: Detail) -> Trace {
+        let statement = Statement {
+            session: &self.context,
+            request_id: logged.id,
+            text: logged.text,
+            protocol: logged.protocol,
+            in_transaction: logged.in_transaction,
+            tx_writes: logged.tx_writes,
+            statement_count: logged.statement_count,
+            lag: self.nearest_lag(),
+            prepared: &Only(logged.runs.as_ref()),
+        };
+        let (pipeline, services) = (&self.pipeline, &self.services);
+        let trace = match &logged.facts {
+            Some(facts) => {
+                let facts = Arc::clone(facts);
+                at_once(decide_by_facts(
+                    pipeline, &statement, facts, services, detail,
+                ))
+            }
+            None => at_once(decide(pipeline, &statement, services, detail)),
+        };
+        trace.unwrap_or_else(waited)
+    }
+
     /// Where the permit leads with the nodes as they are given; inside a transaction, where it began.
     fn place(&self, permit: &Permit) -> Option<Place> {
         if let Some(held) = self.held {
@@ -439,7 +406,8 @@ impl<'a> Scenario<'a> {
                 parse: false,
             },
         );
-        self.tx_writes |= !facts.read_only;
+        // A PREPARE runs nothing.
+        self.tx_writes |= !facts.read_only && !facts.kinds.contains(Kind::Prepare);
         match &facts.sql {
             Sql::Prepare { name, body } => drop(
                 self.prepared

@@ -137,7 +137,10 @@ impl DecisionLog {
         if share <= draw(statement.request_id) {
             return None;
         }
-        let record = Record::of(self, pipeline, statement, trace, time);
+        // What `[sql]` refused unread is read for the record, where there is a text.
+        let read = (trace.facts.is_none() && !statement.text.is_empty())
+            .then(|| pipeline.analyzer.facts(statement.text, pipeline.needs));
+        let record = Record::of(self, pipeline, statement, trace, read.as_deref(), time);
         let line = serde_json::to_string(&record).ok();
         if line.is_none() {
             self.queue.lose();

@@ -6,6 +6,7 @@ use super::stage::Asked;
 use super::stage::Spent;
 use super::stage::Stage;
 use super::verdict::Detail;
+use super::verdict::Guard;
 use super::verdict::Step;
 use super::verdict::StepResult;
 use super::verdict::route_word;
@@ -20,12 +21,8 @@ use crate::sandbox::Services;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-fn guard(word: &str, key: &Explained) -> String {
-    let matched = if key.matched { "yes" } else { "no" };
-    format!(
-        "{word} {}={} {matched}, it is {}",
-        key.key, key.wanted, key.found
-    )
+fn guard(word: &'static str, asked: Explained) -> Guard {
+    Guard { word, asked }
 }
 
 /// What came of asking `stage`, and with [`Detail::Full`] why.
@@ -121,11 +118,10 @@ pub struct Connecting {
     pub unless: Option<bool>,
 }
 
-fn guards(stage: &Stage, input: &Input<'_>) -> Vec<String> {
+fn guards(stage: &Stage, input: &Input<'_>) -> Vec<Guard> {
     let (when, unless) = stage.polarities;
-    let when = stage.when.explain(input, when);
-    let unless = stage.unless.explain(input, unless);
-    let when = when.iter().map(|key| guard("when", key));
-    when.chain(unless.iter().map(|key| guard("unless", key)))
-        .collect()
+    let when = stage.when.explain(input, when).into_iter();
+    let unless = stage.unless.explain(input, unless).into_iter();
+    let when = when.map(|key| guard("when", key));
+    when.chain(unless.map(|key| guard("unless", key))).collect()
 }

@@ -58,6 +58,7 @@ pub use registry::PluginId;
 pub use registry::StatsRegistry;
 pub use run::decide;
 pub use run::decide_at_once;
+pub use run::decide_by_facts;
 pub use statement::NoPrepared;
 pub use statement::Prepared;
 pub use statement::Statement;
@@ -65,6 +66,7 @@ pub use unload::unload;
 pub use uses::uses;
 pub use verdict::Decider;
 pub use verdict::Detail;
+pub use verdict::Guard;
 pub use verdict::Permit;
 pub use verdict::Step;
 pub use verdict::StepResult;
@@ -189,6 +191,24 @@ impl Pipeline {
         &self.sql
     }
 
+    /// What must be found out about a statement before its stages can be asked.
+    #[must_use]
+    pub fn needs(&self) -> Needs {
+        self.needs
+    }
+
+    /// A route by the names of the policy: `primary`, `node:NAME`.
+    #[must_use]
+    pub fn route_name(&self, route: RouteTarget) -> Cow<'static, str> {
+        match route {
+            RouteTarget::Default => "default".into(),
+            RouteTarget::Primary => "primary".into(),
+            RouteTarget::Standby => "standby".into(),
+            RouteTarget::Node(id) => format!("node:{}", self.nodes[id]).into(),
+            RouteTarget::Branch(id) => format!("branch:{}", self.branches[id]).into(),
+        }
+    }
+
     /// How a stage of this pipeline is doing; `None` where it has no such stage.
     #[must_use]
     pub fn health(&self, stage: &str, now: Duration) -> Option<Health> {
@@ -221,17 +241,6 @@ impl Pipeline {
     /// Whether asking the stage may take time: its own, or that of the events it emits.
     fn waits_for(&self, stage: &Stage) -> bool {
         stage.may_wait || self.waits.custom && matches!(stage.action, Action::Guest(_))
-    }
-
-    /// A route by the names of the policy.
-    fn route_name(&self, route: RouteTarget) -> Cow<'_, str> {
-        match route {
-            RouteTarget::Default => "default".into(),
-            RouteTarget::Primary => "primary".into(),
-            RouteTarget::Standby => "standby".into(),
-            RouteTarget::Node(id) => format!("node:{}", self.nodes[id]).into(),
-            RouteTarget::Branch(id) => format!("branch:{}", self.branches[id]).into(),
-        }
     }
 
     /// The time for the guards of a moment's stages; `None` where none of them asks.

@@ -23,6 +23,7 @@ use super::verdict::Verdict;
 use crate::hook::Answer;
 use crate::hook::Hook;
 use crate::hook::Input;
+use crate::hook::Protocol;
 use crate::hook::Refusal;
 use crate::hook::Rows;
 use crate::hook::SessionContext;
@@ -33,6 +34,7 @@ use crate::sandbox::Effects;
 use crate::sandbox::Fault;
 use crate::sandbox::Services;
 use crate::sqlstate::SqlState;
+use crate::statement::Facts;
 use crate::statement::Kind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -46,13 +48,8 @@ pub async fn decide(
     services: &Arc<dyn Services>,
     detail: Detail,
 ) -> Trace {
-    let mut run = Run::new(pipeline, statement, services, detail);
-    loop {
-        if let Some(verdict) = run.go_on() {
-            return run.finish(verdict);
-        }
-        run.wait().await;
-    }
+    let run = Run::new(pipeline, statement, services, detail);
+    run.run_out().await
 }
 
 /// The same where no stage has to wait, without the cost of being able to. `None` where one has.
@@ -65,6 +62,29 @@ pub fn decide_at_once(
     let mut run = Run::new(pipeline, statement, services, detail);
     let verdict = run.go_on()?;
     Some(run.finish(verdict))
+}
+
+/// The same for a statement of which no more than the facts is known, as from a log of decisions: the text is empty, and no
+/// limit is put into it. Cancel safe.
+pub async fn decide_by_facts(
+    pipeline: &Pipeline,
+    statement: &Statement<'_>,
+    facts: Arc<Facts>,
+    services: &Arc<dyn Services>,
+    detail: Detail,
+) -> Trace {
+    let mut run = Run::new(pipeline, statement, services, detail);
+    if !pipeline.plain {
+        let refused = match statement.protocol {
+            Protocol::FunctionCall => Ok(()), // the stages may still have a better word
+            Protocol::Simple | Protocol::Extended => run.refuse_unparsed(&facts),
+        };
+        run.subject = Some(run.unread(facts));
+        if let Err(refusal) = refused {
+            return run.finish(Verdict::Refuse(*refusal));
+        }
+    }
+    run.run_out().await
 }
 
 /// The hooks on a statement's way.
@@ -90,6 +110,8 @@ struct Run<'a> {
     learned: Option<Box<SessionContext>>,
     steps: Vec<Step>,
     subject: Option<Subject<'a>>,
+    /// What was known of the text that came, where a stage replaced it.
+    came: Option<Arc<Facts>>,
     timeout: Option<Duration>,
     /// When it arrived, for all its stages; `None` where no guard asks.
     now: Option<u64>,
@@ -140,6 +162,7 @@ impl<'a> Run<'a> {
             learned: None,
             steps: Vec::new(),
             subject: None,
+            came: None,
             timeout: None,
             now: pipeline.now(services),
             reply: None,
@@ -147,6 +170,15 @@ impl<'a> Run<'a> {
             hook: 0,
             next: 0,
             answered: None,
+        }
+    }
+
+    async fn run_out(mut self) -> Trace {
+        loop {
+            if let Some(verdict) = self.go_on() {
+                return self.finish(verdict);
+            }
+            self.wait().await;
         }
     }
 
@@ -165,6 +197,7 @@ impl<'a> Run<'a> {
             bounded_by: self.bounded_by,
             facts,
             text,
+            came: self.came,
             fuel: self.fuel,
             faults: self.faults,
             learned: self.learned,

@@ -6,10 +6,12 @@ use crate::hook::Hook;
 use crate::hook::Refusal;
 use crate::hook::Rows;
 use crate::hook::SessionContext;
+use crate::policy::Explained;
 use crate::policy::RouteTarget;
 use crate::sandbox::Fault;
 use crate::statement::Facts;
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -171,8 +173,8 @@ pub struct Step {
     pub stage: Arc<str>,
     /// Where it stands: `file:line`.
     pub place: Arc<str>,
-    /// Each key of `when` and `unless`, and what it came to, as text; with [`Detail::Full`].
-    pub guards: Vec<String>,
+    /// Each key of `when` and `unless`, and what it came to; with [`Detail::Full`].
+    pub guards: Vec<Guard>,
     /// Whether its `when` matched; `None` where it has none, and without [`Detail::Full`].
     pub when: Option<bool>,
     /// Whether its `unless` matched; `None` also where `when` did not, so that nobody asked.
@@ -183,6 +185,37 @@ pub struct Step {
     pub fuel: u64,
     /// How long it took, of guests.
     pub took: Option<Duration>,
+}
+
+impl Step {
+    /// Its guards and what each came to, as text; empty where it has none.
+    #[must_use]
+    pub fn reasons(&self) -> String {
+        let guards: Vec<String> = self.guards.iter().map(Guard::to_string).collect();
+        guards.join(", ")
+    }
+}
+
+/// One key of a stage's guards, asked.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    /// `when` or `unless`.
+    pub word: &'static str,
+    /// The key, and what it came to.
+    pub asked: Explained,
+}
+
+impl fmt::Display for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Explained {
+            key,
+            wanted,
+            found,
+            matched,
+        } = &self.asked;
+        let matched = if *matched { "yes" } else { "no" };
+        write!(f, "{} {key}={wanted} {matched}, it is {found}", self.word)
+    }
 }
 
 /// What came of asking one stage.
@@ -216,6 +249,8 @@ pub struct Trace {
     pub facts: Option<Arc<Facts>>,
     /// The text that goes on, where a stage replaced it.
     pub text: Option<Arc<str>>,
+    /// What was found out about the statement that came, where a stage replaced it.
+    pub came: Option<Arc<Facts>>,
     /// Fuel spent by all stages.
     pub fuel: u64,
     /// Stages that failed.
@@ -250,6 +285,7 @@ impl Trace {
             bounded_by: Decider::Default,
             facts: None,
             text: None,
+            came: None,
             fuel: 0,
             faults: 0,
             learned: None,

@@ -269,7 +269,7 @@ impl<'a> Runner<'a> {
                     "{:<20} {}  {} -> {result}",
                     step.stage,
                     step.place,
-                    step.guards.join(", ")
+                    step.reasons()
                 )
             })
             .collect();

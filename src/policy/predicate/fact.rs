@@ -113,7 +113,7 @@ impl FigureFact {
         match self {
             Self::StatementCount => Some(u64::from(input.statement?.statement_count)),
             Self::ParamCount => Some(u64::from(input.statement?.facts.param_count)),
-            Self::Bytes => Some(whole(input.statement?.text.len())),
+            Self::Bytes => Some(whole(input.statement?.facts.bytes)),
             Self::Elapsed => {
                 Some(u64::try_from(input.outcome?.elapsed.as_nanos()).unwrap_or(u64::MAX))
             }

@@ -53,7 +53,7 @@ fn facts(kinds: &[Kind], tables: &[(Option<&str>, &str)]) -> Facts {
         has_limit: false,
         has_cte: false,
         param_count: 2,
-        bytes: 10,
+        bytes: 48,
         relations: Arc::new(Relations {
             tables: tables.iter().map(name).collect(),
             functions: Vec::new(),

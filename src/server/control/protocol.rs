@@ -252,4 +252,20 @@ impl RunningFiles {
             secrets: snapshot.secrets.iter().cloned().collect(),
         }
     }
+
+    /// The same for [`super::super::Stored`].
+    ///
+    /// # Errors
+    /// Where the content is no base64.
+    pub fn snapshot(&self) -> Result<Snapshot, String> {
+        let files = self.files.iter().map(|file| {
+            let bytes = STANDARD.decode(&file.base64);
+            let bytes = bytes.map_err(|error| format!("{}: {error}", file.path.display()))?;
+            Ok((file.path.clone(), bytes.into()))
+        });
+        Ok(Snapshot {
+            files: files.collect::<Result<_, String>>()?,
+            secrets: self.secrets.iter().cloned().collect(),
+        })
+    }
 }
