@@ -23,6 +23,7 @@ mod listener;
 mod load;
 mod mocks;
 mod node;
+mod people;
 mod pins;
 mod pipeline;
 mod plugin;
