@@ -1,6 +1,9 @@
 //! A session as `test` and `explain` play it: a user of the policy, statements in order, a clock that stands still, and
 //! `pipeline::decide` for each of them. Nothing is connected to.
 
+#[cfg(test)]
+mod tests;
+
 use crate::hook::AuthMethod;
 use crate::hook::ClientAddress;
 use crate::hook::Identity;

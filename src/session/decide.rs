@@ -54,11 +54,6 @@ impl Among {
     };
 }
 
-/// Encodings in which the server reads a text as we do. In every other, only ASCII is the same to both.
-fn is_readable(encoding: &str) -> bool {
-    ["UTF8", "SQL_ASCII"].contains(&encoding)
-}
-
 /// UPDATE of the view `pg_settings` is a SET in other words.
 fn updates_pg_settings(text: &str) -> bool {
     const VIEW: &[u8] = b"pg_settings";
@@ -83,6 +78,21 @@ fn may_recode(facts: &Facts) -> bool {
     calls || SessionEffect::Session <= facts.effect || facts.kinds.contains(Kind::Set)
 }
 
+/// Whether a transaction may have written once the statement has run.
+fn writes(facts: &Facts) -> bool {
+    // A PREPARE runs nothing.
+    !facts.read_only && !facts.kinds.contains(Kind::Prepare)
+}
+
+/// Rows of a stage where the protocol has no place for them.
+fn cannot_reply(to: &str) -> StatementError {
+    let message = format!("a stage answers {to} with rows, which cannot be done");
+    StatementError::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+}
+
+/// The rule, as the log of decisions names it, that refuses what outlives its transaction.
+const SESSION_STATE: &str = "session_state";
+
 /// One statement that the stages are asked about.
 struct AskedAbout<'a> {
     request_id: Uuid,
@@ -90,25 +100,6 @@ struct AskedAbout<'a> {
     protocol: Protocol,
     in_transaction: bool,
     statement_count: u32,
-}
-
-/// Why texts cannot be read as the server reads them, if they cannot.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Unreadable {
-    encoding: bool,
-    strings: bool,
-}
-
-impl Unreadable {
-    fn why(self) -> Option<&'static str> {
-        match (self.encoding, self.strings) {
-            (true, _) => {
-                Some("characters beyond ASCII mean something else in this client encoding")
-            }
-            (_, true) => Some("standard_conforming_strings is off"),
-            (false, false) => None,
-        }
-    }
 }
 
 impl Session {
@@ -147,7 +138,7 @@ impl Session {
         among: Among,
     ) -> Result<Decided, Refused> {
         if self.binding.pipeline.is_plain() {
-            return self.plain_decision(sql);
+            return self.plain_decision(sql, protocol);
         }
         let asked = AskedAbout {
             request_id: self.shared.new_id(),
@@ -158,15 +149,51 @@ impl Session {
         };
         let log = self.binding.world.decisions.as_ref();
         let detail = log.map_or(Detail::Verdict, |log| log.detail(asked.request_id));
-        let trace = if self.binding.pipeline.may_wait() {
+        let mut trace = if self.binding.pipeline.may_wait() {
             self.ask_and_wait(&asked, detail).await
         } else {
             self.ask_at_once(&asked, detail)?
         };
+        let after = self.feasible(&asked, &mut trace);
         if detail != Detail::Verdict {
             self.record(&asked, &trace);
         }
-        self.conclude(&asked, trace)
+        self.conclude(&asked, trace, after)
+    }
+
+    /// What the session must follow once the statement has succeeded. What this session cannot do, although the stages let it
+    /// pass, is refused from here on.
+    fn feasible(&self, asked: &AskedAbout<'_>, trace: &mut Trace) -> After {
+        let cannot = match &trace.verdict {
+            Verdict::Refuse(_) => return After::Nothing,
+            Verdict::Reply(_) if asked.protocol == Protocol::FunctionCall => {
+                Err(cannot_reply("a FunctionCall"))
+            }
+            Verdict::Reply(_) if 1 < asked.statement_count => {
+                Err(cannot_reply("one of several statements in one message"))
+            }
+            Verdict::Reply(_) | Verdict::Forward(_) => {
+                let text = trace.text.as_deref().unwrap_or(asked.text);
+                let after = match &trace.facts {
+                    // The facts of a PREPARE are those of what is prepared; what it does to the session is in its own text.
+                    Some(facts) if facts.kinds.contains(Kind::Prepare) => {
+                        self.after(text, &statement::analyze(text, Needs::default()))
+                    }
+                    Some(facts) => self.after(text, facts),
+                    None => Ok(After::Nothing),
+                };
+                after.inspect_err(|_| trace.by = Decider::Sql(SESSION_STATE))
+            }
+        };
+        cannot.unwrap_or_else(|error| {
+            let refusal = error.refusal();
+            let refusal = self
+                .binding
+                .pipeline
+                .signed(refusal, &trace.by, asked.request_id);
+            trace.verdict = Verdict::Refuse(refusal);
+            After::Nothing
+        })
     }
 
     fn statement<'a>(&'a self, asked: &AskedAbout<'a>) -> Statement<'a> {
@@ -212,12 +239,17 @@ impl Session {
         })
     }
 
-    fn no_verdict(&self) -> Refused {
+    pub(super) fn no_verdict(&self) -> Refused {
         self.refused(&StatementError::new(SqlState::INTERNAL_ERROR, "no verdict"))
     }
 
     /// What the session does next.
-    fn conclude(&mut self, asked: &AskedAbout<'_>, trace: Trace) -> Result<Decided, Refused> {
+    fn conclude(
+        &mut self,
+        asked: &AskedAbout<'_>,
+        trace: Trace,
+        after: After,
+    ) -> Result<Decided, Refused> {
         let pipeline = Arc::clone(&self.binding.pipeline);
         let text = trace.text.as_deref().unwrap_or(asked.text);
         let observed = pipeline.observes().then(|| {
@@ -231,9 +263,9 @@ impl Session {
                 tx_writes: self.tx_writes,
                 learned: trace.learned,
                 statement_count: asked.statement_count,
-                world: pipeline
+                services: pipeline
                     .observers_may_wait()
-                    .then(|| Arc::clone(&self.binding.world)),
+                    .then(|| Arc::clone(&self.binding.world.services)),
             })
         });
         let go = match trace.verdict {
@@ -244,17 +276,7 @@ impl Session {
             Verdict::Reply(rows) => Go::Reply(rows),
             Verdict::Forward(permit) => Go::Node(permit),
         };
-        let after = match &trace.facts {
-            // The facts of a PREPARE are those of what is prepared; what it does to the session is in its own text.
-            Some(facts) if facts.kinds.contains(Kind::Prepare) => {
-                self.after(text, &statement::analyze(text, Needs::default()))?
-            }
-            Some(facts) => {
-                self.tx_writes |= !facts.read_only;
-                self.after(text, facts)?
-            }
-            None => After::Nothing,
-        };
+        self.tx_writes |= trace.facts.as_deref().is_some_and(writes);
         self.expect(asked.protocol, &after);
         Ok(Decided {
             may_recode: trace.facts.as_deref().is_some_and(may_recode),
@@ -273,35 +295,14 @@ impl Session {
         }
     }
 
-    /// The text as the stages can read it.
-    fn readable<'a>(&self, sql: &'a [u8], protocol: Protocol) -> Result<&'a str, Refused> {
-        let why = self
-            .unreadable
-            .why()
-            .filter(|_| !sql.is_ascii() || self.unreadable.strings);
-        let error = match (std::str::from_utf8(sql), why) {
-            (Ok(text), None) => return Ok(text),
-            (Err(_), _) => StatementError::new(
-                SqlState::SYNTAX_ERROR,
-                "statement is not UTF-8, and the policy refuses what it cannot read",
-            ),
-            (Ok(_), Some(why)) => StatementError::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                format!("the policy refuses what it cannot read, and {why}"),
-            ),
-        };
-        self.refused_by("unreadable", protocol, "", &error);
-        Err(self.refused(&error))
-    }
-
-    /// Counts, logs and records what was refused before any stage could be asked, by a rule of `[sql]`.
+    /// Counts, logs and records what was refused before any stage could be asked, by a rule of `[sql]` or of the pool.
     pub(super) fn refused_by(
         &self,
         rule: &'static str,
         protocol: Protocol,
         text: &str,
         error: &StatementError,
-    ) {
+    ) -> Refused {
         let asked = AskedAbout {
             request_id: self.shared.new_id(),
             text,
@@ -309,10 +310,14 @@ impl Session {
             in_transaction: self.tx != b'I' || self.batch_open,
             statement_count: 1,
         };
-        let refusal = Refusal::with_code(error.code, error.message.clone());
+        let by = Decider::Sql(rule);
+        let refusal = error.refusal();
+        let refusal = self.binding.pipeline.signed(refusal, &by, asked.request_id);
         self.log_refusal(asked.request_id, rule, &refusal);
-        let trace = Trace::refused(Decider::Sql(rule), refusal);
-        self.record(&asked, &trace);
+        let mut bytes = Vec::new();
+        super::refuse::refusal(&refusal, &mut bytes);
+        self.record(&asked, &Trace::refused(by, refusal));
+        Refused(bytes)
     }
 
     fn log_refusal(&self, request_id: Uuid, stage: &str, refusal: &Refusal) {
@@ -332,7 +337,7 @@ impl Session {
 
     /// The decision of a pipeline without stages. The text is read only as far as the pool must know what outlives the
     /// transaction.
-    fn plain_decision(&mut self, sql: &[u8]) -> Result<Decided, Refused> {
+    fn plain_decision(&mut self, sql: &[u8], protocol: Protocol) -> Result<Decided, Refused> {
         // Lossy only where it must be: the check alone is several times faster.
         let text = std::str::from_utf8(sql)
             .map(Cow::Borrowed)
@@ -356,13 +361,14 @@ impl Session {
         };
         let after = match statement::effect(text) {
             SessionEffect::None | SessionEffect::Transaction if updates_pg_settings(text) => {
-                self.refuse_or(After::Dirty)?
+                self.refuse_or(After::Dirty)
             }
-            SessionEffect::None | SessionEffect::Transaction => After::Nothing,
+            SessionEffect::None | SessionEffect::Transaction => Ok(After::Nothing),
             SessionEffect::Session | SessionEffect::DiscardAll => {
-                self.after(text, &statement::analyze(text, Needs::default()))?
+                self.after(text, &statement::analyze(text, Needs::default()))
             }
         };
+        let after = after.map_err(|error| self.refused_by(SESSION_STATE, protocol, "", &error))?;
         Ok(Decided {
             may_recode: false,
             go: Go::Node(permit),
@@ -373,7 +379,7 @@ impl Session {
     }
 
     /// What the session must follow once the statement has succeeded.
-    fn after(&self, text: &str, facts: &Facts) -> Result<After, Refused> {
+    fn after(&self, text: &str, facts: &Facts) -> Result<After, StatementError> {
         let after = match (&facts.sql, facts.effect) {
             (Sql::Deallocate { name: None }, _) => After::DeallocateAll,
             (Sql::Deallocate { name: Some(name) }, _) => {
@@ -402,7 +408,7 @@ impl Session {
     }
 
     /// Refuses what outlives its transaction, where the pool wants that.
-    fn refuse_or(&self, after: After) -> Result<After, Refused> {
+    fn refuse_or(&self, after: After) -> Result<After, StatementError> {
         let outlives = matches!(after, After::Dirty | After::Prepare { .. });
         let pool = self.binding.pool_policy();
         if outlives
@@ -410,23 +416,12 @@ impl Session {
             && pool.session_state == SessionState::Refuse
         {
             let message = "this statement changes the session beyond its transaction, which this pool does not allow";
-            return Err(self.refused(&StatementError::new(
+            return Err(StatementError::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
                 message,
-            )));
+            ));
         }
         Ok(after)
-    }
-
-    /// Notes what the node says of encoding and strings.
-    pub(super) fn note_encoding(&mut self, parameters: &[(String, String)]) {
-        for (name, value) in parameters {
-            match name.as_str() {
-                "client_encoding" => self.unreadable.encoding = !is_readable(value),
-                "standard_conforming_strings" => self.unreadable.strings = value == "off",
-                _ => (),
-            }
-        }
     }
 
     pub(super) fn refused(&self, error: &StatementError) -> Refused {

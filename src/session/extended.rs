@@ -39,11 +39,12 @@ impl Session {
         let parse = frontend::parse(&message[HEADER_BYTES..])?;
         self.settle_before_statement().await?;
         self.refresh_world()?;
-        let cannot = self
-            .cannot_prepare(parse.name)
-            .or_else(|| self.cannot_read_now(parse.sql));
-        if let Some(error) = cannot {
+        if let Some(error) = self.cannot_prepare(parse.name) {
             self.fail_batch(&error);
+            return Ok(());
+        }
+        if let Some(Refused(error)) = self.cannot_read_now(parse.sql, Protocol::Extended) {
+            self.refuse_batch(error);
             return Ok(());
         }
         let decided = match self
@@ -96,18 +97,6 @@ impl Session {
             StatementError::new(
                 SqlState::CONFIGURATION_LIMIT_EXCEEDED,
                 "too many prepared statements in this session",
-            )
-        })
-    }
-
-    /// Before ReadyForQuery the node does not say what became of `client_encoding`. A text that reads the same in every
-    /// encoding may follow a statement that could have changed it; another one waits for the end of the batch.
-    pub(super) fn cannot_read_now(&self, sql: &[u8]) -> Option<StatementError> {
-        let unsure = self.may_recode && self.batch_open && !sql.is_ascii();
-        (unsure && !self.binding.pipeline.is_plain()).then(|| {
-            StatementError::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                "a statement with characters beyond ASCII cannot follow one that may change the encoding in the same batch",
             )
         })
     }

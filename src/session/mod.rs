@@ -17,6 +17,7 @@ mod login;
 mod messages;
 mod observers;
 mod portal;
+mod readable;
 mod refuse;
 mod relay;
 mod reset;

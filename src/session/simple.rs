@@ -39,8 +39,8 @@ impl Session {
         let sql = frontend::query(&message[HEADER_BYTES..])?;
         self.settle_before_statement().await?;
         self.refresh_world()?;
-        if let Some(error) = self.cannot_read_now(sql) {
-            self.fail_query(&error);
+        if let Some(Refused(error)) = self.cannot_read_now(sql, Protocol::Simple) {
+            self.refuse_query(error);
             return Ok(());
         }
         let before = self.statements.sql.expected();
@@ -165,8 +165,7 @@ impl Session {
         if max < count {
             let message = format!("{count} statements in one message, and the policy allows {max}");
             let error = StatementError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message);
-            self.refused_by("max_statements", Protocol::Simple, text, &error);
-            return Err(self.refused(&error));
+            return Err(self.refused_by("max_statements", Protocol::Simple, text, &error));
         }
         let mut permits: Option<Permit> = None;
         let mut parts = SmallVec::new();
@@ -182,9 +181,7 @@ impl Session {
             let decided = self.decide(sql, Protocol::Simple, among).await?;
             parts.push(Part::of(&decided));
             let Go::Node(permit) = decided.go else {
-                let message = "a stage answers one of several statements in one message, which cannot be done";
-                let error = StatementError::new(SqlState::FEATURE_NOT_SUPPORTED, message);
-                return Err(self.refused(&error));
+                return Err(self.no_verdict()); // rows of ours have been refused among several
             };
             rewritten.push_str(&text[copied..range.start]);
             rewritten.push_str(permit.text().map_or(&text[range.clone()], |text| text));
@@ -269,10 +266,8 @@ impl Session {
             }
         };
         let Go::Node(permit) = &decided.go else {
-            self.fail_query(&StatementError::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                "a FunctionCall cannot be answered with rows",
-            ));
+            let Refused(error) = self.no_verdict(); // rows of ours have been refused
+            self.refuse_query(error);
             return Ok(true);
         };
         if !self.lease_or_fail(permit, Session::fail_query).await? {

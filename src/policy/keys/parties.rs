@@ -201,7 +201,7 @@ pub(in crate::policy) static LOAD: Noun = Noun {
         key(
             "max_bytes",
             Kind::Size,
-            "Bytes of values one may give; more are a failure. Default: 64KiB.",
+            "Bytes of values one may give, up to 16MiB; more are a failure. Default: 64KiB.",
         ),
         key(
             "timeout",
