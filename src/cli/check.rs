@@ -92,7 +92,10 @@ fn found(arguments: &Arguments) -> (Option<Policy>, Report) {
         let mut source = arguments.policy.source();
         source.environment = environment;
         let (world, report) = review(&source, &StatsRegistry::default(), &analyzer);
-        (world.map(|world| world.policy), report)
+        (
+            world.map(|world| Arc::unwrap_or_clone(world.policy)),
+            report,
+        )
     };
     if !arguments.all_envs {
         return check(arguments.policy.env.clone());

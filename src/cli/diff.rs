@@ -135,7 +135,7 @@ fn read(source: &Source, files: &dyn Files, name: &str) -> Result<Policy, Stop> 
     let analyzer = Arc::new(Analyzer::new(STATEMENTS_MAX));
     let (world, report) = build_from(source, files, &StatsRegistry::default(), &analyzer);
     match world {
-        Some(world) => Ok(world.policy),
+        Some(world) => Ok(Arc::unwrap_or_clone(world.policy)),
         None => {
             output::complain(&format!("{name} is refused:\n"));
             output::complain(&report.render(output::colour()));

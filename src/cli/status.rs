@@ -1,5 +1,7 @@
 //! `pgwarden status`: how a running process is.
 
+mod tried;
+
 use super::control;
 use super::control::Reach;
 use super::output;
@@ -77,6 +79,14 @@ fn told(status: &StatusReport) -> String {
         sessions.connections, sessions.active, sessions.waiting, sessions.idle
     ));
     let mut text = lines.join("\n") + "\n";
+    if let Some(shadow) = &status.shadow {
+        text.push('\n');
+        text.push_str(&tried::shadow(shadow));
+    }
+    if let Some(canary) = &status.canary {
+        text.push('\n');
+        text.push_str(&tried::canary(canary));
+    }
     if !status.pools.is_empty() {
         text.push('\n');
         text.push_str(&pools(status));

@@ -146,8 +146,9 @@ impl DecisionLog {
     }
 }
 
-/// A number from 0 to 1 that follows from the random end of an id.
-fn draw(id: Uuid) -> f64 {
+/// A number from 0 to 1 that follows from the random end of an id: the same id is always among the same share.
+#[must_use]
+pub fn draw(id: Uuid) -> f64 {
     let [.., a, b, c, d] = *id.as_bytes();
     f64::from(u32::from_be_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0)
 }

@@ -5,6 +5,7 @@
 
 mod breaker;
 mod cache;
+mod compare;
 mod compile;
 mod conduct;
 mod decisions;
@@ -30,6 +31,10 @@ pub use cache::Circumstances;
 pub use cache::Generations;
 pub use cache::Key;
 pub use cache::Stamp;
+pub use compare::Differing;
+pub use compare::Differs;
+pub use compare::Side;
+pub use compare::compare;
 pub use compile::Guests;
 pub use compile::compile;
 pub use compile::compile_variant;
@@ -40,6 +45,7 @@ pub use decisions::DecisionLog;
 pub use decisions::PendingDecision;
 pub use decisions::Queue;
 pub use decisions::decision_schema;
+pub use decisions::draw;
 pub use explain::Connecting;
 pub use figures::FaultCounts;
 pub use figures::Health;
@@ -68,11 +74,13 @@ pub use verdict::route_word;
 
 use crate::hook::Hook;
 use crate::policy::Otherwise;
+use crate::policy::RouteTarget;
 use crate::policy::SqlRules;
 use crate::statement::Analyzer;
 use crate::statement::Needs;
 use stage::Action;
 use stage::Stage;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -202,6 +210,17 @@ impl Pipeline {
     /// Whether asking the stage may take time: its own, or that of the events it emits.
     fn waits_for(&self, stage: &Stage) -> bool {
         stage.may_wait || self.waits.custom && matches!(stage.action, Action::Guest(_))
+    }
+
+    /// A route by the names of the policy.
+    fn route_name(&self, route: RouteTarget) -> Cow<'_, str> {
+        match route {
+            RouteTarget::Default => "default".into(),
+            RouteTarget::Primary => "primary".into(),
+            RouteTarget::Standby => "standby".into(),
+            RouteTarget::Node(id) => format!("node:{}", self.nodes[id]).into(),
+            RouteTarget::Branch(id) => format!("branch:{}", self.branches[id]).into(),
+        }
     }
 
     fn stages(&self, hook: Hook) -> &[Arc<Stage>] {

@@ -22,7 +22,7 @@ const UNLOADED_MAX: usize = 32;
 #[derive(Default, Debug)]
 pub struct StatsRegistry {
     stages: Mutex<BTreeMap<Arc<str>, Arc<StageStats>>>,
-    buckets: Mutex<BTreeMap<Arc<str>, Arc<Buckets>>>,
+    buckets: Arc<Mutex<BTreeMap<Arc<str>, Arc<Buckets>>>>,
     /// Of every revision that is alive, also of those that never came into force.
     caches: Mutex<Vec<(Arc<str>, Weak<Store>)>>,
     generations: Arc<Generations>,
@@ -63,6 +63,16 @@ pub(super) struct Loading<'a> {
 }
 
 impl StatsRegistry {
+    /// For a policy that serves sessions beside the one of this registry: figures of its own, and the same limits, so that nobody
+    /// has twice the rate.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self {
+            buckets: Arc::clone(&self.buckets),
+            ..Self::default()
+        }
+    }
+
     /// The figures of one stage; new ones for a new name.
     #[must_use]
     pub fn stage(&self, name: &Arc<str>) -> Arc<StageStats> {

@@ -37,6 +37,7 @@ use crate::statement::Kind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// Asks every stage of the pipeline about one statement, and waits where a stage has to. Cancel safe.
 pub async fn decide(
@@ -82,7 +83,9 @@ struct Run<'a> {
     detail: Detail,
     by: Decider,
     routed_by: Decider,
+    bounded_by: Decider,
     fuel: u64,
+    faults: u32,
     /// The session as later stages see it, where one has set an attribute.
     learned: Option<Box<SessionContext>>,
     steps: Vec<Step>,
@@ -129,7 +132,9 @@ impl<'a> Run<'a> {
             detail,
             by: Decider::Default,
             routed_by: Decider::Default,
+            bounded_by: Decider::Default,
             fuel: 0,
+            faults: 0,
             learned: None,
             steps: Vec::new(),
             subject: None,
@@ -154,9 +159,11 @@ impl<'a> Run<'a> {
             verdict,
             by: self.by,
             routed_by: self.routed_by,
+            bounded_by: self.bounded_by,
             facts,
             text,
             fuel: self.fuel,
+            faults: self.faults,
             learned: self.learned,
             steps: self.steps,
         }
@@ -392,6 +399,7 @@ impl<'a> Run<'a> {
 
     /// A failed stage says no, unless its policy says otherwise.
     fn fault(&mut self, stage: &Stage, hook: Hook, fault: &Fault) -> Result<(), Refused> {
+        self.faults += 1;
         if !stage.fault_refuses(hook, fault, self.services) {
             return Ok(());
         }
@@ -402,14 +410,21 @@ impl<'a> Run<'a> {
         ))))
     }
 
+    fn signed(&self, refusal: Refusal) -> Refusal {
+        let id = self.statement.request_id;
+        self.pipeline.signed(refusal, &self.by, id)
+    }
+}
+
+impl Pipeline {
     /// Adds which policy, revision, stage and decision refused.
-    fn signed(&self, mut refusal: Refusal) -> Refusal {
+    #[must_use]
+    pub fn signed(&self, mut refusal: Refusal, by: &Decider, id: Uuid) -> Refusal {
         let signature = format!(
-            "Policy {} ({}), stage {}, decision {}.",
-            self.pipeline.policy,
-            self.pipeline.revision,
-            self.by.name(),
-            self.statement.request_id
+            "Policy {} ({}), stage {}, decision {id}.",
+            self.policy,
+            self.revision,
+            by.name()
         );
         refusal.detail = Some(match &refusal.detail {
             Some(detail) => format!("{detail}\n{signature}").into(),

@@ -210,12 +210,16 @@ pub struct Trace {
     pub by: Decider,
     /// Who decided the route, where the verdict is to forward.
     pub routed_by: Decider,
+    /// Who replaced its text or bounded its time, last.
+    pub bounded_by: Decider,
     /// What was found out about the statement that goes on; `None` where nobody asked.
     pub facts: Option<Arc<Facts>>,
     /// The text that goes on, where a stage replaced it.
     pub text: Option<Arc<str>>,
     /// Fuel spent by all stages.
     pub fuel: u64,
+    /// Stages that failed.
+    pub faults: u32,
     /// The session with the attributes that stages have set for this statement.
     pub learned: Option<Box<SessionContext>>,
     /// The stages that took part, with [`Detail::Stages`]; all of them with [`Detail::Full`].
@@ -243,9 +247,11 @@ impl Trace {
             verdict: Verdict::Refuse(refusal),
             by,
             routed_by: Decider::Default,
+            bounded_by: Decider::Default,
             facts: None,
             text: None,
             fuel: 0,
+            faults: 0,
             learned: None,
             steps: Vec::new(),
         }

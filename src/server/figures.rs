@@ -4,6 +4,7 @@
 mod caches;
 mod decisions;
 mod guests;
+mod trials;
 
 use super::health;
 use super::http::Response;
@@ -75,6 +76,7 @@ impl Figures {
         text.caches(&world);
         self.plugins(&mut text, &world);
         text.decisions(&world);
+        text.trials(&world);
         text.guests(&self.services.metrics(), &world);
         text.out
     }
@@ -103,26 +105,23 @@ impl Figures {
         text.family("reloads_total", "counter", "Reloads, by what came of them.");
         text.sample("reloads_total", &[("outcome", "swapped")], swapped);
         text.sample("reloads_total", &[("outcome", "kept")], kept);
-        let failed = self
-            .status
-            .last()
-            .is_some_and(|last| !last.reasons.is_empty());
         text.family(
             "last_reload_failed",
             "gauge",
             "1: the files hold a policy that was refused.",
         );
-        text.sample("last_reload_failed", &[], u8::from(failed));
+        text.sample(
+            "last_reload_failed",
+            &[],
+            u8::from(self.status.files_refused()),
+        );
         text.family("draining", "gauge", "1: the process is stopping.");
         text.sample("draining", &[], u8::from(self.status.is_draining()));
     }
 
     fn sessions(&self, text: &mut Text) {
         let clients = &self.shared.clients;
-        let mut by_activity = [0_usize; 3];
-        for control in clients.all() {
-            by_activity[control.activity() as usize] += 1;
-        }
+        let by_activity = clients.by_activity();
         text.family("sessions", "gauge", "Sessions, by what they do.");
         for (name, activity) in [
             ("idle", Activity::Idle),

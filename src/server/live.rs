@@ -1,7 +1,6 @@
 //! What may be put into force: a policy is read, resolved and compiled into a world, away from traffic. Every mistake is told.
 //! Owns no swap; that is `reload`'s.
 
-use super::git;
 use super::services::ProcessServices;
 use super::source::Disk;
 use super::source::Seen;
@@ -119,9 +118,12 @@ pub fn build_from(
         nodes,
         services: Arc::new(ProcessServices::new()), // reaches no node, until it is attached to what does
         decisions: None,
-        commit: git::commit_of(&source.path).map(Arc::from),
+        commit: None, // told by whoever has the bytes that were read
         loaded: SystemTime::now(),
-        policy,
+        shadow: None,
+        canary: None,
+        tally: None,
+        policy: Arc::new(policy),
     });
     (world, report)
 }

@@ -58,21 +58,36 @@ pub(super) struct Outside {
     pub(super) sinks: Arc<Sinks>,
 }
 
+/// For what a world is attached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Part {
+    /// It serves sessions.
+    Serves,
+    /// It is asked and decides nothing.
+    Shadow,
+}
+
 impl Outside {
-    /// Lets a world reach it.
+    /// Lets a world reach it. A shadow's decisions are not written, its stages change nothing, and it asks its statements on
+    /// server connections of its own. Does blocking I/O.
     ///
     /// # Errors
     /// Why decisions cannot be written where the policy wants them.
-    pub(super) fn attach(&self, mut world: World) -> Result<World, String> {
-        if let Some(rules) = &world.policy.decisions {
+    pub(super) fn attach(&self, mut world: World, part: Part) -> Result<World, String> {
+        if let Some(rules) = &world.policy.decisions
+            && part == Part::Serves
+        {
             let queue = self.sinks.open(rules)?;
             let revision = world.policy.revision.full();
             let log = DecisionLog::new(rules, &revision, world.commit.clone(), queue);
-            world.decisions = Some(log);
+            world.decisions = Some(Arc::new(log));
         }
         world.services = Arc::new(WorldServices {
-            process: Arc::clone(&self.process),
-            ways: Ways::of(&world, Arc::clone(&self.pools)),
+            process: match part {
+                Part::Serves => Arc::clone(&self.process),
+                Part::Shadow => Arc::new(self.process.shadow()),
+            },
+            ways: Ways::of(&world, Arc::clone(&self.pools), part),
             cache: Mutex::default(),
         });
         Ok(world)
@@ -101,7 +116,7 @@ struct Way {
 }
 
 impl Ways {
-    fn of(world: &World, pools: Arc<Pools>) -> Self {
+    fn of(world: &World, pools: Arc<Pools>, part: Part) -> Self {
         let mut sets = BTreeMap::new();
         let grants = world
             .policy
@@ -111,7 +126,7 @@ impl Ways {
         // What all statements of a set have in common is in each of them.
         for statement in grants.filter_map(|grant| grant.statements.first()) {
             if !sets.contains_key(&statement.set) {
-                let ways = ways(&world.policy, &world.nodes, statement);
+                let ways = ways(&world.policy, &world.nodes, statement, part);
                 sets.insert(Arc::clone(&statement.set), ways);
             }
         }
@@ -123,7 +138,7 @@ impl Ways {
     }
 }
 
-fn ways(policy: &Policy, nodes: &[NodeTarget], statement: &DeclaredQuery) -> Vec<Way> {
+fn ways(policy: &Policy, nodes: &[NodeTarget], statement: &DeclaredQuery, part: Part) -> Vec<Way> {
     let Some(pool) = policy.pools.iter().find(|pool| pool.name == statement.pool) else {
         return Vec::new();
     };
@@ -133,7 +148,10 @@ fn ways(policy: &Policy, nodes: &[NodeTarget], statement: &DeclaredQuery) -> Vec
     let way = |&node: &usize| Way {
         role: policy.nodes[node].role,
         key: PoolKey {
-            pool: format!("{}/{}", pool.name, statement.set).into(),
+            pool: match part {
+                Part::Serves => format!("{}/{}", pool.name, statement.set).into(),
+                Part::Shadow => format!("{}/{}/shadow", pool.name, statement.set).into(),
+            },
             node: Arc::clone(&policy.nodes[node].name),
             database: Arc::clone(&statement.database),
             user: Arc::clone(&login.user),

@@ -2,8 +2,6 @@
 //! does next. Decides nothing itself.
 
 use super::cache::Bound;
-use super::end::End;
-use super::login::introduce;
 use super::messages::StatementError;
 use super::relay::Session;
 use super::statement::After;
@@ -11,7 +9,6 @@ use super::statement::Decided;
 use super::statement::Effects;
 use super::statement::Go;
 use super::statement::Observed;
-use crate::hook::AuthMethod;
 use crate::hook::Outcome;
 use crate::hook::Protocol;
 use crate::hook::Refusal;
@@ -54,11 +51,6 @@ impl Among {
     };
 }
 
-/// Encodings in which the server reads a text as we do. In every other, only ASCII is the same to both.
-fn is_readable(encoding: &str) -> bool {
-    ["UTF8", "SQL_ASCII"].contains(&encoding)
-}
-
 /// UPDATE of the view `pg_settings` is a SET in other words.
 fn updates_pg_settings(text: &str) -> bool {
     const VIEW: &[u8] = b"pg_settings";
@@ -96,7 +88,7 @@ fn cannot_reply(to: &str) -> StatementError {
 }
 
 /// The rule, as the log of decisions names it, that refuses what outlives its transaction.
-const SESSION_STATE: &str = "session_state";
+pub(super) const SESSION_STATE: &str = "session_state";
 
 /// One statement that the stages are asked about.
 pub(super) struct AskedAbout<'a> {
@@ -107,53 +99,7 @@ pub(super) struct AskedAbout<'a> {
     pub(super) statement_count: u32,
 }
 
-/// Why texts cannot be read as the server reads them, if they cannot.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Unreadable {
-    encoding: bool,
-    strings: bool,
-}
-
-impl Unreadable {
-    fn why(self) -> Option<&'static str> {
-        match (self.encoding, self.strings) {
-            (true, _) => {
-                Some("characters beyond ASCII mean something else in this client encoding")
-            }
-            (_, true) => Some("standard_conforming_strings is off"),
-            (false, false) => None,
-        }
-    }
-}
-
 impl Session {
-    /// Moves the session to the policy in force. A statement calls this once, before it is decided.
-    /// Roles and attributes are the new policy's as well; a user that it does not have any more ends here.
-    pub(super) fn refresh_world(&mut self) -> Result<(), End> {
-        let live = self.shared.live.load();
-        if !Arc::ptr_eq(&live, &self.binding.world) {
-            let world = Arc::clone(&live);
-            drop(live);
-            if !matches!(
-                self.context.auth_method,
-                AuthMethod::Stage | AuthMethod::Node
-            ) {
-                let user = world
-                    .policy
-                    .users
-                    .get(&self.context.identity.user)
-                    .ok_or(End::NoPlace("user"))?;
-                introduce(user, &mut self.context);
-            }
-            self.binding = self
-                .binding
-                .moved_to(world, &self.context)
-                .map_err(End::NoPlace)?;
-            self.idle_timeout = self.binding.idle_timeout();
-        }
-        Ok(())
-    }
-
     /// Asks the stages about one statement, and the cache they name, where it is known what is bound to it. Not cancel safe.
     pub(super) async fn decide(
         &mut self,
@@ -163,7 +109,7 @@ impl Session {
         bound: Option<Bound<'_>>,
     ) -> Result<Decided, Refused> {
         if self.binding.pipeline.is_plain() {
-            return self.plain_decision(sql, protocol);
+            return self.decide_plainly(sql, protocol).await;
         }
         let asked = AskedAbout {
             request_id: self.shared.new_id(),
@@ -179,11 +125,18 @@ impl Session {
         } else {
             self.ask_at_once(&asked, detail)?
         };
+        // It is compared with what the stages say, before anything else.
+        if let Some(beside) = &self.binding.beside {
+            Box::pin(self.ask_shadow(beside, &asked, &trace)).await;
+        }
         let after = self.feasible(&asked, &mut trace);
         // A stage's answer is known here, a cache's only once something is bound.
         let fills = bound.is_some_and(|bound| self.look_up(&asked, bound, &mut trace));
         if detail != Detail::Verdict {
             self.statements.unwritten = self.record(&asked, &trace, bound.is_some());
+        }
+        if let Some(tally) = &self.binding.world.tally {
+            tally.decided(Some(&trace));
         }
         let decided = self.conclude(&asked, trace, after)?;
         Ok(Decided { fills, ..decided })
@@ -214,7 +167,12 @@ impl Session {
             }
         };
         cannot.unwrap_or_else(|error| {
-            trace.verdict = Verdict::Refuse(error.refusal());
+            let refusal = error.refusal();
+            let refusal = self
+                .binding
+                .pipeline
+                .signed(refusal, &trace.by, asked.request_id);
+            trace.verdict = Verdict::Refuse(refusal);
             After::Nothing
         })
     }
@@ -320,30 +278,9 @@ impl Session {
         }
     }
 
-    /// The text as the stages can read it.
-    fn readable<'a>(&self, sql: &'a [u8], protocol: Protocol) -> Result<&'a str, Refused> {
-        let why = self
-            .unreadable
-            .why()
-            .filter(|_| !sql.is_ascii() || self.unreadable.strings);
-        let error = match (std::str::from_utf8(sql), why) {
-            (Ok(text), None) => return Ok(text),
-            (Err(_), _) => StatementError::new(
-                SqlState::SYNTAX_ERROR,
-                "statement is not UTF-8, and the policy refuses what it cannot read",
-            ),
-            (Ok(_), Some(why)) => StatementError::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                format!("the policy refuses what it cannot read, and {why}"),
-            ),
-        };
-        self.refused_by("unreadable", protocol, "", &error);
-        Err(self.refused(&error))
-    }
-
     /// The decision of a pipeline without stages. The text is read only as far as the pool must know what outlives the
-    /// transaction.
-    fn plain_decision(&mut self, sql: &[u8], protocol: Protocol) -> Result<Decided, Refused> {
+    /// transaction, and for whom it is tried on.
+    async fn decide_plainly(&mut self, sql: &[u8], protocol: Protocol) -> Result<Decided, Refused> {
         // Lossy only where it must be: the check alone is several times faster.
         let text = std::str::from_utf8(sql)
             .map(Cow::Borrowed)
@@ -362,6 +299,12 @@ impl Session {
         };
         let services = &self.binding.world.services;
         let decided = decide_at_once(&pipeline, &statement, services, Detail::Verdict);
+        if let Some(tally) = &self.binding.world.tally {
+            tally.decided(None);
+        }
+        if let (Some(beside), Some(trace)) = (&self.binding.beside, &decided) {
+            Box::pin(self.ask_shadow_of_unread(beside, sql, protocol, trace)).await;
+        }
         let Some(Verdict::Forward(permit)) = decided.map(|trace| trace.verdict) else {
             return Err(self.no_verdict());
         };
@@ -374,10 +317,7 @@ impl Session {
                 self.after(text, &statement::analyze(text, Needs::default()))
             }
         };
-        let after = after.map_err(|error| {
-            self.refused_by(SESSION_STATE, protocol, "", &error);
-            self.refused(&error)
-        })?;
+        let after = after.map_err(|error| self.refused_by(SESSION_STATE, protocol, "", &error))?;
         Ok(Decided {
             may_recode: false,
             go: Go::Node(permit),
@@ -434,22 +374,6 @@ impl Session {
             ));
         }
         Ok(after)
-    }
-
-    /// Whether texts can be read as the server reads them.
-    pub(super) fn is_readable(&self) -> bool {
-        self.unreadable.why().is_none()
-    }
-
-    /// Notes what the node says of encoding and strings.
-    pub(super) fn note_encoding(&mut self, parameters: &[(String, String)]) {
-        for (name, value) in parameters {
-            match name.as_str() {
-                "client_encoding" => self.unreadable.encoding = !is_readable(value),
-                "standard_conforming_strings" => self.unreadable.strings = value == "off",
-                _ => (),
-            }
-        }
     }
 
     pub(super) fn refused(&self, error: &StatementError) -> Refused {

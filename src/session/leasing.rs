@@ -38,7 +38,7 @@ impl Session {
     /// Before a statement that begins a batch is decided, everything before it must be answered: whether a transaction is
     /// open is a fact that stages are told. Without stages nobody asks, and nothing waits.
     pub(super) async fn settle_before_statement(&mut self) -> Result<(), End> {
-        if !self.batch_open && self.inflight.has_boundary() && !self.binding.pipeline.is_plain() {
+        if !self.batch_open && self.inflight.has_boundary() && self.binding.is_read() {
             self.drain_answers().await?;
         }
         Ok(())

@@ -1,6 +1,8 @@
 //! What is written down of decisions: refusals in the process's log, and the log of decisions. Decides nothing.
 
 use super::decide::AskedAbout;
+use super::decide::Refused;
+use super::decide::SESSION_STATE;
 use super::messages::StatementError;
 use super::relay::Session;
 use crate::hook::Protocol;
@@ -35,14 +37,14 @@ impl Session {
         None
     }
 
-    /// Counts, logs and records what was refused before any stage could be asked, by a rule of `[sql]`.
+    /// Counts, logs and records what was refused before any stage could be asked, by a rule of `[sql]` or of the pool.
     pub(super) fn refused_by(
         &self,
         rule: &'static str,
         protocol: Protocol,
         text: &str,
         error: &StatementError,
-    ) {
+    ) -> Refused {
         let asked = AskedAbout {
             request_id: self.shared.new_id(),
             text,
@@ -50,15 +52,27 @@ impl Session {
             in_transaction: self.tx != b'I' || self.batch_open,
             statement_count: 1,
         };
+        let by = Decider::Sql(rule);
         let refusal = error.refusal();
+        let refusal = self.binding.pipeline.signed(refusal, &by, asked.request_id);
         self.log_refusal(asked.request_id, rule, &refusal);
-        let trace = Trace::refused(Decider::Sql(rule), refusal);
-        drop(self.record(&asked, &trace, true)); // it is written
+        let mut bytes = Vec::new();
+        super::refuse::refusal(&refusal, &mut bytes);
+        drop(self.record(&asked, &Trace::refused(by, refusal), true)); // it is written
+        if let Some(beside) = &self.binding.beside
+            && rule != SESSION_STATE
+        {
+            beside.unread();
+        }
+        Refused(bytes)
     }
 
     pub(super) fn log_refusal(&self, request_id: Uuid, stage: &str, refusal: &Refusal) {
         let tally = &self.shared.clients.tally;
         tally.statements_refused.fetch_add(1, Relaxed);
+        if let Some(tally) = &self.binding.world.tally {
+            tally.refusals.fetch_add(1, Relaxed);
+        }
         tracing::info!(
             session = %self.context.client_id,
             decision_id = %request_id,

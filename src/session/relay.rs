@@ -6,10 +6,10 @@
 use super::cache::Fill;
 use super::client::Client;
 use super::control::Control;
-use super::decide::Unreadable;
 use super::end::End;
 use super::inflight::Inflight;
 use super::observers::Untold;
+use super::readable::Unreadable;
 use super::statement::Statements;
 use super::statement::Tally;
 use super::world::Binding;
@@ -86,6 +86,8 @@ pub(super) struct Session {
     pub(super) passing_down: usize,
     /// Bytes that the client's next message needs to be complete.
     pub(super) inbuf_bytes_max: usize,
+    /// Bytes of the text in the Query or Parse that is being handled.
+    pub(super) text_bytes: usize,
     pub(super) tally: Tally,
     /// Bytes received from the client and not counted yet.
     pub(super) received: u64,
@@ -166,6 +168,7 @@ impl Session {
             passing: Passing::Nothing,
             passing_down: 0,
             inbuf_bytes_max: 0,
+            text_bytes: 0,
             tally: Tally::default(),
             received: 0,
             reported: Vec::new(),

@@ -42,10 +42,10 @@ impl Session {
     /// A Query message, whole.
     pub(super) async fn query(&mut self, message: &[u8]) -> Result<(), End> {
         let sql = frontend::query(&message[HEADER_BYTES..])?;
-        self.settle_before_statement().await?;
-        self.refresh_world()?;
-        if let Some(error) = self.cannot_read_now(sql, Protocol::Simple) {
-            self.fail_query(&error);
+        self.begin_statement().await?;
+        self.text_bytes = sql.len();
+        if let Some(Refused(error)) = self.cannot_read_now(sql, Protocol::Simple) {
+            self.refuse_query(error);
             return Ok(());
         }
         let before = self.statements.sql.expected();
@@ -108,7 +108,8 @@ impl Session {
     /// The front of a Query that no stage reads and that is too long to hold. What cannot be read may change the session,
     /// so the server connection is kept. False when the rest must be dropped.
     pub(super) async fn long_query(&mut self, front: &[u8]) -> Result<bool, End> {
-        self.refresh_world()?;
+        self.refresh_world().await?;
+        self.text_bytes = 0;
         let mut decided = match self.decide(b"", Protocol::Simple, Among::ALONE, None).await {
             Ok(decided) => decided,
             Err(Refused(error)) => {
@@ -180,8 +181,7 @@ impl Session {
         if max < count {
             let message = format!("{count} statements in one message, and the policy allows {max}");
             let error = StatementError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message);
-            self.refused_by("max_statements", Protocol::Simple, text, &error);
-            return Err(self.refused(&error));
+            return Err(self.refused_by("max_statements", Protocol::Simple, text, &error));
         }
         let mut permits: Option<Permit> = None;
         let mut parts = SmallVec::new();
@@ -251,15 +251,15 @@ impl Session {
 
     /// FunctionCall: names a function by its oid, which no stage can read; it is decided as an unparsed call.
     pub(super) async fn take_function_call(&mut self, header: Header) -> Result<bool, End> {
-        if !self.binding.pipeline.is_plain()
+        if self.binding.is_read()
             && self.client.inbuf.len() < HEADER_BYTES + 4
             && 4 <= header.body_bytes
         {
             self.inbuf_bytes_max = HEADER_BYTES + 4;
             return Ok(false);
         }
-        self.settle_before_statement().await?;
-        self.refresh_world()?;
+        self.begin_statement().await?;
+        self.text_bytes = 0;
         let front = self.client.inbuf.len().min(header.message_bytes());
         let message = self.client.inbuf.split_to(front);
         let rest = header.message_bytes() - front;

@@ -2,7 +2,13 @@
 //! [`Shared`]. A [`Binding`] is one session's view of one world. Only `server/reload` writes the pointer.
 
 use super::authenticate::LoginKeys;
+use super::canary::Canary;
+use super::canary::Seat;
+use super::canary::Tally;
 use super::control::Clients;
+use super::shadow::Beside;
+use super::shadow::Shadow;
+use crate::hook::AuthMethod;
 use crate::hook::SessionContext;
 use crate::net::ListenerTls;
 use crate::pipeline::DecisionLog;
@@ -37,10 +43,11 @@ use std::time::SystemTime;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-/// Everything a reload changes, as one value.
+/// Everything a reload changes, as one value. A copy is the same world beside which something else is tried.
+#[derive(Clone)]
 pub struct World {
     /// The policy, resolved.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// Its pipelines, compiled; indices are the policy's.
     pub pipelines: Vec<Arc<Pipeline>>,
     /// TLS of each listener; indices are the policy's.
@@ -50,11 +57,17 @@ pub struct World {
     /// What its stages reach of the outside; its own, since statements are asked as this policy says.
     pub services: Arc<dyn Services>,
     /// What is written of its decisions.
-    pub decisions: Option<DecisionLog>,
+    pub decisions: Option<Arc<DecisionLog>>,
     /// The git commit the policy lies in.
     pub commit: Option<Arc<str>>,
     /// When it was loaded.
     pub loaded: SystemTime,
+    /// A policy that is asked about every statement and decides nothing.
+    pub shadow: Option<Arc<Shadow>>,
+    /// A policy that serves some of the sessions.
+    pub canary: Option<Arc<Canary>>,
+    /// What becomes of the sessions of this world, while there is a canary.
+    pub tally: Option<Arc<Tally>>,
 }
 
 impl fmt::Debug for World {
@@ -64,11 +77,18 @@ impl fmt::Debug for World {
 }
 
 /// A node, ready to connect to.
+#[derive(Clone)]
 pub struct NodeTarget {
     /// How to get there.
     pub target: Arc<Target>,
     /// Changes when the policy says otherwise about the way there.
     pub identity: u64,
+}
+
+/// Whether a session is that of a user of the policy: then the policy says what its roles are, and whether there still is such a
+/// user. Whom a stage or a node has identified keeps what it was given.
+pub(super) fn has_account(context: &SessionContext) -> bool {
+    !matches!(context.auth_method, AuthMethod::Stage | AuthMethod::Node)
 }
 
 /// What outlives a policy revision.
@@ -111,6 +131,10 @@ pub struct Binding {
     /// The client's own login on nodes, where the pool has none.
     own_login: Option<Login>,
     routes: Vec<Route>,
+    /// Taken where the session is one of a canary's.
+    pub(super) seat: Option<Arc<Seat>>,
+    /// The session as the shadow sees it, where there is one.
+    pub(super) beside: Option<Arc<Beside>>,
 }
 
 /// A place, with what is needed to get a server connection there.
@@ -140,6 +164,7 @@ impl Binding {
         world: Arc<World>,
         context: &SessionContext,
         own_login: Option<Login>,
+        seat: Option<Arc<Seat>>,
     ) -> Result<Self, &'static str> {
         let policy = &world.policy;
         let listener = policy
@@ -157,11 +182,29 @@ impl Binding {
             listener,
             own_login,
             routes: Vec::new(),
+            seat,
+            beside: world
+                .shadow
+                .as_ref()
+                .map(|shadow| Arc::new(Beside::new(shadow, context))),
             world,
         })
     }
 
-    /// The same session in another world.
+    /// The world this session belongs to while `live` is in force.
+    pub(super) fn wanted<'w>(&self, live: &'w Arc<World>) -> &'w Arc<World> {
+        match (&live.canary, &self.seat) {
+            (Some(canary), Some(seat)) if canary.is_of(seat) => &canary.world,
+            _ => live,
+        }
+    }
+
+    /// Whether anybody reads the statements of this session.
+    pub(super) fn is_read(&self) -> bool {
+        !self.pipeline.is_plain() || self.beside.is_some()
+    }
+
+    /// The same session in another world, which is one of a canary or not.
     ///
     /// # Errors
     /// What that world does not have for this session.
@@ -169,8 +212,9 @@ impl Binding {
         &self,
         world: Arc<World>,
         context: &SessionContext,
+        seat: Option<Arc<Seat>>,
     ) -> Result<Self, &'static str> {
-        Self::new(world, context, self.own_login.clone())
+        Self::new(world, context, self.own_login.clone(), seat)
     }
 
     pub(super) fn mode(&self) -> PoolMode {

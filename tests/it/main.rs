@@ -32,6 +32,7 @@ mod limits;
 mod load;
 mod logins;
 mod memory;
+mod moving;
 mod nodes;
 mod plugin_cli;
 mod plugins;

@@ -10,7 +10,6 @@ use crate::pipeline::Trace;
 use crate::pipeline::Verdict;
 use crate::pipeline::verdict::Step;
 use crate::pipeline::verdict::StepResult;
-use crate::policy::RouteTarget;
 use crate::policy::SqlDetail;
 use crate::unit;
 use serde::Serialize;
@@ -157,7 +156,7 @@ impl<'a> Record<'a> {
             message: refusal
                 .filter(|_| with(SqlDetail::Text))
                 .map(|refusal| &*refusal.message),
-            route: route.map(|route| route_name(pipeline, route)),
+            route: route.map(|route| pipeline.route_name(route)),
             routed_by: route.map(|_| trace.routed_by.name()),
             fuel: trace.fuel,
             stages: trace.steps.iter().map(part).collect(),
@@ -181,16 +180,5 @@ fn part(step: &Step) -> Part<'_> {
         // Rules have neither.
         fuel: step.took.map(|_| step.fuel),
         nanos: step.took.map(crate::pipeline::figures::nanos),
-    }
-}
-
-/// A route by the names of the policy.
-fn route_name(pipeline: &Pipeline, route: RouteTarget) -> Cow<'_, str> {
-    match route {
-        RouteTarget::Default => "default".into(),
-        RouteTarget::Primary => "primary".into(),
-        RouteTarget::Standby => "standby".into(),
-        RouteTarget::Node(id) => format!("node:{}", pipeline.nodes[id]).into(),
-        RouteTarget::Branch(id) => format!("branch:{}", pipeline.branches[id]).into(),
     }
 }

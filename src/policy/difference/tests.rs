@@ -1,6 +1,9 @@
 //! Each change by itself, in both directions: what it is called, and which way it moves the policy.
 
 mod caches;
+mod environment;
+mod listeners;
+mod lists;
 mod order;
 mod plugins;
 mod proofs;
@@ -277,10 +280,10 @@ fn users() {
             "roles = [\"app\"]",
             "roles = [\"app\", \"dba\"]",
             "widens user.ada.roles: + \"dba\"",
-            "narrows user.ada.roles: - \"dba\"",
+            // A script sees who asks, and may make of it what it likes.
+            "changes user.ada.roles: - \"dba\"",
         ),
         (
-            // A script sees who asks, and may make of it what it likes.
             "roles = [\"app\"]",
             "roles = [\"app\", \"ops\"]",
             "changes user.ada.roles: + \"ops\"",

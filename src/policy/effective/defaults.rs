@@ -14,6 +14,7 @@ use crate::policy::OnUnparsed;
 use crate::policy::Pool;
 use crate::policy::PoolMode;
 use crate::policy::SessionState;
+use crate::policy::SessionsMove;
 use crate::policy::SqlDetail;
 use crate::policy::Stage;
 use crate::policy::WhenFull;
@@ -224,6 +225,14 @@ pub(super) fn of_single(policy: &Policy, noun: &str, is_written: bool, word: &Wo
                 text(match policy.reload.gate {
                     Gate::Check => "check",
                     Gate::Tests => "tests",
+                }),
+            );
+            lines.add(
+                "sessions",
+                text(match policy.reload.sessions {
+                    SessionsMove::Statement => "next_statement",
+                    SessionsMove::Transaction => "next_transaction",
+                    SessionsMove::Session => "next_session",
                 }),
             );
         }

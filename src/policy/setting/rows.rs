@@ -104,7 +104,7 @@ impl Section<'_, '_> {
             table: self.table.clone(),
             key,
             value: value.to_string(),
-            effect,
+            effect: effect.where_sessions_move(self.rows.policy.reload.sessions),
         });
     }
 
@@ -397,10 +397,16 @@ impl<'p> Rows<'p> {
     }
 
     fn reload(&mut self, rules: ReloadRules) {
-        let ReloadRules { watch, gate, keep } = rules;
+        let ReloadRules {
+            watch,
+            gate,
+            sessions,
+            keep,
+        } = rules;
         let mut section = self.single(&RELOAD);
         section.row("watch", watch);
         section.row("gate", word(&settings::GATES, gate));
+        section.row("sessions", word(&settings::SESSIONS, sessions));
         section.row("keep", keep);
     }
 

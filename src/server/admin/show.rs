@@ -10,9 +10,10 @@ use crate::server::services::ProcessServices;
 use crate::server::status::Status;
 use crate::session::Activity;
 use crate::session::Shared;
-use crate::unit;
+use crate::session::World;
+use crate::unit::format_duration;
+use crate::unit::format_time;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::SystemTime;
 
 /// Everything there is to show.
 pub(super) const NAMES: [&str; 14] = [
@@ -102,24 +103,58 @@ fn policy(shared: &Shared, status: &Status) -> Rows {
             "last_reload",
             "at",
             "mistakes",
+            "part",
         ],
         [vec![
             policy.name.to_string(),
             policy.revision.full(),
             policy.bundle.to_string(),
             world.commit.as_deref().unwrap_or("none").to_owned(),
-            utc(world.loaded),
+            format_time(world.loaded),
             status.history.by(),
             policy.stages.len().to_string(),
             outcome.to_owned(),
             last.as_ref()
-                .map_or_else(|| "-".to_owned(), |last| utc(last.at)),
+                .map_or_else(|| "-".to_owned(), |last| format_time(last.at)),
             last.map_or_else(String::new, |last| {
                 let shown = last.reasons.len().min(MISTAKES_MAX);
                 last.reasons[..shown].join("\n")
             }),
-        ]],
+            "in force".to_owned(),
+        ]]
+        .into_iter()
+        .chain(tried(&world)),
     )
+}
+
+/// What is tried beside the policy in force.
+fn tried(world: &World) -> Vec<Vec<String>> {
+    let row = |tried: &World, part: String| {
+        let policy = &tried.policy;
+        let mut row = vec![
+            policy.name.to_string(),
+            policy.revision.full(),
+            policy.bundle.to_string(),
+            tried.commit.as_deref().unwrap_or("none").to_owned(),
+            format_time(tried.loaded),
+            "reload".to_owned(),
+            policy.stages.len().to_string(),
+        ];
+        row.extend(["-", "-", ""].map(str::to_owned));
+        row.push(part);
+        row
+    };
+    let shadow = world.shadow.as_ref();
+    let shadow = shadow.map(|shadow| row(&shadow.world, "shadow".to_owned()));
+    let canary = world.canary.as_ref();
+    let canary = canary.map(|canary| {
+        let (percent, open) = (canary.percent, canary.sessions());
+        row(
+            &canary.world,
+            format!("canary, {percent} %, {open} sessions"),
+        )
+    });
+    shadow.into_iter().chain(canary).collect()
 }
 
 fn config(shared: &Shared) -> Rows {
@@ -233,7 +268,7 @@ fn clients(shared: &Shared) -> Rows {
                     Activity::Active => "active",
                 }
                 .to_owned(),
-                utc(control.connected),
+                format_time(control.connected),
             ]
         }),
     )
@@ -316,7 +351,7 @@ fn caches(shared: &Shared) -> Rows {
             let vary: Vec<String> = rule.vary.iter().map(Vary::name).collect();
             let mut row = vec![
                 stage.to_owned(),
-                unit::format_duration(rule.ttl),
+                format_duration(rule.ttl),
                 vary.join(","),
                 rule.invalidate.name().to_owned(),
                 rule.bytes_max.to_string(),
@@ -373,10 +408,4 @@ fn decisions(shared: &Shared) -> Rows {
             ]
         }),
     )
-}
-
-/// A time as RFC 3339 in UTC, to the second.
-fn utc(time: SystemTime) -> String {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH);
-    unit::format_utc(since.unwrap_or_default())
 }

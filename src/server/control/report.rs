@@ -4,12 +4,12 @@ use super::LastOutcome;
 use super::PoolState;
 use super::Sessions;
 use super::StatusReport;
+use super::tried;
 use crate::pool::Pool;
 use crate::server::reload::Reloader;
 use crate::session::Activity;
 use crate::session::Clients;
-use crate::unit;
-use std::time::SystemTime;
+use crate::unit::format_time;
 
 /// How the process is.
 pub(super) fn status(reloader: &Reloader) -> StatusReport {
@@ -18,43 +18,53 @@ pub(super) fn status(reloader: &Reloader) -> StatusReport {
     let policy = &world.policy;
     let (swapped, refused) = status.reloads();
     let pools = shared.pools.all();
+    let (shadow, canary) = {
+        let trials = reloader.trials();
+        (trials.shadow.clone(), trials.canary.clone())
+    };
+    let sessions = sessions(&shared.clients);
     StatusReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
-        started: utc(status.started),
+        started: format_time(status.started),
         draining: status.is_draining(),
         policy: policy.name.to_string(),
         revision: policy.revision.full(),
         bundle: policy.bundle.to_string(),
         commit: world.commit.as_deref().map(str::to_owned),
-        loaded: utc(world.loaded),
+        loaded: format_time(world.loaded),
         by: status.history.by(),
         earlier: status.history.entries().len().saturating_sub(1),
         swapped,
         refused,
         last_reload: status.last().map(|last| LastOutcome {
-            at: utc(last.at),
+            at: format_time(last.at),
             by: last.by.name().to_owned(),
             mistakes: last.reasons,
         }),
-        sessions: sessions(&shared.clients),
+        shadow: world
+            .shadow
+            .as_ref()
+            .zip(shadow)
+            .map(|(shadow, entry)| tried::shadow(shadow, entry)),
+        canary: world.canary.as_ref().zip(canary).map(|(canary, entry)| {
+            let open = sessions.idle + sessions.waiting + sessions.active;
+            tried::canary(canary, &world, open, entry)
+        }),
+        sessions,
         pools: pools.iter().map(|pool| state(pool)).collect(),
     }
 }
 
 fn sessions(clients: &Clients) -> Sessions {
-    let mut sessions = Sessions {
+    let by_activity = clients.by_activity();
+    let of = |activity: Activity| by_activity[activity as usize];
+    Sessions {
         connections: clients.count(),
-        ..Sessions::default()
-    };
-    for client in clients.all() {
-        match client.activity() {
-            Activity::Idle => sessions.idle += 1,
-            Activity::Waiting => sessions.waiting += 1,
-            Activity::Active => sessions.active += 1,
-        }
+        idle: of(Activity::Idle),
+        waiting: of(Activity::Waiting),
+        active: of(Activity::Active),
     }
-    sessions
 }
 
 fn state(pool: &Pool) -> PoolState {
@@ -69,9 +79,4 @@ fn state(pool: &Pool) -> PoolState {
         waiting: counts.waiting,
         node_failures: u64::from(pool.health.failures()),
     }
-}
-
-fn utc(time: SystemTime) -> String {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH);
-    unit::format_utc(since.unwrap_or_default())
 }
