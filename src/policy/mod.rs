@@ -14,6 +14,7 @@ mod difference;
 mod document;
 mod draft;
 mod effective;
+mod environment;
 mod guest;
 mod keys;
 mod layout;
@@ -222,6 +223,8 @@ pub struct Policy {
     ceilings: guest::Ceilings,
     /// What of all this the operator wrote.
     written: setting::Written,
+    /// What of all this stands in the process's environment.
+    environment: environment::References,
 }
 
 /// Reads a policy and everything it includes. Every mistake in every file is in the report.
@@ -334,6 +337,7 @@ fn resolve(scope: Scope<'_, '_>, root: &Path) -> Policy {
         tests,
         ceilings,
         written: setting::Written::of(scope.words),
+        environment: environment::References::of(scope.reading, scope.words),
     }
 }
 
@@ -383,6 +387,7 @@ impl Policy {
             // Each stage and plugin has its own, which these have gone into.
             ceilings: _,
             written: _,
+            environment: _,
         } = self;
         let mut canonical = Canonical::default();
         canonical

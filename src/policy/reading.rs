@@ -85,6 +85,11 @@ impl<'a> Reading<'a> {
         *self.vars.borrow_mut() = vars;
     }
 
+    /// Whether a variable is one of which `is` holds. To ask is no use of it.
+    pub(super) fn with_var(&self, name: &str, is: impl Fn(&Word) -> bool) -> bool {
+        self.vars.borrow().get(name).is_some_and(is)
+    }
+
     /// Whether something refers to the variable.
     pub(super) fn is_used_var(&self, name: &str) -> bool {
         self.used_vars.borrow().contains(name)

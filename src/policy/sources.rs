@@ -66,6 +66,15 @@ impl Words {
         vars.map(|(name, entry)| (name.as_str(), entry.key_at))
     }
 
+    /// Every table, with its noun and, where it has one, its name.
+    pub(super) fn tables(&self) -> impl Iterator<Item = (&'static str, &str, &Entry)> {
+        let named = self.named.iter().flat_map(|(noun, tables)| {
+            let tables = tables.iter();
+            tables.map(|(name, entry)| (*noun, name.as_str(), entry))
+        });
+        named.chain(self.single.iter().map(|(noun, entry)| (*noun, "", entry)))
+    }
+
     /// A table that exists once.
     pub(super) fn single(&self, key: &str) -> Option<&Entry> {
         self.single.get(key)

@@ -3,6 +3,7 @@
 use super::action;
 use super::action::Action;
 use super::action::Names;
+use super::action::RouteTarget;
 use super::attributes;
 use super::canonical::Canonical;
 use super::code;
@@ -288,6 +289,17 @@ impl Stage {
             _ => Polarity::Any,
         };
         (when, when.opposite())
+    }
+
+    /// Whether the rest of a list is not asked where it matches. A `route` to the default names no place.
+    #[must_use]
+    pub fn ends_list(&self) -> bool {
+        self.mode == Mode::Enforce
+            && match self.action {
+                Action::Deny(_) | Action::Allow => true,
+                Action::Route { to, .. } => to != RouteTarget::Default,
+                _ => false,
+            }
     }
 
     /// The same stage with the opposite of its guards: asked where it was not, and only there.

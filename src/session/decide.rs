@@ -51,11 +51,6 @@ impl Among {
     };
 }
 
-/// Encodings in which the server reads a text as we do. In every other, only ASCII is the same to both.
-fn is_readable(encoding: &str) -> bool {
-    ["UTF8", "SQL_ASCII"].contains(&encoding)
-}
-
 /// UPDATE of the view `pg_settings` is a SET in other words.
 fn updates_pg_settings(text: &str) -> bool {
     const VIEW: &[u8] = b"pg_settings";
@@ -102,25 +97,6 @@ pub(super) struct AskedAbout<'a> {
     pub(super) protocol: Protocol,
     pub(super) in_transaction: bool,
     pub(super) statement_count: u32,
-}
-
-/// Why texts cannot be read as the server reads them, if they cannot.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Unreadable {
-    encoding: bool,
-    strings: bool,
-}
-
-impl Unreadable {
-    fn why(self) -> Option<&'static str> {
-        match (self.encoding, self.strings) {
-            (true, _) => {
-                Some("characters beyond ASCII mean something else in this client encoding")
-            }
-            (_, true) => Some("standard_conforming_strings is off"),
-            (false, false) => None,
-        }
-    }
 }
 
 impl Session {
@@ -187,7 +163,12 @@ impl Session {
             }
         };
         cannot.unwrap_or_else(|error| {
-            trace.verdict = Verdict::Refuse(error.refusal());
+            let refusal = error.refusal();
+            let refusal = self
+                .binding
+                .pipeline
+                .signed(refusal, &trace.by, asked.request_id);
+            trace.verdict = Verdict::Refuse(refusal);
             After::Nothing
         })
     }
@@ -291,44 +272,14 @@ impl Session {
         }
     }
 
-    /// Why the server would read the text otherwise than the stages.
-    fn misread(&self, sql: &[u8]) -> Option<&'static str> {
-        let why = self.unreadable.why();
-        why.filter(|_| !sql.is_ascii() || self.unreadable.strings)
-    }
-
-    /// The text, if the stages can read it as the server does.
-    pub(super) fn text_if_readable<'a>(&self, sql: &'a [u8]) -> Option<&'a str> {
-        let text = std::str::from_utf8(sql).ok();
-        text.filter(|_| self.misread(sql).is_none())
-    }
-
-    /// The text as the stages can read it.
-    fn readable<'a>(&self, sql: &'a [u8], protocol: Protocol) -> Result<&'a str, Refused> {
-        let why = self.misread(sql);
-        let error = match (std::str::from_utf8(sql), why) {
-            (Ok(text), None) => return Ok(text),
-            (Err(_), _) => StatementError::new(
-                SqlState::SYNTAX_ERROR,
-                "statement is not UTF-8, and the policy refuses what it cannot read",
-            ),
-            (Ok(_), Some(why)) => StatementError::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                format!("the policy refuses what it cannot read, and {why}"),
-            ),
-        };
-        self.refused_by("unreadable", protocol, "", &error);
-        Err(self.refused(&error))
-    }
-
-    /// Counts, logs and records what was refused before any stage could be asked, by a rule of `[sql]`.
+    /// Counts, logs and records what was refused before any stage could be asked, by a rule of `[sql]` or of the pool.
     pub(super) fn refused_by(
         &self,
         rule: &'static str,
         protocol: Protocol,
         text: &str,
         error: &StatementError,
-    ) {
+    ) -> Refused {
         let asked = AskedAbout {
             request_id: self.shared.new_id(),
             text,
@@ -336,15 +287,19 @@ impl Session {
             in_transaction: self.tx != b'I' || self.batch_open,
             statement_count: 1,
         };
+        let by = Decider::Sql(rule);
         let refusal = error.refusal();
+        let refusal = self.binding.pipeline.signed(refusal, &by, asked.request_id);
         self.log_refusal(asked.request_id, rule, &refusal);
-        let trace = Trace::refused(Decider::Sql(rule), refusal);
-        self.record(&asked, &trace);
+        let mut bytes = Vec::new();
+        super::refuse::refusal(&refusal, &mut bytes);
+        self.record(&asked, &Trace::refused(by, refusal));
         if let Some(beside) = &self.binding.beside
             && rule != SESSION_STATE
         {
             beside.unread();
         }
+        Refused(bytes)
     }
 
     fn log_refusal(&self, request_id: Uuid, stage: &str, refusal: &Refusal) {
@@ -404,10 +359,7 @@ impl Session {
                 self.after(text, &statement::analyze(text, Needs::default()))
             }
         };
-        let after = after.map_err(|error| {
-            self.refused_by(SESSION_STATE, protocol, "", &error);
-            self.refused(&error)
-        })?;
+        let after = after.map_err(|error| self.refused_by(SESSION_STATE, protocol, "", &error))?;
         Ok(Decided {
             may_recode: false,
             go: Go::Node(permit),
@@ -461,17 +413,6 @@ impl Session {
             ));
         }
         Ok(after)
-    }
-
-    /// Notes what the node says of encoding and strings.
-    pub(super) fn note_encoding(&mut self, parameters: &[(String, String)]) {
-        for (name, value) in parameters {
-            match name.as_str() {
-                "client_encoding" => self.unreadable.encoding = !is_readable(value),
-                "standard_conforming_strings" => self.unreadable.strings = value == "off",
-                _ => (),
-            }
-        }
     }
 
     pub(super) fn refused(&self, error: &StatementError) -> Refused {

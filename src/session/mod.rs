@@ -19,6 +19,7 @@ mod messages;
 mod moving;
 mod observers;
 mod portal;
+mod readable;
 mod refuse;
 mod relay;
 mod reset;

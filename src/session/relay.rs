@@ -5,10 +5,10 @@
 
 use super::client::Client;
 use super::control::Control;
-use super::decide::Unreadable;
 use super::end::End;
 use super::inflight::Inflight;
 use super::observers::Untold;
+use super::readable::Unreadable;
 use super::statement::Statements;
 use super::statement::Tally;
 use super::world::Binding;

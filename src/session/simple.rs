@@ -39,8 +39,8 @@ impl Session {
         let sql = frontend::query(&message[HEADER_BYTES..])?;
         self.begin_statement().await?;
         self.text_bytes = sql.len();
-        if let Some(error) = self.cannot_read_now(sql, Protocol::Simple) {
-            self.fail_query(&error);
+        if let Some(Refused(error)) = self.cannot_read_now(sql, Protocol::Simple) {
+            self.refuse_query(error);
             return Ok(());
         }
         let before = self.statements.sql.expected();
@@ -166,8 +166,7 @@ impl Session {
         if max < count {
             let message = format!("{count} statements in one message, and the policy allows {max}");
             let error = StatementError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message);
-            self.refused_by("max_statements", Protocol::Simple, text, &error);
-            return Err(self.refused(&error));
+            return Err(self.refused_by("max_statements", Protocol::Simple, text, &error));
         }
         let mut permits: Option<Permit> = None;
         let mut parts = SmallVec::new();

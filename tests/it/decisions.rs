@@ -394,10 +394,11 @@ fn what_a_session_cannot_do_is_recorded_as_refused() {
     let rows = "script = 'rows([\"id\"], [[\"7\"]])'";
     let policy = with_log("sample = { allow = 0.0 }")
         .pool_key("session_state = \"refuse\"")
+        .extra("[sql]\non_unparsed = \"as_write\"")
         .stage(
             "pre_query",
             "table",
-            &format!("when = {{ tables = [\"products\"] }}\n{rows}"),
+            &format!("when = {{ tables = [\"products\"] }}\nunless = {{ protocol = \"function_call\" }}\n{rows}"),
         )
         .stage(
             "pre_query",
@@ -420,8 +421,8 @@ fn what_a_session_cannot_do_is_recorded_as_refused() {
         [
             "simple deny by session_state:",
             "extended deny by session_state:",
-            "simple deny by table: table=reply",
-            "function_call deny by call: call=reply",
+            "simple deny by table: table=cached",
+            "function_call deny by call: call=cached",
         ]
     );
     clients_were_told(&told, &decisions);

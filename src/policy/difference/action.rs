@@ -4,9 +4,9 @@
 use super::Differs;
 use super::Findings;
 use super::Way;
+use super::force::Force;
 use super::grants;
 use super::path;
-use super::stage::Force;
 use super::stage::is_guest;
 use crate::hook::Refusal;
 use crate::policy::Action;
@@ -53,7 +53,7 @@ pub(super) fn differs(
             log_fields(found, &path, before, after);
         }
         (Action::Limit(old), Action::Limit(limit)) => {
-            let counts = Force::in_list(new) == Force::Tightens;
+            let counts = Force::of(found.new, new) == Force::Tightens;
             limits(found, &path, counts, old, limit);
         }
         (Action::Script(_), Action::Script(_)) => {
@@ -72,7 +72,12 @@ pub(super) fn differs(
                 .values()
                 .replace(" otherwise none", "")
                 .replace('"', "");
-            found.add(Way::Changes, path, what.replace(" otherwise None", ""), "");
+            // What is led to the default goes on to the rest of the list.
+            let way = match (Force::of(found.old, old), Force::of(found.new, new)) {
+                (before, after) if before == after => Way::Changes,
+                _ => exchange(found, old, new),
+            };
+            found.add(way, path, what.replace(" otherwise None", ""), "");
         }
         _ => return false,
     }
@@ -87,7 +92,8 @@ fn rewrites(found: &mut Findings<'_>, path: &str, old: &Stage, new: &Stage) {
         } => (*add_limit, *statement_timeout),
         _ => (None, None),
     };
-    let counts = Force::in_list(new) == Force::Tightens;
+    let counts = Force::of(found.new, new) == Force::Tightens
+        && Force::of(found.old, old) == Force::Tightens;
     let ((old_limit, old_timeout), (limit, timeout)) = (bounds(old), bounds(new));
     let key = format!("{path}.add_limit");
     bound(found, &key, counts, (old_limit, limit), |limit| {
@@ -121,6 +127,14 @@ fn exchange(found: &Findings<'_>, old: &Stage, new: &Stage) -> Way {
             _ => Way::Changes,
         },
         (Force::Unknown, _) | (_, Force::Unknown) => Way::Changes,
+        (Force::Rewrites, _) => match new.action {
+            Action::Deny(_) => Way::Narrows,
+            _ => Way::Changes,
+        },
+        (_, Force::Rewrites) => match old.action {
+            Action::Deny(_) => Way::Widens,
+            _ => Way::Changes,
+        },
         (Force::Nothing, new) => new.way_of_presence(),
         (old, Force::Nothing) => old.way_of_presence().opposite(),
         (_, new) => new.way_of_presence(),

@@ -1,5 +1,8 @@
 //! Each change by itself, in both directions: what it is called, and which way it moves the policy.
 
+mod environment;
+mod listeners;
+mod lists;
 mod order;
 mod plugins;
 mod proofs;
@@ -276,10 +279,10 @@ fn users() {
             "roles = [\"app\"]",
             "roles = [\"app\", \"dba\"]",
             "widens user.ada.roles: + \"dba\"",
-            "narrows user.ada.roles: - \"dba\"",
+            // A script sees who asks, and may make of it what it likes.
+            "changes user.ada.roles: - \"dba\"",
         ),
         (
-            // A script sees who asks, and may make of it what it likes.
             "roles = [\"app\"]",
             "roles = [\"app\", \"ops\"]",
             "changes user.ada.roles: + \"ops\"",
