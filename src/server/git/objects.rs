@@ -418,7 +418,10 @@ fn length(rest: &mut &[u8]) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use proptest::prelude::any;
+    use proptest::prop_assert;
+    use proptest::prop_assert_eq;
+    use proptest::proptest;
 
     proptest! {
         /// Whatever stands where a delta should: it is refused, or makes what it says.
