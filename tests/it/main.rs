@@ -8,6 +8,7 @@
 
 mod adversaries;
 mod check_formats;
+mod check_live;
 mod codes;
 mod column_mask;
 mod console;
