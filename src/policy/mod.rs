@@ -25,7 +25,7 @@ mod load;
 mod mocks;
 mod node;
 mod packs;
-mod path;
+mod paths;
 mod people;
 mod pins;
 mod pipeline;
