@@ -2,6 +2,7 @@
 
 use super::super::super::Fault;
 use super::super::super::GuestSpec;
+use super::super::super::limits::FUEL_PER_NODE;
 use super::super::super::tests::Stub;
 use super::super::super::tests::ask_at;
 use super::super::super::tests::stub;
@@ -269,6 +270,26 @@ fn loops_within_loops_end_with_the_fuel_and_the_deadline() {
     let slow = Arc::new(Stub::ticking(std::time::Duration::from_millis(6)));
     let failed = ask_at(&*guest, Hook::Authorize, &sql, &slow).unwrap_err();
     assert_eq!(failed.fault, Fault::Deadline);
+}
+
+/// Also where nothing is looked at that has a length.
+#[test]
+fn each_step_is_paid_for() {
+    let script = |steps: usize| {
+        let all = vec!["sql.read_only"; steps].join(" && ");
+        format!("if {all} {{ deny(\"x\") }} else {{ next() }}")
+    };
+    let fuel = |steps: usize, most: u64| {
+        let mut spec = spec();
+        spec.limits.fuel = most;
+        let guest = load(&script(steps), spec).unwrap();
+        assert!(guest.lowered.is_some());
+        ask_at(&guest, Hook::Authorize, "SELECT 1", &stub())
+    };
+    let most = spec().limits.fuel;
+    let (few, many) = (fuel(2, most).unwrap().fuel, fuel(22, most).unwrap().fuel);
+    assert_eq!(many - few, 20 * FUEL_PER_NODE);
+    assert_eq!(fuel(22, many - 1).unwrap_err().fault, Fault::OutOfFuel);
 }
 
 #[test]
