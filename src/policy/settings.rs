@@ -87,10 +87,10 @@ impl Default for ReloadRules {
 /// When a session that is open moves to a policy that has come into force. The policy it moves to says so.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum SessionsMove {
-    /// Before its next statement, also within a transaction; never within an extended batch.
+    /// Before its next statement is decided, also within a transaction or an extended batch.
     #[default]
     Statement,
-    /// The same once no transaction is open.
+    /// The same once no transaction and no batch is open.
     Transaction,
     /// Never: it ends under the policy it began with.
     Session,

@@ -24,13 +24,13 @@ impl Session {
             return Ok(());
         }
         let when = self.moves(&live, wanted);
-        // A batch is one transaction. A client that never ends one would keep the old policy, so it takes a policy's word.
-        let is_time = match when {
-            SessionsMove::Statement => true,
-            SessionsMove::Transaction => !self.batch_open,
-            SessionsMove::Session => false,
+        let stays = match when {
+            // Within a batch as well: one that is never ended would else never meet a new policy.
+            SessionsMove::Statement => false,
+            SessionsMove::Transaction => self.batch_open,
+            SessionsMove::Session => true,
         };
-        if !is_time {
+        if stays {
             return Ok(());
         }
         let world = Arc::clone(wanted);
@@ -54,7 +54,8 @@ impl Session {
 
     /// Roles and attributes are the new policy's as well; a user that it does not have any more ends here.
     async fn move_to(&mut self, world: Arc<World>, when: SessionsMove) -> Result<(), End> {
-        if self.inflight.has_boundary() {
+        // Within a batch the node may owe answers that it gives at its end alone.
+        if self.inflight.has_boundary() && !self.batch_open {
             self.drain_answers().await?; // whether a transaction is open is known then
         }
         if when == SessionsMove::Transaction && self.tx != b'I' {

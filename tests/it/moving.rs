@@ -8,6 +8,7 @@ use crate::support::frames::parse;
 use crate::support::frames::query;
 use crate::support::frames::sync;
 use crate::support::message::only_problem;
+use crate::support::message::shape;
 use crate::support::policy::PolicyText;
 use crate::support::proxy::Proxy;
 use crate::support::proxy::Reload;
@@ -131,21 +132,46 @@ fn with_next_session_a_session_stays_to_its_end() {
     assert_eq!(wire.fails(ASKS).message, "urgent");
 }
 
-/// A batch is a transaction. Without a word on it, a client that ends no batch would not keep the old policy.
+/// A batch is a transaction; one that is never ended meets what must reach everybody all the same.
 #[test]
-fn a_batch_is_divided_unless_transactions_are_to_be_whole() {
-    for (word, second) in [("", "new"), ("next_transaction", "old")] {
-        let base = PolicyText::of(Cluster::shared());
+fn a_batch_is_divided_only_where_sessions_move_with_their_next_statement() {
+    let base = PolicyText::of(Cluster::shared());
+    let ask = |name: &str| [parse(name, "SELECT 1"), bind("", name, &[]), execute("")].concat();
+    for (word, within) in [("next_statement", "new"), ("next_transaction", "old")] {
         let (proxy, mut wire) = start(&base);
-        let ask = [parse("a", "SELECT 1"), bind("", "a", &[]), execute("")].concat();
-        wire.send(&[ask, flush()].concat());
+        wire.send(&[ask("a"), flush()].concat());
         wire.until(|message| message.tag == 'C');
         assert_eq!(proxy.reload(&policy(&base, "new", word)), Reload::Swapped);
         wire.send(&[parse("b", ASKS), sync()].concat());
-        assert_eq!(only_problem(&wire.until_ready()).message, second);
+        assert_eq!(only_problem(&wire.until_ready()).message, within, "{word}");
         wire.send(&[parse("b", ASKS), sync()].concat());
-        assert_eq!(only_problem(&wire.until_ready()).message, "new");
+        assert_eq!(only_problem(&wire.until_ready()).message, "new", "{word}");
     }
+}
+
+/// What a batch is owed before its end does not come before it, and is not waited for.
+#[test]
+fn a_move_within_a_batch_waits_for_nothing() {
+    let base = PolicyText::of(Cluster::shared());
+    let (proxy, mut wire) = start(&base);
+    let sleeps = parse("a", "SELECT pg_sleep(0.2)");
+    let first = [sleeps, bind("", "a", &[]), execute(""), sync()].concat();
+    let second = [parse("c", "SELECT 2"), bind("", "c", &[]), execute("")].concat();
+    wire.send(&[first, second].concat());
+    assert_eq!(proxy.reload(&policy(&base, "new", "")), Reload::Swapped);
+    wire.send(
+        &[
+            parse("b", "SELECT 3"),
+            bind("", "b", &[]),
+            execute(""),
+            sync(),
+        ]
+        .concat(),
+    );
+    assert_eq!(shape(&wire.until_ready()), "1 2 D C ZI");
+    assert_eq!(shape(&wire.until_ready()), "1 2 D C 1 2 D C ZI");
+    wire.send(&[parse("d", ASKS), sync()].concat());
+    assert_eq!(only_problem(&wire.until_ready()).message, "new");
 }
 
 #[test]

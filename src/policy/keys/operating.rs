@@ -44,7 +44,7 @@ pub(in crate::policy) static RELOAD: Noun = Noun {
         key(
             "sessions",
             Kind::OneOf(|| vec!["next_statement", "next_transaction", "next_session"]),
-            "When sessions that are open move to this policy: before their next statement or batch, once no transaction is open, or never. Default: `next_statement`.",
+            "When sessions that are open move to this policy: before their next statement, once no transaction is open, or never. Default: `next_statement`.",
         ),
         key(
             "keep",
