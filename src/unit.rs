@@ -2,6 +2,7 @@
 //! Owns parsing and formatting; what a value is good for is decided where it is read.
 
 use std::time::Duration;
+use std::time::SystemTime;
 
 /// Why a text is not a duration or a size.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -135,6 +136,15 @@ pub fn format_utc(since_1970: Duration) -> String {
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// A time of the system's clock, in the same form; before 1970 is 1970.
+#[must_use]
+pub fn format_time(time: SystemTime) -> String {
+    format_utc(
+        time.duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default(),
+    )
 }
 
 /// The same to the microsecond.

@@ -230,6 +230,12 @@ pub(super) fn explain(policy: &Policy, sql: &str, played: &Played) -> String {
                 format_args!("  => answered by {by} with {} rows", rows.rows.len()),
             );
         }
+        (None, Some(Verdict::Cached(..))) => {
+            line(
+                &mut out,
+                format_args!("  => answered by {by} from its cache"),
+            );
+        }
         _ => {
             line(
                 &mut out,

@@ -10,9 +10,11 @@ mod fmt;
 mod hash;
 mod history;
 mod init;
+mod nodes;
 mod output;
 mod place;
 mod plugin;
+mod promote;
 mod reload;
 mod render;
 mod repl;
@@ -65,6 +67,10 @@ pub enum Command {
     Repl(repl::Arguments),
     /// Let a running process read its policy again, and wait for the outcome.
     Reload(reload::Arguments),
+    /// Put the canary of a running process into force, and wait for the outcome.
+    Promote(promote::Arguments),
+    /// End the canary or the shadow of a running process.
+    Withdraw(promote::Arguments),
     /// Show how a running process is.
     Status(status::Arguments),
     /// List the revisions that a running process can go back to.
@@ -172,6 +178,8 @@ pub fn run(command: Command) -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Reload(arguments) => reload::run(&arguments),
+        Command::Promote(arguments) => promote::promote(&arguments),
+        Command::Withdraw(arguments) => promote::withdraw(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::History(arguments) => history::run(&arguments),
         Command::Rollback(arguments) => rollback::run(&arguments),

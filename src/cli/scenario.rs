@@ -5,9 +5,12 @@ mod services;
 
 pub(super) use services::StillServices;
 
+mod kept;
 #[cfg(test)]
 pub(super) mod tests;
 
+use super::nodes;
+use super::nodes::Nodes;
 use crate::hook::AuthMethod;
 use crate::hook::ClientAddress;
 use crate::hook::Identity;
@@ -27,8 +30,10 @@ use crate::pipeline::Verdict;
 use crate::pipeline::decide;
 use crate::pipeline::decide_by_facts;
 use crate::policy::Policy;
+use crate::policy::Role;
 use crate::routing;
 use crate::routing::Candidate;
+use crate::routing::Choice;
 use crate::routing::Pick;
 use crate::routing::Place;
 use crate::sandbox::Services;
@@ -38,6 +43,7 @@ use crate::statement::Facts;
 use crate::statement::Kind;
 use crate::statement::Needs;
 use crate::statement::Sql;
+use kept::Kept;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::future::Future;
@@ -46,6 +52,7 @@ use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Everything a stage waits for is given or missing here, so that this is a mistake of ours; and a mistake refuses.
@@ -111,6 +118,8 @@ pub(super) struct Scenario<'a> {
     in_transaction: bool,
     tx_writes: bool,
     held: Option<Place>,
+    kept: Kept,
+    nodes: Nodes,
 }
 
 /// Where a session stands: what it has prepared and whether it is in a transaction.
@@ -128,6 +137,8 @@ pub(super) struct Played {
     pub(super) place: Option<Place>,
     /// The text that is sent.
     pub(super) text: String,
+    /// The time after which it is cancelled.
+    pub(super) timeout: Option<Duration>,
 }
 
 #[derive(Default)]
@@ -210,7 +221,21 @@ impl<'a> Scenario<'a> {
             in_transaction: false,
             tx_writes: false,
             held: None,
+            kept: Kept::default(),
+            nodes: Nodes::new(),
         }
+    }
+
+    /// The same with nodes that are not all well.
+    pub(super) fn with_nodes(self, nodes: Nodes) -> Self {
+        Self { nodes, ..self }
+    }
+
+    /// How far behind the nearest standby is.
+    fn nearest_lag(&self) -> Option<Duration> {
+        let (user, database) = (&self.context.identity.user, &self.context.database);
+        let pool = self.policy.pool_of(user, database)?;
+        nodes::nearest_lag(self.policy, &self.nodes, pool)
     }
 
     /// Where it stands.
@@ -240,7 +265,7 @@ impl<'a> Scenario<'a> {
 
     /// Asks `on_connect`; with the guards of the stages that were asked.
     pub(super) fn connect(&mut self) -> (Result<(), TurnedAway>, Vec<Connecting>) {
-        let mut guards = self.pipeline.connect_guards(&self.context);
+        let mut guards = self.pipeline.connect_guards(&self.context, &self.services);
         let asked = at_once(self.pipeline.connect(&mut self.context, &self.services));
         let outcome = asked.unwrap_or_else(|| {
             Err(TurnedAway {
@@ -275,8 +300,10 @@ impl<'a> Scenario<'a> {
             traces: Vec::new(),
             place: None,
             text: String::new(),
+            timeout: None,
         };
         let mut joined: Option<Permit> = None;
+        let mut wanted = None;
         for (index, text) in texts.iter().enumerate() {
             let statement = Statement {
                 session: &self.context,
@@ -287,8 +314,9 @@ impl<'a> Scenario<'a> {
                 tx_writes: self.tx_writes,
                 statement_count: count,
                 prepared: &self.prepared,
+                lag: self.nearest_lag(),
             };
-            let trace = at_once(decide(&self.pipeline, &statement, &self.services, detail))
+            let mut trace = at_once(decide(&self.pipeline, &statement, &self.services, detail))
                 .unwrap_or_else(waited);
             let sent = trace.text.as_deref().unwrap_or(text).to_owned();
             played.text = if played.text.is_empty() {
@@ -296,6 +324,8 @@ impl<'a> Scenario<'a> {
             } else {
                 format!("{}; {sent}", played.text)
             };
+            wanted = self.kept.look_up(&mut trace, &self.context, &sent);
+            self.kept.ran(&trace, &self.context, &sent);
             if let Verdict::Forward(permit) = &trace.verdict {
                 joined = Some(match joined.take() {
                     Some(before) => before.join(permit.clone(), None),
@@ -309,7 +339,12 @@ impl<'a> Scenario<'a> {
             }
             self.follow(&sent);
         }
+        played.timeout = joined.as_ref().and_then(Permit::timeout);
         played.place = joined.and_then(|permit| self.place(&permit));
+        if let (Some(wanted), Some(place)) = (wanted, played.place) {
+            let is_late = self.policy.nodes[place.node].role == Role::Standby;
+            self.kept.keep(wanted, is_late);
+        }
         self.held = played.place.filter(|_| self.in_transaction);
         played
     }
@@ -324,6 +359,7 @@ impl<'a> Scenario<'a> {
             in_transaction: logged.in_transaction,
             tx_writes: logged.tx_writes,
             statement_count: logged.statement_count,
+            lag: self.nearest_lag(),
             prepared: &Only(logged.runs.as_ref()),
         };
         let (pipeline, services) = (&self.pipeline, &self.services);
@@ -339,7 +375,7 @@ impl<'a> Scenario<'a> {
         trace.unwrap_or_else(waited)
     }
 
-    /// Where the permit leads with every node in order; inside a transaction, where it began.
+    /// Where the permit leads with the nodes as they are given; inside a transaction, where it began.
     fn place(&self, permit: &Permit) -> Option<Place> {
         if let Some(held) = self.held {
             return Some(held);
@@ -347,32 +383,17 @@ impl<'a> Scenario<'a> {
         let pool = self
             .policy
             .pool_of(&self.context.identity.user, &self.context.database)?;
-        let candidates = |nodes: &[usize]| -> Vec<Candidate> {
-            nodes
-                .iter()
-                .map(|&node| Candidate {
-                    node,
-                    role: self.policy.nodes[node].role,
-                    usable: true,
-                })
-                .collect()
+        let candidate = |node: usize| nodes::candidate(self.policy, &self.nodes, node);
+        let candidates = |nodes: &[usize]| nodes.iter().map(|id| candidate(*id)).collect();
+        let nodes: Vec<Candidate> = candidates(&self.policy.pools[pool].nodes);
+        let choice = Choice {
+            pool: &nodes,
+            branch: &|branch| candidates(&self.policy.branches[branch].nodes),
+            node: &candidate,
         };
-        let nodes = candidates(&self.policy.pools[pool].nodes);
-        let branches: Vec<_> = self
-            .policy
-            .branches
-            .iter()
-            .map(|branch| candidates(&branch.nodes))
-            .collect();
-        match routing::pick(
-            &nodes,
-            &|branch| &branches[branch],
-            permit.route(),
-            permit.otherwise(),
-            0,
-        ) {
+        match routing::pick(choice, permit.route(), permit.otherwise(), 0) {
             Pick::Node(place) => Some(place),
-            Pick::None => None,
+            Pick::Behind | Pick::None => None,
         }
     }
 

@@ -17,6 +17,7 @@ use crate::policy::Explained;
 use crate::policy::Mode;
 use crate::policy::Polarity;
 use crate::policy::Predicate;
+use crate::sandbox::Services;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -45,6 +46,11 @@ pub(super) fn step(
         }
         Asked::Route { .. } => answered("route".into()),
         Asked::Bound { .. } => answered("rewrite".into()),
+        Asked::Cache(Ok(_)) => answered("cache".into()),
+        Asked::Cache(Err(why)) if detail == Detail::Full => {
+            answered(format!("continue: {why}").into())
+        }
+        Asked::Cache(Err(_)) => answered("continue".into()),
         Asked::Fault(fault) => StepResult::Failed(fault.clone()),
     };
     let (when, unless) = match detail {
@@ -82,8 +88,12 @@ fn held(stage: &Stage, input: &Input<'_>) -> (Option<bool>, Option<bool>) {
 impl Pipeline {
     /// The guards of the `on_connect` stages about a session, as if each were asked.
     #[must_use]
-    pub fn connect_guards(&self, session: &SessionContext) -> Vec<Connecting> {
-        let input = session_input(Hook::OnConnect, session, None);
+    pub fn connect_guards(
+        &self,
+        session: &SessionContext,
+        services: &Arc<dyn Services>,
+    ) -> Vec<Connecting> {
+        let input = session_input(Hook::OnConnect, session, None, self.now(services));
         let mut found = Vec::new();
         for stage in self.stages(Hook::OnConnect) {
             let (when, unless) = held(stage, &input);

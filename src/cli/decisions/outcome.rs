@@ -72,7 +72,7 @@ impl Decided {
                 (DENY, Some(code.as_str().into()), None)
             }
             Verdict::Reply(_) => (REPLY, None, None),
-            Verdict::Forward(permit) => {
+            Verdict::Forward(permit) | Verdict::Cached(permit, _) => {
                 let route = pipeline.route_name(permit.route());
                 (ALLOW, None, Some(Arc::from(&*route)))
             }

@@ -211,6 +211,7 @@ fn recorded(world: &World, context: &SessionContext, logged: &Logged<'_>, user: 
         in_transaction: logged.in_transaction,
         tx_writes: logged.tx_writes,
         statement_count: logged.statement_count,
+        lag: None,
         prepared: &body,
     };
     log.record(&world.pipelines[0], &statement, &trace, Duration::ZERO);

@@ -173,7 +173,7 @@ impl<'a> Record<'a> {
         let known = |facts: &'a Facts| Known::of(facts, log.sql, is_parsed);
         let (refusal, route) = match &trace.verdict {
             Verdict::Refuse(refusal) => (Some(refusal), None),
-            Verdict::Reply(_) => (None, None),
+            Verdict::Reply(_) | Verdict::Cached(..) => (None, None),
             Verdict::Forward(permit) => (None, Some(permit.route())),
         };
         Self {
@@ -208,7 +208,7 @@ impl<'a> Record<'a> {
             came: trace.came.as_deref().map(known),
             verdict: match &trace.verdict {
                 Verdict::Refuse(_) => "deny",
-                Verdict::Reply(_) => "reply",
+                Verdict::Reply(_) | Verdict::Cached(..) => "reply",
                 Verdict::Forward(_) => "allow",
             },
             by: trace.by.name(),

@@ -248,7 +248,7 @@ const PARTS: [Row; 7] = [
 
 fn results() -> Value {
     let mut words: Vec<&str> = AnswerKind::ALL.iter().map(|kind| kind.name()).collect();
-    words.push("fault");
+    words.extend(["cache", "fault"]);
     json!({ "enum": words })
 }
 

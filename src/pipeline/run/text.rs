@@ -106,6 +106,7 @@ impl<'a> Run<'a> {
     ) -> Result<(), Refused> {
         if let Some(timeout) = statement_timeout {
             self.timeout = Some(self.timeout.map_or(timeout, |before| before.min(timeout)));
+            self.bounded_by = Decider::Stage(Arc::clone(&stage.name));
         }
         let limited = add_limit
             .zip(self.subject.as_ref().filter(|subject| !subject.unread))
@@ -148,6 +149,7 @@ impl<'a> Run<'a> {
             KindSet::of(Kind::Prepare)
         };
         let facts = self.facts(&text, kinds)?;
+        self.bounded_by = Decider::Stage(Arc::clone(&stage.name));
         if self.came.is_none() {
             self.came = self
                 .subject
