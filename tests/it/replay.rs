@@ -340,3 +340,36 @@ fn diff_adds_what_both_policies_make_of_it() {
     let (code, out) = diff(&["--impact", "missing"]);
     assert_eq!((code, &*out), (Some(1), ""));
 }
+
+#[test]
+fn what_was_answered_from_the_cache_would_be_again_and_only_there() {
+    let policy = PolicyText::of(Cluster::shared())
+        .extra(&format!("[decisions]\nsink = \"file:{FILE}\"\n"))
+        .stage(
+            "cache_get",
+            "kept",
+            "when = { tables = [\"products\"] }\ncache = { ttl = \"1h\" }",
+        );
+    let mut proxy = Proxy::start(&policy);
+    let mut wire = proxy.login("app");
+    wire.works("SELECT id FROM products");
+    wire.works("SELECT id FROM products");
+    proxy.terminate();
+    assert!(proxy.ended().success());
+    let log = std::fs::read_to_string(proxy.path(FILE)).expect("the log");
+    assert_eq!(log.matches("\"verdict\":\"reply\"").count(), 1, "{log}");
+    let (code, told) = json(proxy.folder(), "policy.toml");
+    assert_eq!(
+        (code, &told["decided"]),
+        (Some(0), &Value::from(2)),
+        "{told:#}"
+    );
+    let without = policy.text().replace("[\"products\"]", "[\"others\"]");
+    std::fs::write(proxy.path("next.toml"), without).expect("written");
+    let (_, told) = json(proxy.folder(), "next.toml");
+    assert_eq!(
+        changes(&told),
+        ["1 \"app\": reply - kept - -> allow - otherwise primary"],
+        "{told:#}"
+    );
+}

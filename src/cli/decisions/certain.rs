@@ -46,7 +46,11 @@ pub(super) fn check(
             Asked::Unknown(key) => return Err(lacks(step, &format!("asks for `{key}`"))),
         }
         match &stage.action {
-            Action::Deny(_) | Action::Allow | Action::Route { .. } | Action::Limit(_) => (),
+            Action::Deny(_)
+            | Action::Allow
+            | Action::Route { .. }
+            | Action::Limit(_)
+            | Action::Cache(_) => (),
             Action::Rewrite {
                 add_limit: Some(_), ..
             } if !held.text => {

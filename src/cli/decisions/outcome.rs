@@ -72,6 +72,13 @@ impl Decided {
                 (DENY, Some(code.as_str().into()), None)
             }
             Verdict::Reply(_) => (REPLY, None, None),
+            // A log holds no answers: what was answered from the cache would be, where the statement still goes there.
+            Verdict::Forward(permit) | Verdict::Cached(permit, _)
+                if record.verdict == REPLY
+                    && permit.cache().is_some_and(|it| **it.stage() == *record.by) =>
+            {
+                return Self::of_record(record);
+            }
             Verdict::Forward(permit) | Verdict::Cached(permit, _) => {
                 let route = pipeline.route_name(permit.route());
                 (ALLOW, None, Some(Arc::from(&*route)))
