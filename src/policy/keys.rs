@@ -39,6 +39,7 @@ pub(super) use places::NODE_TLS;
 pub(super) use places::POOL;
 pub(super) use root::ENV;
 pub(super) use root::ROOT;
+pub(super) use staging::CACHE;
 pub(super) use staging::CASE;
 pub(super) use staging::DENY;
 pub(super) use staging::EXPECT;
@@ -47,6 +48,7 @@ pub(super) use staging::GIVEN_STEP;
 pub(super) use staging::LIMIT;
 pub(super) use staging::LOADED;
 pub(super) use staging::LOG;
+pub(super) use staging::NODE_STATE;
 pub(super) use staging::OTHERWISE;
 pub(super) use staging::PIPELINE;
 pub(super) use staging::REWRITE;
@@ -54,6 +56,7 @@ pub(super) use staging::ROUTE;
 pub(super) use staging::STAGE;
 pub(super) use staging::STEP;
 pub(super) use staging::TEST;
+pub(super) use staging::WAIVER;
 
 use crate::hook::Hook;
 
@@ -135,6 +138,8 @@ pub(super) enum Moment {
     LoggedIn,
     /// While there is a statement.
     Statement,
+    /// Where a statement is routed, and after the node has answered.
+    Routing,
     /// After the node has answered.
     Outcome,
 }
@@ -146,6 +151,7 @@ impl Moment {
             Self::Connected => true,
             Self::LoggedIn => !matches!(hook, Hook::OnConnect | Hook::Authenticate),
             Self::Statement => hook.has_statement(),
+            Self::Routing => hook == Hook::Route || hook.has_outcome(),
             Self::Outcome => hook.has_outcome(),
         }
     }
@@ -156,6 +162,7 @@ impl Moment {
             Self::Connected => "at every hook",
             Self::LoggedIn => "after the client has logged in",
             Self::Statement => "at hooks that have a statement",
+            Self::Routing => "at `route` and after the node has answered",
             Self::Outcome => "after the node has answered",
         }
     }

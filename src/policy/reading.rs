@@ -8,6 +8,7 @@ use super::document::Value;
 use super::document::Word;
 use super::keys::Key;
 use super::keys::Noun;
+use super::packs;
 use super::report::At;
 use super::report::Diagnostic;
 use super::report::Place;
@@ -37,6 +38,8 @@ pub(super) struct Reading<'a> {
     vars: RefCell<BTreeMap<String, Word>>,
     /// The variables that something refers to.
     used_vars: RefCell<BTreeSet<String>>,
+    /// The variables that packs need and nobody has written.
+    needed_vars: RefCell<BTreeSet<String>>,
     /// The files that hold secrets, and where they are named.
     secret_files: RefCell<BTreeSet<(At, PathBuf)>>,
     /// Every file that was read as part of the policy, for the bundle's hash. Secrets are not among them.
@@ -50,6 +53,7 @@ impl<'a> Reading<'a> {
             report: RefCell::default(),
             vars: RefCell::default(),
             used_vars: RefCell::default(),
+            needed_vars: RefCell::default(),
             secret_files: RefCell::default(),
             bundle: RefCell::default(),
         }
@@ -146,21 +150,31 @@ impl<'a> Reading<'a> {
         path.to_string_lossy().into_owned()
     }
 
+    fn kept(&self, path: &Path, bytes: Vec<u8>) -> Arc<[u8]> {
+        let bytes: Arc<[u8]> = bytes.into();
+        let mut bundle = self.bundle.borrow_mut();
+        bundle.insert(path.to_owned(), Arc::clone(&bytes));
+        bytes
+    }
+
     /// The bytes of a file that is part of the policy: they count towards the bundle's hash.
     pub(super) fn bytes(&self, at: At, path: &Path) -> Option<Arc<[u8]>> {
         match self.files.read(path) {
-            Ok(bytes) => {
-                let bytes: Arc<[u8]> = bytes.into();
-                self.bundle
-                    .borrow_mut()
-                    .insert(path.to_owned(), Arc::clone(&bytes));
-                Some(bytes)
-            }
+            Ok(bytes) => Some(self.kept(path, bytes)),
             Err(error) => {
                 self.unreadable(at, path, &error);
                 None
             }
         }
+    }
+
+    /// The bytes of a file that is part of the program: they count towards the bundle's hash.
+    pub(super) fn builtin(&self, path: &Path, bytes: &[u8]) -> Arc<[u8]> {
+        let bytes: Arc<[u8]> = bytes.into();
+        self.bundle
+            .borrow_mut()
+            .insert(path.to_owned(), Arc::clone(&bytes));
+        bytes
     }
 
     /// The bytes of a file that is part of the policy where it exists; a file that is not there is no mistake.
@@ -171,13 +185,7 @@ impl<'a> Reading<'a> {
                 self.unreadable(at, path, &error);
                 None
             }
-            Ok(bytes) => {
-                let bytes: Arc<[u8]> = bytes.into();
-                self.bundle
-                    .borrow_mut()
-                    .insert(path.to_owned(), Arc::clone(&bytes));
-                Some(bytes)
-            }
+            Ok(bytes) => Some(self.kept(path, bytes)),
         }
     }
 
@@ -189,13 +197,7 @@ impl<'a> Reading<'a> {
     /// The bytes of the file everything begins with, which nothing refers to.
     pub(super) fn root_bytes(&self, path: &Path) -> Option<Arc<[u8]>> {
         match self.files.read(path) {
-            Ok(bytes) => {
-                let bytes: Arc<[u8]> = bytes.into();
-                self.bundle
-                    .borrow_mut()
-                    .insert(path.to_owned(), Arc::clone(&bytes));
-                Some(bytes)
-            }
+            Ok(bytes) => Some(self.kept(path, bytes)),
             Err(error) => {
                 let message = format!("cannot read `{}`: {error}", path.display());
                 self.add(Diagnostic::error(code::UNREADABLE, None, message));
@@ -258,6 +260,13 @@ impl<'a> Reading<'a> {
         Some(Cow::Borrowed(word))
     }
 
+    /// The std pack that something stands in.
+    fn pack_of(&self, at: At) -> Option<String> {
+        let report = self.report.borrow();
+        let path = &report.source(at)?.path;
+        packs::is_pack(path).then(|| path.display().to_string())
+    }
+
     fn var(&self, word: &Word) -> Option<Word> {
         let Value::Text(name) = &word.value else {
             self.wrong_type(word, "the name of a variable in `[vars]`");
@@ -267,6 +276,17 @@ impl<'a> Reading<'a> {
         if let Some(found) = vars.get(name) {
             self.used_vars.borrow_mut().insert(name.clone());
             return Some(found.clone());
+        }
+        if let Some(pack) = self.pack_of(word.at) {
+            // Its tests need the same variable again and again.
+            if self.needed_vars.borrow_mut().insert(name.clone()) {
+                let message = format!("`{pack}` needs the variable `{name}`");
+                let found = Diagnostic::error(code::UNKNOWN_VAR, word.at, message);
+                self.add(found.help(format!(
+                    "write {name} = \"..\" under [vars]; the head of the pack says what it is"
+                )));
+            }
+            return None;
         }
         let names = vars.keys().map(String::as_str);
         self.add(unknown(code::UNKNOWN_VAR, word.at, "variable", name, names));

@@ -32,16 +32,25 @@ impl Unreadable {
 }
 
 impl Session {
+    /// Why the server would read the text otherwise than the stages.
+    fn misread(&self, sql: &[u8]) -> Option<&'static str> {
+        let why = self.unreadable.why();
+        why.filter(|_| !sql.is_ascii() || self.unreadable.strings)
+    }
+
+    /// The text, if the stages can read it as the server does.
+    pub(super) fn text_if_readable<'a>(&self, sql: &'a [u8]) -> Option<&'a str> {
+        let text = std::str::from_utf8(sql).ok();
+        text.filter(|_| self.misread(sql).is_none())
+    }
+
     /// The text as the stages can read it.
     pub(super) fn readable<'a>(
         &self,
         sql: &'a [u8],
         protocol: Protocol,
     ) -> Result<&'a str, Refused> {
-        let why = self
-            .unreadable
-            .why()
-            .filter(|_| !sql.is_ascii() || self.unreadable.strings);
+        let why = self.misread(sql);
         let error = match (std::str::from_utf8(sql), why) {
             (Ok(text), None) => return Ok(text),
             (Err(_), _) => StatementError::new(
@@ -68,6 +77,11 @@ impl Session {
             "a statement with characters beyond ASCII cannot follow one that may change the encoding in the same batch",
         );
         Some(self.refused_by("unreadable", protocol, "", &error))
+    }
+
+    /// Whether texts can be read as the server reads them.
+    pub(super) fn is_readable(&self) -> bool {
+        self.unreadable.why().is_none()
     }
 
     /// Notes what the node says of encoding and strings.

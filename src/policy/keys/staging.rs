@@ -7,6 +7,7 @@ use super::Noun;
 use super::key;
 use super::later;
 use crate::hook::Hook;
+use crate::policy::action::Invalidate;
 use crate::policy::action::field_names;
 use crate::policy::action::limit_key_names;
 use crate::sandbox::Level;
@@ -69,6 +70,11 @@ pub(in crate::policy) static STAGE: Noun = Noun {
             Kind::Table(&LIMIT),
             "Action: let only so many statements pass in a time.",
         ),
+        key(
+            "cache",
+            Kind::Table(&CACHE),
+            "Action: answer a read from what was kept of an earlier answer.",
+        ),
         key("script", Kind::Referable, "Action: ask a Rhai script."),
         key("plugin", NAME, "Action: ask a plugin."),
         key(
@@ -106,14 +112,33 @@ pub(in crate::policy) static STAGE: Noun = Noun {
             Kind::OneOf(|| vec!["enforce", "observe", "off"]),
             "`observe` only writes down. Default: `enforce`.",
         ),
-        later("cache", "Action: answer from a cache."),
         later("mask", "Action: mask columns."),
         key(
             "load",
             Kind::Named(&Kind::Table(&LOADED)),
             "Rows that are fetched before the script or plugin is asked.",
         ),
-        later("waiver", "Why this loosens the policy, and until when."),
+        key(
+            "waiver",
+            Kind::Table(&WAIVER),
+            "Why it loosens the policy, and until when; past that day the policy is refused.",
+        ),
+    ],
+};
+
+/// `waiver` of a stage.
+pub(in crate::policy) static WAIVER: Noun = Noun {
+    name: "waiver",
+    about: "Why a stage loosens the policy, and until when.",
+    keys: &[
+        key("reason", TEXT, "Why.").required(),
+        key("by", TEXT, "Who answers for it.").required(),
+        key(
+            "expires",
+            Kind::Date,
+            "The last day, in UTC, or a time: two weeks before, `check` warns; after it, the policy is refused.",
+        )
+        .required(),
     ],
 };
 
@@ -233,6 +258,40 @@ pub(in crate::policy) static LIMIT: Noun = Noun {
     ],
 };
 
+/// `cache` of a stage.
+pub(in crate::policy) static CACHE: Noun = Noun {
+    name: "cache",
+    about: "Which answers are kept, how long, and for whom.",
+    keys: &[
+        key(
+            "ttl",
+            Kind::Duration,
+            "How long an answer is given, from the moment its statement was sent; 24h at most.",
+        )
+        .required(),
+        key(
+            "vary",
+            Kind::Several(&TEXT),
+            "What of a session must be the same: `user`, `role`, `database`, `client`, `app`, `listener`, `attr.NAME`. Default: `user`.",
+        ),
+        key(
+            "max_bytes",
+            Kind::Size,
+            "Bytes of all answers; those that are asked for least go. Default: 16MiB.",
+        ),
+        key(
+            "max_entry",
+            Kind::Size,
+            "Bytes of one answer, up to a quarter of `max_bytes`; a longer one is not kept. Default: a sixteenth.",
+        ),
+        key(
+            "invalidate",
+            Kind::OneOf(Invalidate::names),
+            "Which writes through this process end an answer: those to its tables, those to any table of its database, or none. Default: `on_write`.",
+        ),
+    ],
+};
+
 fn levels() -> Vec<&'static str> {
     [Level::Debug, Level::Info, Level::Warn, Level::Error]
         .map(Level::name)
@@ -347,6 +406,27 @@ const QUERIES: Key = key(
     "What plugins get from `query`, by the statement's name: likewise.",
 );
 
+const STATE: Kind = Kind::Table(&NODE_STATE);
+const NODES: Key = key(
+    "nodes",
+    Kind::Named(&STATE),
+    "How nodes are, by name. The others are well, and not behind.",
+);
+
+/// One of `nodes` of `given`.
+pub(in crate::policy) static NODE_STATE: Noun = Noun {
+    name: "nodes",
+    about: "How a node is.",
+    keys: &[
+        key("lag", Kind::Duration, "How far it is behind. Default: 0."),
+        key(
+            "away",
+            Kind::Boolean,
+            "Whether connections to it fail. Default: false.",
+        ),
+    ],
+};
+
 /// One of the `steps` of `given`.
 pub(in crate::policy) static GIVEN_STEP: Noun = Noun {
     name: "step",
@@ -359,21 +439,8 @@ pub(in crate::policy) static GIVEN: Noun = Noun {
     name: "given",
     about: "The session and what it sends.",
     keys: &[
-        USER,
-        DATABASE,
-        CLIENT,
-        APP,
-        LISTENER,
-        TLS,
-        PROTOCOL,
-        SQL,
-        STEPS,
-        TIME,
-        STORED,
-        INJECT,
-        LOADS,
-        QUERIES,
-        later("nodes", "The state of nodes."),
+        USER, DATABASE, CLIENT, APP, LISTENER, TLS, PROTOCOL, SQL, STEPS, TIME, STORED, INJECT,
+        LOADS, QUERIES, NODES,
     ],
 };
 
@@ -396,6 +463,7 @@ pub(in crate::policy) static CASE: Noun = Noun {
         INJECT,
         LOADS,
         QUERIES,
+        NODES,
         key("expect", Kind::Table(&EXPECT), "What must come of it.").required(),
     ],
 };
@@ -421,6 +489,12 @@ const FUEL_BELOW: Key = key(
     "The fuel all stages used is less than this.",
 );
 
+const TIMEOUT: Key = key(
+    "statement_timeout",
+    Kind::Duration,
+    "The time after which it is cancelled.",
+);
+
 /// `expect` of a test.
 pub(in crate::policy) static EXPECT: Noun = Noun {
     name: "expect",
@@ -433,6 +507,7 @@ pub(in crate::policy) static EXPECT: Noun = Noun {
         GOES_TO,
         SENT,
         UNCHANGED,
+        TIMEOUT,
         FUEL_BELOW,
         key("steps", Kind::Tables(&STEP), "The same for each step."),
     ],
@@ -443,6 +518,6 @@ pub(in crate::policy) static STEP: Noun = Noun {
     name: "step",
     about: "What must come of one step.",
     keys: &[
-        VERDICT, CODE, MESSAGE, BY, GOES_TO, SENT, UNCHANGED, FUEL_BELOW,
+        VERDICT, CODE, MESSAGE, BY, GOES_TO, SENT, UNCHANGED, TIMEOUT, FUEL_BELOW,
     ],
 };
