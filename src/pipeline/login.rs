@@ -67,16 +67,9 @@ impl Pipeline {
                     });
                 }
                 _ if stage.mode == Mode::Observe => (),
-                Asked::Answer(Answer::Block(mut refusal)) => {
+                Asked::Answer(Answer::Block(refusal)) => {
                     stage.stats.refusals.fetch_add(1, Relaxed);
-                    let signature = format!(
-                        "Policy {} ({}), stage {}, session {}.",
-                        self.policy, self.revision, stage.name, session.client_id
-                    );
-                    refusal.detail = Some(match &refusal.detail {
-                        Some(detail) => format!("{detail}\n{signature}").into(),
-                        None => signature.into(),
-                    });
+                    let refusal = self.signed_at_login(refusal, &stage.name, session.client_id);
                     return Err(TurnedAway { by: by(), refusal });
                 }
                 Asked::Answer(Answer::Allow) => return Ok(Some(by())),

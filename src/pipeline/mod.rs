@@ -16,6 +16,7 @@ mod login;
 mod observe;
 mod registry;
 mod run;
+mod signature;
 mod stage;
 mod statement;
 mod subject;

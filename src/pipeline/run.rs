@@ -39,7 +39,6 @@ use crate::statement::Kind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// Asks every stage of the pipeline about one statement, and waits where a stage has to. Cancel safe.
 pub async fn decide(
@@ -449,24 +448,6 @@ impl<'a> Run<'a> {
     fn signed(&self, refusal: Refusal) -> Refusal {
         let id = self.statement.request_id;
         self.pipeline.signed(refusal, &self.by, id)
-    }
-}
-
-impl Pipeline {
-    /// Adds which policy, revision, stage and decision refused.
-    #[must_use]
-    pub fn signed(&self, mut refusal: Refusal, by: &Decider, id: Uuid) -> Refusal {
-        let signature = format!(
-            "Policy {} ({}), stage {}, decision {id}.",
-            self.policy,
-            self.revision,
-            by.name()
-        );
-        refusal.detail = Some(match &refusal.detail {
-            Some(detail) => format!("{detail}\n{signature}").into(),
-            None => signature.into(),
-        });
-        refusal
     }
 }
 

@@ -9,6 +9,7 @@ mod parties;
 mod places;
 mod root;
 mod staging;
+mod testing;
 
 pub(super) use cases::ANSWERED;
 pub(super) use cases::ASKED;
@@ -40,23 +41,23 @@ pub(super) use places::POOL;
 pub(super) use root::ENV;
 pub(super) use root::ROOT;
 pub(super) use staging::CACHE;
-pub(super) use staging::CASE;
 pub(super) use staging::DENY;
-pub(super) use staging::EXPECT;
-pub(super) use staging::GIVEN;
-pub(super) use staging::GIVEN_STEP;
 pub(super) use staging::LIMIT;
 pub(super) use staging::LOADED;
 pub(super) use staging::LOG;
-pub(super) use staging::NODE_STATE;
 pub(super) use staging::OTHERWISE;
 pub(super) use staging::PIPELINE;
 pub(super) use staging::REWRITE;
 pub(super) use staging::ROUTE;
 pub(super) use staging::STAGE;
-pub(super) use staging::STEP;
-pub(super) use staging::TEST;
 pub(super) use staging::WAIVER;
+pub(super) use testing::CASE;
+pub(super) use testing::EXPECT;
+pub(super) use testing::GIVEN;
+pub(super) use testing::GIVEN_STEP;
+pub(super) use testing::NODE_STATE;
+pub(super) use testing::STEP;
+pub(super) use testing::TEST;
 
 use crate::hook::Hook;
 
