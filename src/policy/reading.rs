@@ -151,16 +151,17 @@ impl<'a> Reading<'a> {
         path.to_string_lossy().into_owned()
     }
 
+    fn kept(&self, path: &Path, bytes: Vec<u8>) -> Arc<[u8]> {
+        let bytes: Arc<[u8]> = bytes.into();
+        let mut bundle = self.bundle.borrow_mut();
+        bundle.insert(path.to_owned(), Arc::clone(&bytes));
+        bytes
+    }
+
     /// The bytes of a file that is part of the policy: they count towards the bundle's hash.
     pub(super) fn bytes(&self, at: At, path: &Path) -> Option<Arc<[u8]>> {
         match self.files.read(path) {
-            Ok(bytes) => {
-                let bytes: Arc<[u8]> = bytes.into();
-                self.bundle
-                    .borrow_mut()
-                    .insert(path.to_owned(), Arc::clone(&bytes));
-                Some(bytes)
-            }
+            Ok(bytes) => Some(self.kept(path, bytes)),
             Err(error) => {
                 self.unreadable(at, path, &error);
                 None
@@ -185,13 +186,7 @@ impl<'a> Reading<'a> {
                 self.unreadable(at, path, &error);
                 None
             }
-            Ok(bytes) => {
-                let bytes: Arc<[u8]> = bytes.into();
-                self.bundle
-                    .borrow_mut()
-                    .insert(path.to_owned(), Arc::clone(&bytes));
-                Some(bytes)
-            }
+            Ok(bytes) => Some(self.kept(path, bytes)),
         }
     }
 
@@ -203,13 +198,7 @@ impl<'a> Reading<'a> {
     /// The bytes of the file everything begins with, which nothing refers to.
     pub(super) fn root_bytes(&self, path: &Path) -> Option<Arc<[u8]>> {
         match self.files.read(path) {
-            Ok(bytes) => {
-                let bytes: Arc<[u8]> = bytes.into();
-                self.bundle
-                    .borrow_mut()
-                    .insert(path.to_owned(), Arc::clone(&bytes));
-                Some(bytes)
-            }
+            Ok(bytes) => Some(self.kept(path, bytes)),
             Err(error) => {
                 let message = format!("cannot read `{}`: {error}", path.display());
                 self.add(Diagnostic::error(code::UNREADABLE, None, message));
