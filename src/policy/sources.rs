@@ -11,7 +11,7 @@ use super::keys::Kind;
 use super::keys::Noun;
 use super::keys::ROOT;
 use super::packs;
-use super::paths::fold;
+use super::path::fold;
 use super::reading::Reading;
 use super::reading::Table;
 use super::reading::unknown;

@@ -24,8 +24,13 @@ impl Session {
             return Ok(());
         }
         let when = self.moves(&live, wanted);
-        // A batch is never divided between two policies.
-        if when == SessionsMove::Session || self.batch_open {
+        // A batch is one transaction. A client that never ends one would keep the old policy, so it takes a policy's word.
+        let is_time = match when {
+            SessionsMove::Statement => true,
+            SessionsMove::Transaction => !self.batch_open,
+            SessionsMove::Session => false,
+        };
+        if !is_time {
             return Ok(());
         }
         let world = Arc::clone(wanted);

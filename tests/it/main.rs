@@ -9,6 +9,7 @@
 mod adversaries;
 mod cache;
 mod check_formats;
+mod check_live;
 mod clock;
 mod codes;
 mod column_mask;

@@ -131,19 +131,21 @@ fn with_next_session_a_session_stays_to_its_end() {
     assert_eq!(wire.fails(ASKS).message, "urgent");
 }
 
-/// One batch is one policy's, whatever comes into force in its middle.
+/// A batch is a transaction. Without a word on it, a client that ends no batch would not keep the old policy.
 #[test]
-fn a_batch_is_never_divided() {
-    let base = PolicyText::of(Cluster::shared());
-    let (proxy, mut wire) = start(&base);
-    let ask = |name: &str| [parse(name, "SELECT 1"), bind("", name, &[]), execute("")].concat();
-    wire.send(&[ask("a"), flush()].concat());
-    wire.until(|message| message.tag == 'C');
-    assert_eq!(proxy.reload(&policy(&base, "new", "")), Reload::Swapped);
-    wire.send(&[parse("b", ASKS), sync()].concat());
-    assert_eq!(only_problem(&wire.until_ready()).message, "old");
-    wire.send(&[parse("b", ASKS), sync()].concat());
-    assert_eq!(only_problem(&wire.until_ready()).message, "new");
+fn a_batch_is_divided_unless_transactions_are_to_be_whole() {
+    for (word, second) in [("", "new"), ("next_transaction", "old")] {
+        let base = PolicyText::of(Cluster::shared());
+        let (proxy, mut wire) = start(&base);
+        let ask = [parse("a", "SELECT 1"), bind("", "a", &[]), execute("")].concat();
+        wire.send(&[ask, flush()].concat());
+        wire.until(|message| message.tag == 'C');
+        assert_eq!(proxy.reload(&policy(&base, "new", word)), Reload::Swapped);
+        wire.send(&[parse("b", ASKS), sync()].concat());
+        assert_eq!(only_problem(&wire.until_ready()).message, second);
+        wire.send(&[parse("b", ASKS), sync()].concat());
+        assert_eq!(only_problem(&wire.until_ready()).message, "new");
+    }
 }
 
 #[test]

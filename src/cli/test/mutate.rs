@@ -56,8 +56,10 @@ pub(super) fn run(policy: &Policy, analyzer: &Arc<Analyzer>) -> Mutated {
         all: mutants.len(),
         alive: Vec::new(),
     };
-    // They have been loaded before, for the tests.
+    // They have been loaded before, for the tests. Where they no longer are, nothing is shown of any change.
     let Some(guests) = load_guests(policy, &mut Report::default(), &BTreeMap::new()) else {
+        let mutants = mutants.into_iter();
+        mutated.alive = mutants.map(|mutant| mutant.told(policy)).collect();
         return mutated;
     };
     for mutant in mutants {
@@ -93,7 +95,10 @@ fn mutants(policy: &Policy) -> Vec<Mutant> {
             let list = &lists.hooks[hook.index()];
             for (position, pair) in list.windows(2).enumerate() {
                 let [first, second] = pair else { continue };
-                if order_counts(&policy.stages[*first], &policy.stages[*second]) {
+                let (first, second) = (&policy.stages[*first], &policy.stages[*second]);
+                // Before the login nobody is anybody yet.
+                let is_apart = hook != Hook::OnConnect && policy.share_nobody(first, second);
+                if order_counts(first, second) && !is_apart {
                     mutants.push(Mutant::Reorder {
                         pipeline,
                         hook,

@@ -17,6 +17,8 @@ use crate::support::policy::PolicyText;
 use crate::support::proxy::Reload;
 use crate::support::wait_for;
 use crate::support::wire::Wire;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
 
 /// A write by another client, on each of the ways there are.
 #[test]
@@ -204,6 +206,61 @@ fn writes_through_a_plain_pipeline_are_seen() {
     writer.send(&[bind("", "w", &["9"]), execute(""), sync()].concat());
     drop(writer.until_ready());
     assert_eq!(reader.value(&kept.select), "second");
+}
+
+/// Whoever knows that a write has ended is not given what was there before it, however many read meanwhile.
+#[test]
+fn nobody_is_given_less_than_was_known_to_be_written() {
+    const WRITES: u32 = 400;
+    // Should the writer fail, readers end all the same.
+    const READS_MAX: u32 = 50_000;
+    let mut kept = Kept::start("kept_race", "");
+    kept.direct.works("UPDATE kept_race SET id = 0");
+    let (proxy, known) = (&kept.proxy, AtomicU32::new(0));
+    let read = |wire: &mut Wire, number: u32| -> u32 {
+        let select = "SELECT id FROM kept_race";
+        let rows = if number.is_multiple_of(2) {
+            wire.query(select)
+        } else {
+            wire.extended(select)
+        };
+        let row = rows.iter().find(|message| message.tag == 'D');
+        row.expect("a row").first_value().parse().expect("a number")
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut wire = proxy.login("app");
+                for number in 0..READS_MAX {
+                    let least = known.load(Ordering::SeqCst);
+                    let read = read(&mut wire, number);
+                    assert!(least <= read, "{read} after {least} was known");
+                    if least == WRITES {
+                        break;
+                    }
+                }
+            });
+        }
+        scope.spawn(|| {
+            let mut wire = proxy.login("app");
+            for number in 1..=WRITES {
+                let update = format!("UPDATE kept_race SET id = {number}");
+                match number % 3 {
+                    0 => drop(wire.works(&update)),
+                    1 => drop(wire.extended(&update)),
+                    _ => {
+                        wire.works("BEGIN");
+                        wire.works(&update);
+                        wire.works("COMMIT");
+                    }
+                }
+                known.store(number, Ordering::SeqCst);
+            }
+        });
+    });
+    let figures = kept.figures();
+    assert_ne!(figures["hits"], "0", "{figures:?}");
+    assert_ne!(figures["invalidated"], "0", "{figures:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Paths as policies write them, folded and seen from one another. Asks no file system.
+//! Paths as a policy writes them, without asking a file system.
 
 use std::path::Component;
 use std::path::Path;
