@@ -75,6 +75,24 @@ fn unbounded_growth_is_stopped() {
     }
 }
 
+/// To the page: what would fill the whole of a module's address space ends somewhere as well.
+#[test]
+fn memory_of_a_module_ends_where_its_limit_is() {
+    let grows = |pages: u32| {
+        let module = format!(
+            r#"(module (memory (export "memory") 1)
+            (func (export "pgw_alloc") (param i32) (result i32) i32.const 1024)
+            (func (export "authorize") (param i32 i32) (result i64)
+                (drop (memory.grow (i32.const {pages}))) i64.const 1))"#
+        );
+        let mut spec = spec();
+        spec.limits.memory_bytes_max = 4 << 16;
+        ask(&*wasm(&module, spec).expect("loads"), "SELECT 1", &stub())
+    };
+    assert!(grows(3).is_ok());
+    assert_eq!(grows(4).unwrap_err().fault, Fault::OutOfMemory);
+}
+
 #[test]
 fn deep_recursion_is_stopped() {
     for guest in both(wat!("recurse"), "fn f(x) { f(x + 1) + 1 } f(0)", &spec()) {
