@@ -1,6 +1,8 @@
 //! A session as `test` and `explain` play it: a user of the policy, statements in order, a clock that stands still, and
 //! `pipeline::decide` for each of them. Nothing is connected to.
 
+mod state;
+
 use crate::hook::AuthMethod;
 use crate::hook::ClientAddress;
 use crate::hook::Identity;
@@ -12,7 +14,6 @@ use crate::pipeline::Decider;
 use crate::pipeline::Detail;
 use crate::pipeline::Permit;
 use crate::pipeline::Pipeline;
-use crate::pipeline::Prepared;
 use crate::pipeline::Statement;
 use crate::pipeline::Trace;
 use crate::pipeline::TurnedAway;
@@ -20,6 +21,7 @@ use crate::pipeline::Verdict;
 use crate::pipeline::decide;
 use crate::policy::Mocks;
 use crate::policy::Policy;
+use crate::policy::Pool;
 use crate::routing;
 use crate::routing::Candidate;
 use crate::routing::Pick;
@@ -34,10 +36,8 @@ use crate::sandbox::Services;
 use crate::sandbox::Store;
 use crate::session::introduce;
 use crate::statement;
-use crate::statement::Needs;
-use crate::statement::Sql;
+use state::State;
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -202,6 +202,18 @@ pub(super) struct Who<'a> {
     pub(super) protocol: Protocol,
 }
 
+/// The statements of a message. Only a simple one can have several.
+fn statements(message: &str, protocol: Protocol) -> Vec<&str> {
+    let ranges: Vec<_> = match protocol {
+        Protocol::Simple => statement::split(message).collect(),
+        _ => Vec::new(),
+    };
+    match ranges.len() {
+        0 | 1 => vec![message],
+        _ => ranges.into_iter().map(|range| &message[range]).collect(),
+    }
+}
+
 /// A played session.
 pub(super) struct Scenario<'a> {
     policy: &'a Policy,
@@ -209,10 +221,7 @@ pub(super) struct Scenario<'a> {
     pub(super) services: Arc<dyn Services>,
     context: SessionContext,
     protocol: Protocol,
-    prepared: Names,
-    in_transaction: bool,
-    tx_writes: bool,
-    held: Option<Place>,
+    state: State,
 }
 
 /// What became of one message.
@@ -223,15 +232,6 @@ pub(super) struct Played {
     pub(super) place: Option<Place>,
     /// The text that is sent.
     pub(super) text: String,
-}
-
-#[derive(Default)]
-struct Names(HashMap<Arc<str>, Arc<str>>);
-
-impl Prepared for Names {
-    fn body(&self, name: &str) -> Option<Arc<str>> {
-        self.0.get(name).map(Arc::clone)
-    }
 }
 
 impl Played {
@@ -288,10 +288,7 @@ impl<'a> Scenario<'a> {
             services,
             context,
             protocol: who.protocol,
-            prepared: Names::default(),
-            in_transaction: false,
-            tx_writes: false,
-            held: None,
+            state: State::default(),
         }
     }
 
@@ -318,21 +315,14 @@ impl<'a> Scenario<'a> {
 
     /// Plays one message, and goes on as the session would if the node succeeds.
     pub(super) fn play(&mut self, message: &str, detail: Detail) -> Played {
-        let ranges: Vec<_> = match self.protocol {
-            Protocol::Simple => statement::split(message).collect(),
-            _ => Vec::new(),
-        };
-        let texts: Vec<&str> = if ranges.len() < 2 {
-            vec![message]
-        } else {
-            ranges.into_iter().map(|range| &message[range]).collect()
-        };
+        let texts = statements(message, self.protocol);
         let count = u32::try_from(texts.len()).unwrap_or(u32::MAX);
         let mut played = Played {
             traces: Vec::new(),
             place: None,
             text: String::new(),
         };
+        let before = self.state.clone();
         let mut joined: Option<Permit> = None;
         for (index, text) in texts.iter().enumerate() {
             let statement = Statement {
@@ -340,10 +330,10 @@ impl<'a> Scenario<'a> {
                 request_id: Uuid::nil(),
                 text,
                 protocol: self.protocol,
-                in_transaction: self.in_transaction || index != 0,
-                tx_writes: self.tx_writes,
+                in_transaction: self.state.in_transaction || index != 0,
+                tx_writes: self.state.tx_writes,
                 statement_count: count,
-                prepared: &self.prepared,
+                prepared: &self.state.prepared,
             };
             let trace = at_once(decide(&self.pipeline, &statement, &self.services, detail))
                 .unwrap_or_else(waited);
@@ -360,25 +350,59 @@ impl<'a> Scenario<'a> {
                 });
             }
             let refused = matches!(trace.verdict, Verdict::Refuse(_));
+            let known = trace.facts.clone();
             played.traces.push(trace);
-            if refused {
-                return played;
+            let followed = match refused {
+                true => None,
+                false => Some(self.state.follow(&sent, known.as_deref(), self.pool())),
+            };
+            match followed {
+                Some(Ok(())) => (),
+                // One refusal refuses the whole message, and nothing of it has run.
+                Some(Err(refusal)) => return self.refuse(played, "session_state", refusal, before),
+                None => {
+                    self.state = before;
+                    return played;
+                }
             }
-            self.follow(&sent);
         }
-        played.place = joined.and_then(|permit| self.place(&permit));
-        self.held = played.place.filter(|_| self.in_transaction);
+        let kept = joined
+            .as_ref()
+            .map(|permit| before.kept_for(permit.route()));
+        played.place = match kept {
+            Some(Err(refusal)) => return self.refuse(played, "route", refusal, before),
+            Some(Ok(Some(kept))) => Some(kept),
+            Some(Ok(None)) => joined.and_then(|permit| self.place(&permit)),
+            None => None,
+        };
+        self.state.settle(played.place);
         played
     }
 
-    /// Where the permit leads with every node in order; inside a transaction, where it began.
-    fn place(&self, permit: &Permit) -> Option<Place> {
-        if let Some(held) = self.held {
-            return Some(held);
-        }
-        let pool = self
+    /// A message that the session itself does not send.
+    fn refuse(
+        &mut self,
+        mut played: Played,
+        rule: &'static str,
+        refusal: Refusal,
+        before: State,
+    ) -> Played {
+        self.state = before;
+        played
+            .traces
+            .push(Trace::refused(Decider::Sql(rule), refusal));
+        played
+    }
+
+    fn pool(&self) -> Option<&'a Pool> {
+        let index = self
             .policy
             .pool_of(&self.context.identity.user, &self.context.database)?;
+        self.policy.pools.get(index)
+    }
+
+    /// Where the permit leads with every node in order.
+    fn place(&self, permit: &Permit) -> Option<Place> {
         let candidates = |nodes: &[usize]| -> Vec<Candidate> {
             nodes
                 .iter()
@@ -389,7 +413,7 @@ impl<'a> Scenario<'a> {
                 })
                 .collect()
         };
-        let nodes = candidates(&self.policy.pools[pool].nodes);
+        let nodes = candidates(&self.pool()?.nodes);
         let branches: Vec<_> = self
             .policy
             .branches
@@ -406,43 +430,5 @@ impl<'a> Scenario<'a> {
             Pick::Node(place) => Some(place),
             Pick::None => None,
         }
-    }
-
-    /// Follows transactions and prepared statements.
-    fn follow(&mut self, text: &str) {
-        let facts = statement::analyze(
-            text,
-            Needs {
-                normalized: true,
-                parse: false,
-            },
-        );
-        self.tx_writes |= !facts.read_only;
-        match &facts.sql {
-            Sql::Prepare { name, body } => drop(
-                self.prepared
-                    .0
-                    .insert(Arc::clone(name), text[body.clone()].into()),
-            ),
-            Sql::Deallocate { name: Some(name) } => drop(self.prepared.0.remove(name)),
-            Sql::Deallocate { name: None } => self.prepared.0.clear(),
-            _ => (),
-        }
-        let words = facts.normalized.to_ascii_lowercase();
-        let mut words = words
-            .split(|letter: char| !letter.is_ascii_alphabetic())
-            .filter(|word| !word.is_empty());
-        match (words.next(), words.next()) {
-            (Some("begin"), _) | (Some("start"), Some("transaction")) => self.in_transaction = true,
-            (Some("commit" | "end" | "abort"), _) => self.end_transaction(),
-            (Some("rollback"), second) if second != Some("to") => self.end_transaction(),
-            _ => (),
-        }
-    }
-
-    fn end_transaction(&mut self) {
-        self.in_transaction = false;
-        self.tx_writes = false;
-        self.held = None;
     }
 }

@@ -5,6 +5,7 @@ use crate::support::drivers::Transport;
 use crate::support::drivers::libpq;
 use crate::support::frames::VERSION_3_0;
 use crate::support::frames::startup;
+use crate::support::git::git;
 use crate::support::message::only_problem;
 use crate::support::message::shape;
 use crate::support::policy::PolicyText;
@@ -12,7 +13,6 @@ use crate::support::postgres::run;
 use crate::support::proxy::Proxy;
 use crate::support::repository;
 use crate::support::wire::Wire;
-use std::process::Command;
 
 fn proxy() -> Proxy {
     Proxy::start(&PolicyText::of(Cluster::shared()))
@@ -52,16 +52,7 @@ fn show_policy_tells_the_revision_and_when_it_came() {
 #[test]
 fn show_policy_tells_the_git_commit() {
     let proxy = proxy();
-    let git = |arguments: &[&str]| {
-        let mut git = Command::new("git");
-        git.arg("-C").arg(proxy.folder()).args([
-            "-c",
-            "user.name=t",
-            "-c",
-            "user.email=t@localhost",
-        ]);
-        run(git.args(arguments))
-    };
+    let git = |arguments: &[&str]| git(proxy.folder(), arguments);
     git(&["init", "-q"]);
     git(&["add", "policy.toml"]);
     git(&["commit", "-q", "-m", "policy"]);

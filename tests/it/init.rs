@@ -7,24 +7,15 @@ use crate::support::drivers::libpq;
 use crate::support::free_port;
 use crate::support::proxy::Proxy;
 use crate::support::proxy::pgwarden;
+use crate::support::said::Said;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Output;
 
 #[track_caller]
 fn run(folder: &Path, arguments: &[&str], code: i32) -> (String, String) {
-    let output = pgwarden(arguments)
-        .current_dir(folder)
-        .output()
-        .expect("pgwarden starts");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(
-        output.status.code(),
-        Some(code),
-        "{arguments:?}\n{out}{err}"
-    );
-    (out, err)
+    let said = Said::ends(pgwarden(arguments).current_dir(folder), code);
+    (said.out, said.err)
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! `pgwarden test` beyond passing and failing: coverage, mutants, formats for machines, and watching files.
 
 use crate::support::Folder;
+use crate::support::Killed;
 use crate::support::proxy::pgwarden;
+use crate::support::said::Said;
 use crate::support::wait_for;
 use std::path::Path;
-use std::process::Child;
 use std::process::Stdio;
 
 const POLICY: &str = r#"policy = 1
@@ -82,17 +83,9 @@ cases = [
 "#;
 
 fn test(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
-    let output = pgwarden(&["test", "policy.toml"])
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .expect("pgwarden starts");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (
-        output.status.code(),
-        text(output.stdout),
-        text(output.stderr),
-    )
+    let mut command = pgwarden(&["test", "policy.toml"]);
+    let Said { code, out, err } = Said::by(command.args(arguments).current_dir(folder));
+    (code, out, err)
 }
 
 #[test]
@@ -203,16 +196,6 @@ fn results_for_machines() {
     assert_eq!(test(folder.path(), &["--format", "yaml"]).0, Some(64));
 }
 
-/// Ends a process when its test does.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
 #[test]
 fn tests_run_again_when_a_file_changes() {
     let folder = Folder::new("watched");
@@ -225,7 +208,7 @@ fn tests_run_again_when_a_file_changes() {
         .stdout(file.try_clone().expect("a log"))
         .stderr(file)
         .spawn();
-    let _ended = Ended(child.expect("pgwarden starts"));
+    let _ended = Killed(child.expect("pgwarden starts"));
     let said = |what: &str| {
         wait_for(what, || {
             let text = std::fs::read_to_string(&log).ok()?;
