@@ -2,6 +2,8 @@
 //! `pipeline::decide` for each of them. Nothing is connected to.
 
 mod state;
+#[cfg(test)]
+mod tests;
 
 use crate::hook::AuthMethod;
 use crate::hook::ClientAddress;

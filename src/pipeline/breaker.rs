@@ -71,6 +71,12 @@ impl Breaker {
         }
     }
 
+    /// Whether nobody is let in at that time; unlike asking, this lets nobody in.
+    pub(super) fn keeps_out(&self, now: impl FnOnce() -> Duration) -> bool {
+        let until = self.open_until.load(Relaxed);
+        until != 0 && nanos(now()) < until
+    }
+
     /// The stage answered. While it is open only the probe's answer counts: a call that began before it opened says nothing
     /// about now.
     pub(super) fn answered(&self, admission: Admission) {

@@ -12,7 +12,6 @@ use super::limit::Limiter;
 use super::registry::StatsRegistry;
 use super::stage::Action;
 use super::stage::Stage;
-use super::stage::union;
 use crate::hook::Hook;
 use crate::hook::Input;
 use crate::policy;
@@ -121,7 +120,7 @@ pub fn compile_variant(
         let needs = Hook::all()
             .filter(|hook| hook.has_statement())
             .flat_map(|hook| hooks[hook.index()].iter());
-        let mut needs = needs.fold(Needs::default(), |needs, stage| union(needs, stage.needs()));
+        let mut needs = needs.fold(Needs::default(), |needs, stage| needs.union(stage.needs()));
         let decisions = policy.decisions.as_ref();
         needs.normalized |= decisions.is_some_and(|log| SqlDetail::Normalized <= log.sql);
         let plain = Hook::all()

@@ -156,10 +156,13 @@ impl Stage {
             },
             Action::Log { fields, .. } => fields
                 .iter()
-                .fold(Needs::default(), |needs, field| union(needs, field.needs())),
+                .map(|field| field.needs())
+                .fold(Needs::default(), Needs::union),
             _ => Needs::default(),
         };
-        union(action, union(self.when.needs(), self.unless.needs()))
+        let loads = self.loads.iter().map(StageLoad::needs);
+        let guards = self.when.needs().union(self.unless.needs());
+        loads.fold(action.union(guards), Needs::union)
     }
 
     /// Asks the stage, and counts; waits where it has to. What it spent and wants to have happen is added to
@@ -263,10 +266,18 @@ impl Stage {
         services: &Arc<dyn Services>,
         spent: &mut Spent,
     ) -> Asked {
+        // Nothing is fetched for a guest that will not be asked.
+        if self.breaker.keeps_out(|| services.monotonic()) {
+            self.stats.called();
+            return Asked::Fault(Fault::BreakerOpen);
+        }
         // First, and outside of the breaker: a node that is away is not the guest's failure.
         let loaded = match self.load(input, services).await {
             Ok(loaded) => loaded,
-            Err(fault) => return Asked::Fault(fault),
+            Err(fault) => {
+                self.stats.called();
+                return Asked::Fault(fault);
+            }
         };
         let mut begun = match self.begin(services, spent.timed) {
             Ok(begun) => begun,
@@ -433,14 +444,6 @@ impl Stage {
 
 fn refused(limiter: &Limiter) -> Asked {
     Asked::Answer(Answer::Block(limiter.rule().refusal.clone()))
-}
-
-/// What either wants to know.
-pub(super) fn union(a: Needs, b: Needs) -> Needs {
-    Needs {
-        normalized: a.normalized || b.normalized,
-        parse: a.parse || b.parse,
-    }
 }
 
 fn log_line(fields: &[Field], input: &Input<'_>) -> String {

@@ -38,6 +38,8 @@ use std::time::Duration;
 
 const MAX_ROWS: usize = 100;
 const MAX_BYTES: usize = 64 << 10;
+/// What a session may hold of one answer at most.
+const MAX_BYTES_MAX: usize = 16 << 20;
 const TIMEOUT: Duration = Duration::from_millis(100);
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 const MAX_QUERIES: u32 = 4;
@@ -76,6 +78,13 @@ impl LoadArg {
 }
 
 impl StageLoad {
+    /// What a statement must be read for so that the arguments have their values.
+    #[must_use]
+    pub fn needs(&self) -> Needs {
+        let needs = self.args.iter().map(|arg| arg.field.needs());
+        needs.fold(Needs::default(), Needs::union)
+    }
+
     /// The statement with its arguments.
     #[must_use]
     pub fn query(&self, input: &Input<'_>) -> Query {
@@ -109,6 +118,12 @@ pub(super) fn grant(
     let database = inner.arc("database");
     let max_rows = inner.count("max_rows", 1..=1_000).unwrap_or(MAX_ROWS);
     let max_bytes = inner.size("max_bytes").unwrap_or(MAX_BYTES);
+    if MAX_BYTES_MAX < max_bytes {
+        let most = unit::format_size(MAX_BYTES_MAX as u64);
+        let message = format!("a session holds this much for one answer; at most {most}");
+        let at = inner.value_at("max_bytes");
+        scope.reading.error(code::OUT_OF_RANGE, at, message);
+    }
     let timeout = inner.timeout("timeout").unwrap_or(TIMEOUT);
     if TIMEOUT_MAX < timeout {
         let most = unit::format_duration(TIMEOUT_MAX);

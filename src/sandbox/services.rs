@@ -5,6 +5,7 @@ use super::Asking;
 use super::Query;
 use super::QueryError;
 use super::Store;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -107,4 +108,10 @@ pub trait Services: Send + Sync {
     /// Runs what may take long where it holds up nobody else, and comes back when it is done. Where there is nobody else,
     /// at once. It has run when this comes back.
     fn aside(&self, work: &mut (dyn FnMut() + Send));
+}
+
+impl fmt::Debug for dyn Services {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Services")
+    }
 }

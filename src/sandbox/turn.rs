@@ -62,18 +62,8 @@ impl Profile {
 
     /// What the fields it is told have to be made from.
     pub(crate) fn needs(&self) -> Needs {
-        let any = |fields: &[Field]| fields.iter().any(|field| self.fields.contains(*field));
-        Needs {
-            normalized: any(&[Field::Normalized]),
-            parse: any(&[
-                Field::Tables,
-                Field::Functions,
-                Field::Columns,
-                Field::HasWhere,
-                Field::HasLimit,
-                Field::HasCte,
-            ]),
-        }
+        let needs = self.fields.iter().map(Field::needs);
+        needs.fold(Needs::default(), Needs::union)
     }
 }
 
@@ -255,12 +245,18 @@ impl Turn {
         self.rows.as_ref()
     }
 
-    /// Rows as a module reads them.
-    pub(crate) fn encoded(&mut self, rows: &Arc<Rows>) -> &[u8] {
-        let fresh = |(of, _): &(Arc<Rows>, Vec<u8>)| Arc::ptr_eq(of, rows);
-        let encoded = self.encoded.take().filter(fresh);
-        let encoded = encoded.unwrap_or_else(|| (Arc::clone(rows), query::encode(rows)));
-        &self.encoded.insert(encoded).1
+    /// Rows as a module reads them. Making them so is charged, and the last ones made are kept.
+    pub(crate) fn encoded(&mut self, rows: &Arc<Rows>) -> Result<&[u8], Fault> {
+        let made = |(of, _): &(Arc<Rows>, Vec<u8>)| Arc::ptr_eq(of, rows);
+        let encoded = match self.encoded.take().filter(made) {
+            Some(encoded) => encoded,
+            None => {
+                let bytes = query::encode(rows);
+                self.meter.charge_call(bytes.len())?;
+                (Arc::clone(rows), bytes)
+            }
+        };
+        Ok(&self.encoded.insert(encoded).1)
     }
 
     /// Notes what the guest waits for from now on.
@@ -307,9 +303,8 @@ impl Turn {
             Ok(rows) => rows,
             Err(error) => return Ok(error.status()),
         };
-        let bytes = self.encoded(&rows).len();
+        let bytes = self.encoded(&rows)?.len();
         self.rows = Some(rows);
-        self.meter.charge_call(bytes)?;
         i32::try_from(bytes).map_err(|_| Fault::Internal("rows over 2 GiB"))
     }
 

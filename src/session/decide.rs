@@ -68,6 +68,21 @@ fn may_recode(facts: &Facts) -> bool {
     calls || SessionEffect::Session <= facts.effect || facts.kinds.contains(Kind::Set)
 }
 
+/// Whether a transaction may have written once the statement has run.
+fn writes(facts: &Facts) -> bool {
+    // A PREPARE runs nothing.
+    !facts.read_only && !facts.kinds.contains(Kind::Prepare)
+}
+
+/// Rows of a stage where the protocol has no place for them.
+fn cannot_reply(to: &str) -> StatementError {
+    let message = format!("a stage answers {to} with rows, which cannot be done");
+    StatementError::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+}
+
+/// The rule, as the log of decisions names it, that refuses what outlives its transaction.
+const SESSION_STATE: &str = "session_state";
+
 /// One statement that the stages are asked about.
 struct AskedAbout<'a> {
     request_id: Uuid,
@@ -132,7 +147,7 @@ impl Session {
         among: Among,
     ) -> Result<Decided, Refused> {
         if self.binding.pipeline.is_plain() {
-            return self.plain_decision(sql);
+            return self.plain_decision(sql, protocol);
         }
         let asked = AskedAbout {
             request_id: self.shared.new_id(),
@@ -143,15 +158,46 @@ impl Session {
         };
         let log = self.binding.world.decisions.as_ref();
         let detail = log.map_or(Detail::Verdict, |log| log.detail(asked.request_id));
-        let trace = if self.binding.pipeline.may_wait() {
+        let mut trace = if self.binding.pipeline.may_wait() {
             self.ask_and_wait(&asked, detail).await
         } else {
             self.ask_at_once(&asked, detail)?
         };
+        let after = self.feasible(&asked, &mut trace);
         if detail != Detail::Verdict {
             self.record(&asked, &trace);
         }
-        self.conclude(&asked, trace)
+        self.conclude(&asked, trace, after)
+    }
+
+    /// What the session must follow once the statement has succeeded. What this session cannot do, although the stages let it
+    /// pass, is refused from here on.
+    fn feasible(&self, asked: &AskedAbout<'_>, trace: &mut Trace) -> After {
+        let cannot = match &trace.verdict {
+            Verdict::Refuse(_) => return After::Nothing,
+            Verdict::Reply(_) if asked.protocol == Protocol::FunctionCall => {
+                Err(cannot_reply("a FunctionCall"))
+            }
+            Verdict::Reply(_) if 1 < asked.statement_count => {
+                Err(cannot_reply("one of several statements in one message"))
+            }
+            Verdict::Reply(_) | Verdict::Forward(_) => {
+                let text = trace.text.as_deref().unwrap_or(asked.text);
+                let after = match &trace.facts {
+                    // The facts of a PREPARE are those of what is prepared; what it does to the session is in its own text.
+                    Some(facts) if facts.kinds.contains(Kind::Prepare) => {
+                        self.after(text, &statement::analyze(text, Needs::default()))
+                    }
+                    Some(facts) => self.after(text, facts),
+                    None => Ok(After::Nothing),
+                };
+                after.inspect_err(|_| trace.by = Decider::Sql(SESSION_STATE))
+            }
+        };
+        cannot.unwrap_or_else(|error| {
+            trace.verdict = Verdict::Refuse(error.refusal());
+            After::Nothing
+        })
     }
 
     fn statement<'a>(&'a self, asked: &AskedAbout<'a>) -> Statement<'a> {
@@ -197,12 +243,17 @@ impl Session {
         })
     }
 
-    fn no_verdict(&self) -> Refused {
+    pub(super) fn no_verdict(&self) -> Refused {
         self.refused(&StatementError::new(SqlState::INTERNAL_ERROR, "no verdict"))
     }
 
     /// What the session does next.
-    fn conclude(&mut self, asked: &AskedAbout<'_>, trace: Trace) -> Result<Decided, Refused> {
+    fn conclude(
+        &mut self,
+        asked: &AskedAbout<'_>,
+        trace: Trace,
+        after: After,
+    ) -> Result<Decided, Refused> {
         let pipeline = Arc::clone(&self.binding.pipeline);
         let text = trace.text.as_deref().unwrap_or(asked.text);
         let observed = pipeline.observes().then(|| {
@@ -216,9 +267,9 @@ impl Session {
                 tx_writes: self.tx_writes,
                 learned: trace.learned,
                 statement_count: asked.statement_count,
-                world: pipeline
+                services: pipeline
                     .observers_may_wait()
-                    .then(|| Arc::clone(&self.binding.world)),
+                    .then(|| Arc::clone(&self.binding.world.services)),
             })
         });
         let go = match trace.verdict {
@@ -229,17 +280,7 @@ impl Session {
             Verdict::Reply(rows) => Go::Reply(rows),
             Verdict::Forward(permit) => Go::Node(permit),
         };
-        let after = match &trace.facts {
-            // The facts of a PREPARE are those of what is prepared; what it does to the session is in its own text.
-            Some(facts) if facts.kinds.contains(Kind::Prepare) => {
-                self.after(text, &statement::analyze(text, Needs::default()))?
-            }
-            Some(facts) => {
-                self.tx_writes |= !facts.read_only;
-                self.after(text, facts)?
-            }
-            None => After::Nothing,
-        };
+        self.tx_writes |= trace.facts.as_deref().is_some_and(writes);
         self.expect(asked.protocol, &after);
         Ok(Decided {
             may_recode: trace.facts.as_deref().is_some_and(may_recode),
@@ -294,7 +335,7 @@ impl Session {
             in_transaction: self.tx != b'I' || self.batch_open,
             statement_count: 1,
         };
-        let refusal = Refusal::with_code(error.code, error.message.clone());
+        let refusal = error.refusal();
         self.log_refusal(asked.request_id, rule, &refusal);
         let trace = Trace::refused(Decider::Sql(rule), refusal);
         self.record(&asked, &trace);
@@ -317,7 +358,7 @@ impl Session {
 
     /// The decision of a pipeline without stages. The text is read only as far as the pool must know what outlives the
     /// transaction.
-    fn plain_decision(&mut self, sql: &[u8]) -> Result<Decided, Refused> {
+    fn plain_decision(&mut self, sql: &[u8], protocol: Protocol) -> Result<Decided, Refused> {
         // Lossy only where it must be: the check alone is several times faster.
         let text = std::str::from_utf8(sql)
             .map(Cow::Borrowed)
@@ -341,13 +382,17 @@ impl Session {
         };
         let after = match statement::effect(text) {
             SessionEffect::None | SessionEffect::Transaction if updates_pg_settings(text) => {
-                self.refuse_or(After::Dirty)?
+                self.refuse_or(After::Dirty)
             }
-            SessionEffect::None | SessionEffect::Transaction => After::Nothing,
+            SessionEffect::None | SessionEffect::Transaction => Ok(After::Nothing),
             SessionEffect::Session | SessionEffect::DiscardAll => {
-                self.after(text, &statement::analyze(text, Needs::default()))?
+                self.after(text, &statement::analyze(text, Needs::default()))
             }
         };
+        let after = after.map_err(|error| {
+            self.refused_by(SESSION_STATE, protocol, "", &error);
+            self.refused(&error)
+        })?;
         Ok(Decided {
             may_recode: false,
             go: Go::Node(permit),
@@ -358,22 +403,22 @@ impl Session {
     }
 
     /// What the session must follow once the statement has succeeded.
-    fn after(&self, text: &str, facts: &Facts) -> Result<After, Refused> {
+    fn after(&self, text: &str, facts: &Facts) -> Result<After, StatementError> {
         let key = |name: &str| Some(self.statements.named.get(name.as_bytes())?.sent.key);
         self.refuse_or(After::of(text, facts, key))
     }
 
     /// Refuses what outlives its transaction, where the pool wants that.
-    fn refuse_or(&self, after: After) -> Result<After, Refused> {
+    fn refuse_or(&self, after: After) -> Result<After, StatementError> {
         let pool = self.binding.pool_policy();
         if after.outlives_transaction()
             && pool.mode == PoolMode::Transaction
             && pool.session_state == SessionState::Refuse
         {
-            return Err(self.refused(&StatementError::new(
+            return Err(StatementError::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
                 OUTLIVES_TRANSACTION,
-            )));
+            ));
         }
         Ok(after)
     }

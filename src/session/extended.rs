@@ -41,7 +41,7 @@ impl Session {
         self.refresh_world()?;
         let cannot = self
             .cannot_prepare(parse.name)
-            .or_else(|| self.cannot_read_now(parse.sql));
+            .or_else(|| self.cannot_read_now(parse.sql, Protocol::Extended));
         if let Some(error) = cannot {
             self.fail_batch(&error);
             return Ok(());
@@ -102,14 +102,17 @@ impl Session {
 
     /// Before ReadyForQuery the node does not say what became of `client_encoding`. A text that reads the same in every
     /// encoding may follow a statement that could have changed it; another one waits for the end of the batch.
-    pub(super) fn cannot_read_now(&self, sql: &[u8]) -> Option<StatementError> {
+    pub(super) fn cannot_read_now(&self, sql: &[u8], protocol: Protocol) -> Option<StatementError> {
         let unsure = self.may_recode && self.batch_open && !sql.is_ascii();
-        (unsure && !self.binding.pipeline.is_plain()).then(|| {
-            StatementError::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                "a statement with characters beyond ASCII cannot follow one that may change the encoding in the same batch",
-            )
-        })
+        if !unsure || self.binding.pipeline.is_plain() {
+            return None;
+        }
+        let error = StatementError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "a statement with characters beyond ASCII cannot follow one that may change the encoding in the same batch",
+        );
+        self.refused_by("unreadable", protocol, "", &error);
+        Some(error)
     }
 
     /// DEALLOCATE of a statement that the client prepared by Parse names it by our name for it, and needs it to be on the

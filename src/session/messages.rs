@@ -8,6 +8,7 @@ use super::relay::Passing;
 use super::relay::Session;
 use crate::client_facing::ClientFacing;
 use crate::hook::Protocol;
+use crate::hook::Refusal;
 use crate::policy::PoolMode;
 use crate::policy::SessionState;
 use crate::sqlstate::SqlState;
@@ -36,6 +37,10 @@ impl StatementError {
             code,
             message: message.into(),
         }
+    }
+
+    pub(super) fn refusal(&self) -> Refusal {
+        Refusal::with_code(self.code, self.message.clone())
     }
 }
 

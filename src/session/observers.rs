@@ -79,9 +79,9 @@ impl Session {
     async fn tell(&self, untold: &Untold) {
         let statement = untold.observed.context();
         let ended = self.ended(untold, &statement);
-        let world = untold.observed.world.as_ref();
-        let world = world.unwrap_or(&self.binding.world);
-        untold.pipeline.ended(&ended, &world.services).await;
+        let services = untold.observed.services.as_ref();
+        let services = services.unwrap_or(&self.binding.world.services);
+        untold.pipeline.ended(&ended, services).await;
     }
 
     /// Tells the observers that wait, after the client has been given what its socket takes. Not cancel safe.

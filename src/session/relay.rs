@@ -95,7 +95,7 @@ pub(super) struct Session {
     pub(super) idle_timeout: Option<Duration>,
     pub(super) idle_since: Instant,
     timer: Option<Pin<Box<Sleep>>>,
-    /// Ended statements whose observers wait for something themselves; a turn's answers at most.
+    /// Ended statements whose observers wait for something themselves; one message's, or one turn's answers.
     pub(super) untold: Vec<Untold>,
 }
 
@@ -195,6 +195,8 @@ impl Session {
             if self.idle_timeout.is_some() {
                 self.idle_since = Instant::now();
             }
+            // A client that never stops to send has its observers told as well.
+            self.tell_untold().await;
         }
         self.rest_if_due().await;
         self.tell_untold().await;

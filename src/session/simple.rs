@@ -39,7 +39,7 @@ impl Session {
         let sql = frontend::query(&message[HEADER_BYTES..])?;
         self.settle_before_statement().await?;
         self.refresh_world()?;
-        if let Some(error) = self.cannot_read_now(sql) {
+        if let Some(error) = self.cannot_read_now(sql, Protocol::Simple) {
             self.fail_query(&error);
             return Ok(());
         }
@@ -186,9 +186,7 @@ impl Session {
             let decided = self.decide(sql, Protocol::Simple, among).await?;
             parts.push(Part::of(&decided));
             let Go::Node(permit) = decided.go else {
-                let message = "a stage answers one of several statements in one message, which cannot be done";
-                let error = StatementError::new(SqlState::FEATURE_NOT_SUPPORTED, message);
-                return Err(self.refused(&error));
+                return Err(self.no_verdict()); // rows of ours have been refused among several
             };
             rewritten.push_str(&text[copied..range.start]);
             rewritten.push_str(permit.text().map_or(&text[range.clone()], |text| text));
@@ -273,10 +271,8 @@ impl Session {
             }
         };
         let Go::Node(permit) = &decided.go else {
-            self.fail_query(&StatementError::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                "a FunctionCall cannot be answered with rows",
-            ));
+            let Refused(error) = self.no_verdict(); // rows of ours have been refused
+            self.refuse_query(error);
             return Ok(true);
         };
         if !self.lease_or_fail(permit, Session::fail_query).await? {

@@ -2,7 +2,6 @@
 //! Deciding is `decide`'s; sending is `simple`'s and `extended`'s.
 
 use super::by_name::ByName;
-use super::world::World;
 use crate::hook::Protocol;
 use crate::hook::Rows;
 use crate::hook::SessionContext;
@@ -11,6 +10,7 @@ use crate::pipeline::Permit;
 use crate::pipeline::Pipeline;
 use crate::pipeline::Prepared;
 use crate::pool::StatementKey;
+use crate::sandbox::Services;
 use crate::statement::Facts;
 use crate::statement::SessionEffect;
 use crate::statement::Sql;
@@ -156,8 +156,8 @@ pub(super) struct Observed {
     pub(super) statement_count: u32,
     /// The session with attributes that stages have set for this statement.
     pub(super) learned: Option<Box<SessionContext>>,
-    /// The world that decided, where its observers may need more of it than its pipeline.
-    pub(super) world: Option<Arc<World>>,
+    /// What the stages that decided are given, where its observers may wait for some of it.
+    pub(super) services: Option<Arc<dyn Services>>,
 }
 
 impl Observed {

@@ -15,6 +15,17 @@ pub struct Needs {
     pub parse: bool,
 }
 
+impl Needs {
+    /// What either wants to know.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        Self {
+            normalized: self.normalized || other.normalized,
+            parse: self.parse || other.parse,
+        }
+    }
+}
+
 /// A statement the session must follow itself, because it names prepared statements.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Sql {

@@ -333,3 +333,43 @@ fn what_waits_is_written_before_the_process_ends() {
     assert_eq!(decisions.len(), 500);
     assert!(decisions.iter().all(|one| one.get("fingerprint").is_none()));
 }
+
+/// The log says what became of a statement, not what the stages would have had.
+#[test]
+fn what_a_session_cannot_do_is_recorded_as_refused() {
+    let rows = "script = 'rows([\"id\"], [[\"7\"]])'";
+    let policy = with_log("sample = { allow = 0.0 }")
+        .pool_key("session_state = \"refuse\"")
+        .stage(
+            "pre_query",
+            "table",
+            &format!("when = {{ tables = [\"products\"] }}\n{rows}"),
+        )
+        .stage(
+            "pre_query",
+            "call",
+            &format!("when = {{ protocol = \"function_call\" }}\n{rows}"),
+        );
+    let proxy = Proxy::start(&policy);
+    let mut wire = proxy.login("app");
+    let mut told = vec![
+        wire.fails("SET work_mem = '1MB'"),
+        only_problem(&wire.extended("PREPARE p AS SELECT 1")),
+        wire.fails("SELECT 1; SELECT * FROM products"),
+    ];
+    wire.send(&function_call(1, &[]));
+    told.push(only_problem(&wire.until_ready()));
+    let decisions = written(&proxy, 4);
+    let short: Vec<String> = decisions.iter().map(short).collect();
+    assert_eq!(
+        short,
+        [
+            "simple deny by session_state:",
+            "extended deny by session_state:",
+            "simple deny by table: table=reply",
+            "function_call deny by call: call=reply",
+        ]
+    );
+    clients_were_told(&told, &decisions);
+    is_as_the_schema_says(&decisions);
+}

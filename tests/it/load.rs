@@ -1,6 +1,8 @@
 //! Rows from a node for stages: loaded for a script, asked for by a plugin, kept, and what happens when they cannot be had.
 
 use crate::support::cluster::Cluster;
+use crate::support::frames::query;
+use crate::support::message::only_problem;
 use crate::support::plugins;
 use crate::support::policy::PolicyText;
 use crate::support::proxy::Proxy;
@@ -288,4 +290,66 @@ fn logins_and_observers_may_load() {
             .contains("on_disconnect of globex")
             .then_some(())
     });
+}
+
+/// What an argument is made of is found out although nothing else of the stage asks for it.
+#[test]
+fn arguments_have_their_values_whatever_else_the_stage_reads() {
+    let grant = "[permissions.echo]\nsee = [\"sql.normalized\", \"sql.kind\"]\ncall = [\"load\"]\n\
+         load = { pool = \"main\", database = \"app\", max_rows = 1, timeout = \"10s\", statements = { echo = \"select $1::text\" } }";
+    for (field, sql, said) in [
+        ("sql.normalized", "SELECT 4711", "select $1"),
+        ("sql.has_where", "DELETE FROM orders", "false"),
+        ("sql.has_limit", "SELECT id FROM orders LIMIT 1", "true"),
+    ] {
+        let keys = format!(
+            "permissions = \"echo\"\nload = {{ told = {{ statement = \"echo\", args = [\"{field}\"] }} }}\nscript = 'deny(load.told)'"
+        );
+        let policy = PolicyText::of(Cluster::shared())
+            .pool_key("login = { user = \"postgres\" }")
+            .extra(grant)
+            .stage("pre_query", "echo", &keys);
+        let proxy = Proxy::start(&policy);
+        assert_eq!(proxy.login("app").fails(sql).message, said, "{field}");
+    }
+}
+
+/// A client that sends without waiting has its observers told after each message, and not when it pauses.
+#[test]
+fn observers_that_load_are_told_between_messages_of_a_pipeline() {
+    let grant = grant("load", "timeout = \"10s\"").replace(
+        "call = [\"load\"]",
+        "call = [\"load\", \"kv.read\", \"kv.write\"]\nkv = { namespace = \"n\", max_keys = 2, max_bytes = \"1KiB\" }",
+    );
+    let load = "permissions = \"tenant\"\nload = { tenant = { statement = \"tenant_of\", args = [\"user.name\"] } }";
+    let count = format!("{load}\nscript = 'kv::add(\"told\", 1); next()'");
+    let tell = "permissions = \"tenant\"\nscript = 'deny(`${kv::get(\"told\")}`)'";
+    let policy = PolicyText::of(Cluster::shared())
+        .pool_key("login = { user = \"postgres\" }")
+        .extra(&grant)
+        .stage("pre_query", "tell", tell)
+        .stage("post_query", "count", &count);
+    let proxy = Proxy::start(&policy);
+    let mut wire = proxy.login("app");
+    wire.send(&query("SELECT 1").repeat(5));
+    let told: Vec<String> = (0..5)
+        .map(|_| only_problem(&wire.until_ready()).message)
+        .collect();
+    assert_eq!(told, ["", "1", "2", "3", "4"]);
+}
+
+/// Nothing is asked for a guest that is not asked either.
+#[test]
+fn an_open_breaker_loads_nothing() {
+    let grant = grant("load", "timeout = \"10s\"");
+    let stage = "breaker = { failures = 1, within = \"1h\", retry_after = \"1h\" }\n\
+         load = { tenant = { statement = \"tenant_of\", args = [\"user.name\"] } }\nscript = 'loop { }'";
+    let proxy = Proxy::start(&policy(Cluster::shared(), 10, &grant, stage));
+    let mut wire = proxy.login("app");
+    for _ in 0..3 {
+        assert_eq!(wire.fails("SELECT * FROM tenant_acme").code, "58000");
+        assert_eq!(asked(&proxy), 1);
+    }
+    let stages = format!("{:?}", proxy.admin().table("SHOW STAGES"));
+    assert!(stages.contains("breaker_open=2"), "{stages}");
 }

@@ -43,6 +43,7 @@ mod reload;
 mod render;
 mod routing;
 mod same_verdicts;
+mod scripts_document;
 mod sidecars;
 mod startup;
 mod stop;

@@ -229,3 +229,100 @@ fn tests_run_again_when_a_file_changes() {
     folder.write("policy.toml", format!("{POLICY}{REST}"));
     said("7 passed, 0 failed");
 }
+
+/// Two stages at `on_connect`, of which the first, a script, refuses one application.
+const DOORS: &str = r#"policy = 1
+name = "doors"
+
+[listener.main]
+bind = ["127.0.0.1:6432"]
+
+[node.pg]
+role = "primary"
+host = "127.0.0.1"
+
+[pool.main]
+database = "*"
+nodes = ["pg"]
+
+[user.app]
+trust = true
+
+[permissions.app]
+see = ["session"]
+
+[stage.door]
+hook = "on_connect"
+permissions = "app"
+script = 'if session.app == "away" { deny("28000", "not you") } else { next() }'
+
+[stage.inner]
+hook = "on_connect"
+when = { app = "never" }
+deny = "never"
+
+[pipeline.default]
+on_connect = ["door", "inner"]
+otherwise = { authorize = "allow" }
+
+[[test]]
+name = "the door"
+given = { user = "app", app = "APP" }
+expect = { EXPECT }
+"#;
+
+#[test]
+fn a_test_of_connecting_compares_what_it_expects() {
+    let folder = Folder::new("doors");
+    let tested = |app: &str, expect: &str| {
+        let text = DOORS.replace("APP", app).replace("EXPECT", expect);
+        folder.write("policy.toml", text);
+        test(folder.path(), &["--coverage"])
+    };
+    let (code, out, _) = tested(
+        "away",
+        r#"verdict = "deny", by = "door", code = "28000", message = "not you""#,
+    );
+    assert_eq!(code, Some(0), "{out}");
+    // Nobody behind the stage that refuses is asked.
+    assert!(
+        out.contains("untested: stage `inner`: no test asks it"),
+        "{out}"
+    );
+    assert!(!out.contains("stage `door`"), "{out}");
+    let (code, out, _) = tested("psql", r#"verdict = "allow""#);
+    assert_eq!(code, Some(0), "{out}");
+    assert!(!out.contains("stage `door`"), "{out}");
+    for (app, expect, why) in [
+        (
+            "away",
+            r#"verdict = "deny", by = "inner""#,
+            "expected another stage      got door",
+        ),
+        (
+            "away",
+            r#"verdict = "deny", code = "42501""#,
+            "expected another code      got 28000",
+        ),
+        (
+            "away",
+            r#"verdict = "deny", route = "primary""#,
+            "no statement was decided",
+        ),
+        (
+            "psql",
+            r#"code = "28000""#,
+            "expected the connection to be refused, and it was not",
+        ),
+        (
+            "psql",
+            r#"by = "door""#,
+            "expected the connection to be refused, and it was not",
+        ),
+        ("psql", r#"route = "primary""#, "no statement was decided"),
+    ] {
+        let (code, out, err) = tested(app, expect);
+        assert_eq!(code, Some(1), "{expect}\n{out}{err}");
+        assert!(out.contains(why), "{expect}\n{out}");
+    }
+}

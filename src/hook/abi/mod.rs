@@ -15,6 +15,7 @@ pub use content::encode_names;
 pub use encode::Frame;
 
 use super::Hook;
+use crate::statement::Needs;
 
 /// The name a policy and the documents use for this ABI.
 pub const NAME: &str = "pgwarden-1";
@@ -218,6 +219,24 @@ impl Field {
             "auth" => hook == Hook::Authenticate,
             "event" => hook == Hook::Custom,
             _ => true,
+        }
+    }
+
+    /// What a statement must be read for so that the field has its value.
+    #[must_use]
+    pub fn needs(self) -> Needs {
+        let of_the_tree = matches!(
+            self,
+            Self::Tables
+                | Self::Functions
+                | Self::Columns
+                | Self::HasWhere
+                | Self::HasLimit
+                | Self::HasCte
+        );
+        Needs {
+            normalized: self == Self::Normalized,
+            parse: of_the_tree,
         }
     }
 

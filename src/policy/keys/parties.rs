@@ -201,7 +201,7 @@ pub(in crate::policy) static LOAD: Noun = Noun {
         key(
             "max_bytes",
             Kind::Size,
-            "Bytes of values one may give; more are a failure. Default: 64KiB.",
+            "Bytes of values one may give, up to 16MiB; more are a failure. Default: 64KiB.",
         ),
         key(
             "timeout",
@@ -296,7 +296,7 @@ pub(in crate::policy) static SANDBOX: Noun = Noun {
         key(
             "max_module",
             Kind::Size,
-            "A plugin's file, or a script's text. Default: 8MiB.",
+            "A plugin's file. Default: 8MiB. A script's text has 64KiB at most.",
         ),
         key(
             "max_log_lines",

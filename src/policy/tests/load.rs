@@ -98,6 +98,12 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
     ("max_rows = 1,", "max_rows = 1001,", "P0503", "1 to 1000"),
     ("\"20ms\"", "\"61s\"", "P0503", "at most 1m"),
     (
+        "max_rows = 1,",
+        "max_bytes = \"17MiB\",",
+        "P0503",
+        "at most 16MiB",
+    ),
+    (
         "where login = $1",
         "where login = $1 for update",
         "P0611",

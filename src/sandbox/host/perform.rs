@@ -74,11 +74,11 @@ pub(super) fn perform(turn: &mut Turn, request: Request<'_>) -> Result<Response,
         Request::Tables { text } => Ok(tables(text)),
         Request::Loaded { name, offset, len } => {
             let rows = turn.loaded(name).map(|loaded| Arc::clone(&loaded.rows));
-            Ok(part_of_rows(turn, rows, offset, len))
+            part_of_rows(turn, rows, offset, len)
         }
         Request::Rows { offset, len } => {
             let rows = turn.rows().map(Arc::clone);
-            Ok(part_of_rows(turn, rows, offset, len))
+            part_of_rows(turn, rows, offset, len)
         }
         Request::Query { name, args } => {
             let args = query::decode_args(args);
@@ -125,18 +125,23 @@ fn tables(text: &str) -> Response {
     Response::Names(facts.relations.tables.clone())
 }
 
-fn part_of_rows(turn: &mut Turn, rows: Option<Arc<Rows>>, offset: usize, len: usize) -> Response {
+fn part_of_rows(
+    turn: &mut Turn,
+    rows: Option<Arc<Rows>>,
+    offset: usize,
+    len: usize,
+) -> Result<Response, Fault> {
     let Some(rows) = rows else {
-        return Response::Missing;
+        return Ok(Response::Missing);
     };
-    let total = turn.encoded(&rows).len();
+    let total = turn.encoded(&rows)?.len();
     let offset = offset.min(total);
-    Response::PartOfRows {
+    Ok(Response::PartOfRows {
         rows,
         offset,
         len: len.min(total - offset),
         total,
-    }
+    })
 }
 
 /// A guest names a pattern and never gives one: what it takes to match was reviewed with the policy.

@@ -135,11 +135,11 @@ impl Tree {
             }
             Event::SequenceEnd | Event::MappingEnd => self.closes(span.end),
             Event::Alias(anchor) => {
-                let known = self.anchors.get(&anchor).cloned();
-                let Some(known) = known else {
+                let weight = self.anchors.get(&anchor).map(|known| known.weight);
+                self.weigh(weight.unwrap_or_default(), &span)?;
+                let Some(known) = self.anchors.get(&anchor).cloned() else {
                     return Err(mistake("this alias stands for what it is a part of", span));
                 };
-                self.weigh(known.weight, &span)?;
                 self.put(Node { span, ..known }, 0)
             }
             Event::Nothing
@@ -214,6 +214,8 @@ impl Tree {
     fn put(&mut self, node: Node, anchor: usize) -> Result<(), ManifestMistake> {
         // The parser numbers anchors from 1.
         if anchor != 0 {
+            // A copy is kept of it, and of each anchor inside of it one more.
+            self.weigh(node.weight, &node.span)?;
             self.anchors.insert(anchor, node.clone());
         }
         let Some(open) = self.open.last_mut() else {
@@ -430,6 +432,18 @@ mod tests {
             text.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
         }
         let mistake = value(&text).unwrap_err();
+        assert!(mistake.message.contains("grows beyond"), "{mistake:?}");
+    }
+
+    /// What stands for itself in a copy is weighed as often as it is kept.
+    #[test]
+    fn anchors_within_anchors_are_weighed_as_well() {
+        let nested = |depth: usize| {
+            let open: String = (0..depth).map(|level| format!("&a{level} [")).collect();
+            format!("a: {open}{}{}", "x".repeat(20_000), "]".repeat(depth))
+        };
+        assert!(value(&nested(5)).is_ok());
+        let mistake = value(&nested(14)).unwrap_err();
         assert!(mistake.message.contains("grows beyond"), "{mistake:?}");
     }
 

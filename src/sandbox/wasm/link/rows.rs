@@ -80,7 +80,7 @@ fn give_rows(
             len,
             total,
         } => {
-            let part = &turn.encoded(rows)[*offset..offset + len];
+            let part = &turn.encoded(rows)?[*offset..offset + len];
             give(memory, pointer, room, part)?;
             Ok(length(*total))
         }
