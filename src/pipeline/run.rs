@@ -7,6 +7,7 @@ mod text;
 
 use super::Pipeline;
 use super::Statement;
+use super::cache::Cacheable;
 use super::explain::step;
 use super::login::learn;
 use super::stage::Asked;
@@ -22,6 +23,7 @@ use super::verdict::Verdict;
 use crate::hook::Answer;
 use crate::hook::Hook;
 use crate::hook::Input;
+use crate::hook::Protocol;
 use crate::hook::Refusal;
 use crate::hook::Rows;
 use crate::hook::SessionContext;
@@ -32,6 +34,7 @@ use crate::sandbox::Effects;
 use crate::sandbox::Fault;
 use crate::sandbox::Services;
 use crate::sqlstate::SqlState;
+use crate::statement::Facts;
 use crate::statement::Kind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -44,13 +47,8 @@ pub async fn decide(
     services: &Arc<dyn Services>,
     detail: Detail,
 ) -> Trace {
-    let mut run = Run::new(pipeline, statement, services, detail);
-    loop {
-        if let Some(verdict) = run.go_on() {
-            return run.finish(verdict);
-        }
-        run.wait().await;
-    }
+    let run = Run::new(pipeline, statement, services, detail);
+    run.run_out().await
 }
 
 /// The same where no stage has to wait, without the cost of being able to. `None` where one has.
@@ -63,6 +61,29 @@ pub fn decide_at_once(
     let mut run = Run::new(pipeline, statement, services, detail);
     let verdict = run.go_on()?;
     Some(run.finish(verdict))
+}
+
+/// The same for a statement of which no more than the facts is known, as from a log of decisions: the text is empty, and no
+/// limit is put into it. Cancel safe.
+pub async fn decide_by_facts(
+    pipeline: &Pipeline,
+    statement: &Statement<'_>,
+    facts: Arc<Facts>,
+    services: &Arc<dyn Services>,
+    detail: Detail,
+) -> Trace {
+    let mut run = Run::new(pipeline, statement, services, detail);
+    if !pipeline.plain {
+        let refused = match statement.protocol {
+            Protocol::FunctionCall => Ok(()), // the stages may still have a better word
+            Protocol::Simple | Protocol::Extended => run.refuse_unparsed(&facts),
+        };
+        run.subject = Some(run.unread(facts));
+        if let Err(refusal) = refused {
+            return run.finish(Verdict::Refuse(*refusal));
+        }
+    }
+    run.run_out().await
 }
 
 /// The hooks on a statement's way.
@@ -81,14 +102,22 @@ struct Run<'a> {
     detail: Detail,
     by: Decider,
     routed_by: Decider,
+    bounded_by: Decider,
     fuel: u64,
+    faults: u32,
     /// The session as later stages see it, where one has set an attribute.
     learned: Option<Box<SessionContext>>,
     steps: Vec<Step>,
     subject: Option<Subject<'a>>,
+    /// What was known of the text that came, where a stage replaced it.
+    came: Option<Arc<Facts>>,
     timeout: Option<Duration>,
+    /// When it arrived, for all its stages; `None` where no guard asks.
+    now: Option<u64>,
     /// Rows that a stage gave before the statement was authorized.
     reply: Option<Box<Rows>>,
+    /// The first cache that may keep its answer.
+    cache: Option<Arc<Cacheable>>,
     /// Where it stands: a hook of the way, and the stage of it that is asked next.
     hook: usize,
     next: usize,
@@ -126,15 +155,29 @@ impl<'a> Run<'a> {
             detail,
             by: Decider::Default,
             routed_by: Decider::Default,
+            bounded_by: Decider::Default,
             fuel: 0,
+            faults: 0,
             learned: None,
             steps: Vec::new(),
             subject: None,
+            came: None,
             timeout: None,
+            now: pipeline.now(services),
             reply: None,
+            cache: None,
             hook: 0,
             next: 0,
             answered: None,
+        }
+    }
+
+    async fn run_out(mut self) -> Trace {
+        loop {
+            if let Some(verdict) = self.go_on() {
+                return self.finish(verdict);
+            }
+            self.wait().await;
         }
     }
 
@@ -150,9 +193,12 @@ impl<'a> Run<'a> {
             verdict,
             by: self.by,
             routed_by: self.routed_by,
+            bounded_by: self.bounded_by,
             facts,
             text,
+            came: self.came,
             fuel: self.fuel,
+            faults: self.faults,
             learned: self.learned,
             steps: self.steps,
         }
@@ -213,12 +259,8 @@ impl<'a> Run<'a> {
             (route, otherwise) = (RouteTarget::Primary, None); // what may write goes where writes go
         }
         let text = self.subject.as_ref().and_then(Subject::changed_text);
-        Ok(Verdict::Forward(Permit::new(
-            text,
-            route,
-            otherwise,
-            self.timeout,
-        )))
+        let permit = Permit::new(text, route, otherwise, self.timeout);
+        Ok(Verdict::Forward(permit.cacheable(self.cache.take())))
     }
 
     fn stands_at(&self, hook: Hook) -> bool {
@@ -248,7 +290,7 @@ impl<'a> Run<'a> {
         };
         let context = context(self.statement, subject);
         let session = self.learned.as_deref().unwrap_or(self.statement.session);
-        let input = input(self.statement, session, hook, &context);
+        let input = input(self.statement, session, hook, &context, self.now);
         let mut spent = Spent::timed(self.detail != Detail::Verdict);
         let asked = stage.ask(&input, self.services, &mut spent).await;
         if let Some(effects) = &spent.effects {
@@ -299,9 +341,15 @@ impl<'a> Run<'a> {
 
     fn cache_get(&mut self) -> Result<Option<Rows>, Stop> {
         for stage in self.rest(Hook::CacheGet) {
-            if let Asked::Answer(Answer::Cached(rows)) = self.ask(stage, Hook::CacheGet)? {
-                self.by = Decider::Stage(Arc::clone(&stage.name));
-                return Ok(Some(rows));
+            match self.ask(stage, Hook::CacheGet)? {
+                Asked::Answer(Answer::Cached(rows)) => {
+                    self.by = Decider::Stage(Arc::clone(&stage.name));
+                    return Ok(Some(rows));
+                }
+                Asked::Cache(Ok(cache)) => {
+                    self.cache.get_or_insert_with(|| Arc::from(cache));
+                }
+                _ => (),
             }
         }
         Ok(None)
@@ -314,7 +362,7 @@ impl<'a> Run<'a> {
         };
         let context = context(self.statement, subject);
         let session = self.learned.as_deref().unwrap_or(self.statement.session);
-        let input = input(self.statement, session, hook, &context);
+        let input = input(self.statement, session, hook, &context, self.now);
         let mut spent = Spent::timed(self.detail != Detail::Verdict);
         let mut emitted = false;
         let asked = if !self.pipeline.waits_for(stage) {
@@ -386,6 +434,7 @@ impl<'a> Run<'a> {
 
     /// A failed stage says no, unless its policy says otherwise.
     fn fault(&mut self, stage: &Stage, hook: Hook, fault: &Fault) -> Result<(), Refused> {
+        self.faults += 1;
         if !stage.fault_refuses(hook, fault, self.services) {
             return Ok(());
         }
@@ -396,20 +445,9 @@ impl<'a> Run<'a> {
         ))))
     }
 
-    /// Adds which policy, revision, stage and decision refused.
-    fn signed(&self, mut refusal: Refusal) -> Refusal {
-        let signature = format!(
-            "Policy {} ({}), stage {}, decision {}.",
-            self.pipeline.policy,
-            self.pipeline.revision,
-            self.by.name(),
-            self.statement.request_id
-        );
-        refusal.detail = Some(match &refusal.detail {
-            Some(detail) => format!("{detail}\n{signature}").into(),
-            None => signature.into(),
-        });
-        refusal
+    fn signed(&self, refusal: Refusal) -> Refusal {
+        let id = self.statement.request_id;
+        self.pipeline.signed(refusal, &self.by, id)
     }
 }
 
@@ -429,6 +467,7 @@ fn input<'s>(
     session: &'s SessionContext,
     hook: Hook,
     context: &'s StatementContext<'s>,
+    now: Option<u64>,
 ) -> Input<'s> {
     Input {
         hook,
@@ -439,5 +478,7 @@ fn input<'s>(
         auth: None,
         custom: None,
         loaded: &[],
+        now,
+        lag: statement.lag,
     }
 }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 /// A session between two messages. A message that is refused leaves it as it was.
 #[derive(Clone, Default)]
-pub(super) struct State {
+pub(in crate::cli) struct State {
     pub(super) prepared: Names,
     pub(super) in_transaction: bool,
     pub(super) tx_writes: bool,
@@ -127,10 +127,16 @@ impl State {
         }
     }
 
-    /// The message has run there.
+    /// The message has run there; nowhere where no node was asked.
     pub(super) fn settle(&mut self, place: Option<Place>) {
         self.tx_writes &= self.in_transaction;
+        let place = place.or(self.held);
         self.held = place.filter(|_| self.in_transaction || self.pinned);
+    }
+
+    /// The same without the connection in hand.
+    pub(super) fn let_go(self) -> Self {
+        Self { held: None, ..self }
     }
 }
 
