@@ -4,8 +4,10 @@
 mod services;
 
 pub(super) use services::StillServices;
+pub(super) use state::State;
 
 mod kept;
+mod state;
 #[cfg(test)]
 pub(super) mod tests;
 
@@ -30,6 +32,7 @@ use crate::pipeline::Verdict;
 use crate::pipeline::decide;
 use crate::pipeline::decide_by_facts;
 use crate::policy::Policy;
+use crate::policy::Pool;
 use crate::policy::Role;
 use crate::routing;
 use crate::routing::Candidate;
@@ -40,12 +43,8 @@ use crate::sandbox::Services;
 use crate::session::introduce;
 use crate::statement;
 use crate::statement::Facts;
-use crate::statement::Kind;
-use crate::statement::Needs;
-use crate::statement::Sql;
 use kept::Kept;
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -107,6 +106,18 @@ impl Prepared for Only<'_> {
     }
 }
 
+/// The statements of a message. Only a simple one can have several.
+fn statements(message: &str, protocol: Protocol) -> Vec<&str> {
+    let ranges: Vec<_> = match protocol {
+        Protocol::Simple => statement::split(message).collect(),
+        _ => Vec::new(),
+    };
+    match ranges.len() {
+        0 | 1 => vec![message],
+        _ => ranges.into_iter().map(|range| &message[range]).collect(),
+    }
+}
+
 /// A played session.
 pub(super) struct Scenario<'a> {
     policy: &'a Policy,
@@ -114,19 +125,9 @@ pub(super) struct Scenario<'a> {
     pub(super) services: Arc<dyn Services>,
     context: SessionContext,
     protocol: Protocol,
-    prepared: Names,
-    in_transaction: bool,
-    tx_writes: bool,
-    held: Option<Place>,
+    state: State,
     kept: Kept,
     nodes: Nodes,
-}
-
-/// Where a session stands: what it has prepared and whether it is in a transaction.
-pub(super) struct State {
-    prepared: Names,
-    in_transaction: bool,
-    tx_writes: bool,
 }
 
 /// What became of one message.
@@ -139,15 +140,6 @@ pub(super) struct Played {
     pub(super) text: String,
     /// The time after which it is cancelled.
     pub(super) timeout: Option<Duration>,
-}
-
-#[derive(Default)]
-struct Names(HashMap<Arc<str>, Arc<str>>);
-
-impl Prepared for Names {
-    fn body(&self, name: &str) -> Option<Arc<str>> {
-        self.0.get(name).map(Arc::clone)
-    }
 }
 
 impl Played {
@@ -217,10 +209,7 @@ impl<'a> Scenario<'a> {
             services,
             context,
             protocol: Protocol::Simple,
-            prepared: Names::default(),
-            in_transaction: false,
-            tx_writes: false,
-            held: None,
+            state: State::default(),
             kept: Kept::default(),
             nodes: Nodes::new(),
         }
@@ -240,22 +229,16 @@ impl<'a> Scenario<'a> {
 
     /// Where it stands.
     pub(super) fn into_state(self) -> State {
-        State {
-            prepared: self.prepared,
-            in_transaction: self.in_transaction,
-            tx_writes: self.tx_writes,
-        }
+        self.state
     }
 
-    /// Goes on where another session of the same client stood.
+    /// Goes on where another session of the same client stood, under a policy that may have other nodes.
     pub(super) fn go_on(&mut self, state: State) {
-        self.prepared = state.prepared;
-        self.in_transaction = state.in_transaction;
-        self.tx_writes = state.tx_writes;
+        self.state = state.let_go();
     }
 
     pub(super) fn is_in_transaction(&self) -> bool {
-        self.in_transaction
+        self.state.in_transaction
     }
 
     /// What its stages have been told of it and have learned.
@@ -286,15 +269,7 @@ impl<'a> Scenario<'a> {
 
     /// Plays one message, and goes on as the session would if the node succeeds.
     pub(super) fn play(&mut self, message: &str, detail: Detail) -> Played {
-        let ranges: Vec<_> = match self.protocol {
-            Protocol::Simple => statement::split(message).collect(),
-            _ => Vec::new(),
-        };
-        let texts: Vec<&str> = if ranges.len() < 2 {
-            vec![message]
-        } else {
-            ranges.into_iter().map(|range| &message[range]).collect()
-        };
+        let texts = statements(message, self.protocol);
         let count = u32::try_from(texts.len()).unwrap_or(u32::MAX);
         let mut played = Played {
             traces: Vec::new(),
@@ -302,6 +277,7 @@ impl<'a> Scenario<'a> {
             text: String::new(),
             timeout: None,
         };
+        let before = self.state.clone();
         let mut joined: Option<Permit> = None;
         let mut wanted = None;
         for (index, text) in texts.iter().enumerate() {
@@ -310,10 +286,10 @@ impl<'a> Scenario<'a> {
                 request_id: Uuid::nil(),
                 text,
                 protocol: self.protocol,
-                in_transaction: self.in_transaction || index != 0,
-                tx_writes: self.tx_writes,
+                in_transaction: self.state.in_transaction || index != 0,
+                tx_writes: self.state.tx_writes,
                 statement_count: count,
-                prepared: &self.prepared,
+                prepared: &self.state.prepared,
                 lag: self.nearest_lag(),
             };
             let mut trace = at_once(decide(&self.pipeline, &statement, &self.services, detail))
@@ -333,20 +309,50 @@ impl<'a> Scenario<'a> {
                 });
             }
             let refused = matches!(trace.verdict, Verdict::Refuse(_));
+            let known = trace.facts.clone();
             played.traces.push(trace);
+            // One refusal refuses the whole message, and nothing of it has run.
             if refused {
+                self.state = before;
                 return played;
             }
-            self.follow(&sent);
+            if let Err(refusal) = self.state.follow(&sent, known.as_deref(), self.pool()) {
+                return self.refuse(played, "session_state", refusal, before);
+            }
         }
         played.timeout = joined.as_ref().and_then(Permit::timeout);
-        played.place = joined.and_then(|permit| self.place(&permit));
+        let route = joined.as_ref().map(Permit::route);
+        played.place = match route.map(|route| before.kept_for(route)) {
+            Some(Err(refusal)) => return self.refuse(played, "route", refusal, before),
+            Some(Ok(Some(kept))) => Some(kept),
+            Some(Ok(None)) => joined.and_then(|permit| self.place(&permit)),
+            None => None,
+        };
         if let (Some(wanted), Some(place)) = (wanted, played.place) {
             let is_late = self.policy.nodes[place.node].role == Role::Standby;
             self.kept.keep(wanted, is_late);
         }
-        self.held = played.place.filter(|_| self.in_transaction);
+        self.state.settle(played.place);
         played
+    }
+
+    /// A message that the session itself does not send.
+    fn refuse(
+        &mut self,
+        mut played: Played,
+        rule: &'static str,
+        refusal: Refusal,
+        before: State,
+    ) -> Played {
+        self.state = before;
+        let trace = Trace::refused(Decider::Sql(rule), refusal);
+        played.traces.push(trace);
+        played
+    }
+
+    fn pool(&self) -> Option<&'a Pool> {
+        let (user, database) = (&self.context.identity.user, &self.context.database);
+        self.policy.pools.get(self.policy.pool_of(user, database)?)
     }
 
     /// Decides one statement of the session, whatever was played before.
@@ -375,17 +381,11 @@ impl<'a> Scenario<'a> {
         trace.unwrap_or_else(waited)
     }
 
-    /// Where the permit leads with the nodes as they are given; inside a transaction, where it began.
+    /// Where the permit leads with the nodes as they are given.
     fn place(&self, permit: &Permit) -> Option<Place> {
-        if let Some(held) = self.held {
-            return Some(held);
-        }
-        let pool = self
-            .policy
-            .pool_of(&self.context.identity.user, &self.context.database)?;
         let candidate = |node: usize| nodes::candidate(self.policy, &self.nodes, node);
         let candidates = |nodes: &[usize]| nodes.iter().map(|id| candidate(*id)).collect();
-        let nodes: Vec<Candidate> = candidates(&self.policy.pools[pool].nodes);
+        let nodes: Vec<Candidate> = candidates(&self.pool()?.nodes);
         let choice = Choice {
             pool: &nodes,
             branch: &|branch| candidates(&self.policy.branches[branch].nodes),
@@ -395,44 +395,5 @@ impl<'a> Scenario<'a> {
             Pick::Node(place) => Some(place),
             Pick::Behind | Pick::None => None,
         }
-    }
-
-    /// Follows transactions and prepared statements.
-    fn follow(&mut self, text: &str) {
-        let facts = statement::analyze(
-            text,
-            Needs {
-                normalized: true,
-                parse: false,
-            },
-        );
-        // A PREPARE runs nothing.
-        self.tx_writes |= !facts.read_only && !facts.kinds.contains(Kind::Prepare);
-        match &facts.sql {
-            Sql::Prepare { name, body } => drop(
-                self.prepared
-                    .0
-                    .insert(Arc::clone(name), text[body.clone()].into()),
-            ),
-            Sql::Deallocate { name: Some(name) } => drop(self.prepared.0.remove(name)),
-            Sql::Deallocate { name: None } => self.prepared.0.clear(),
-            _ => (),
-        }
-        let words = facts.normalized.to_ascii_lowercase();
-        let mut words = words
-            .split(|letter: char| !letter.is_ascii_alphabetic())
-            .filter(|word| !word.is_empty());
-        match (words.next(), words.next()) {
-            (Some("begin"), _) | (Some("start"), Some("transaction")) => self.in_transaction = true,
-            (Some("commit" | "end" | "abort"), _) => self.end_transaction(),
-            (Some("rollback"), second) if second != Some("to") => self.end_transaction(),
-            _ => (),
-        }
-    }
-
-    fn end_transaction(&mut self) {
-        self.in_transaction = false;
-        self.tx_writes = false;
-        self.held = None;
     }
 }

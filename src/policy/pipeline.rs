@@ -5,6 +5,7 @@ use super::action::Names;
 use super::action::RouteTarget;
 use super::canonical::Canonical;
 use super::code;
+use super::document::Value;
 use super::keys::LISTENER;
 use super::keys::OTHERWISE;
 use super::keys::PIPELINE;
@@ -182,8 +183,8 @@ fn declared(scope: Scope<'_, '_>, hook: Hook, spot: &Spot<String>, stages: &[Sta
     let Some(stage) = stages.iter().find(|stage| *stage.name == *spot.value) else {
         return;
     };
-    // None is left where all that it declares are misspelt, which is reported there.
-    if !stage.hooks.is_empty() && !stage.hooks.contains(&hook) {
+    // Where one that it declares is misspelt, this may be the one that is meant; that is reported there.
+    if stage.hooks.len() == hooks_written(scope, &spot.value) && !stage.hooks.contains(&hook) {
         let names = super::suggest::list(stage.hooks.iter().map(|hook| hook.name()));
         let found = Diagnostic::error(
             code::UNDECLARED_HOOK,
@@ -195,6 +196,21 @@ fn declared(scope: Scope<'_, '_>, hook: Hook, spot: &Spot<String>, stages: &[Sta
                 .label(format!("it declares {names}"))
                 .related(stage.place.at, "the stage"),
         );
+    }
+}
+
+/// How many hooks a stage names, right or wrong.
+fn hooks_written(scope: Scope<'_, '_>, stage: &str) -> usize {
+    let mut named = scope.words.named(&STAGE);
+    let entry = named.find(|(name, _)| *name == stage);
+    let keys = entry
+        .map(|(_, entry)| entry.word.entries())
+        .unwrap_or_default();
+    let hook = keys.iter().find(|key| key.key == "hook");
+    match hook.map(|hook| &hook.word.value) {
+        Some(Value::List(hooks)) => hooks.len(),
+        Some(_) => 1,
+        None => 0,
     }
 }
 

@@ -8,7 +8,9 @@ use super::statement::After;
 use super::statement::Decided;
 use super::statement::Effects;
 use super::statement::Go;
+use super::statement::OUTLIVES_TRANSACTION;
 use super::statement::Observed;
+use super::statement::updates_pg_settings;
 use crate::hook::Outcome;
 use crate::hook::Protocol;
 use crate::hook::Refusal;
@@ -27,7 +29,6 @@ use crate::statement::Facts;
 use crate::statement::Kind;
 use crate::statement::Needs;
 use crate::statement::SessionEffect;
-use crate::statement::Sql;
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
@@ -49,22 +50,6 @@ impl Among {
         count: 1,
         first: true,
     };
-}
-
-/// UPDATE of the view `pg_settings` is a SET in other words.
-fn updates_pg_settings(text: &str) -> bool {
-    const VIEW: &[u8] = b"pg_settings";
-    const UPDATE: &[u8] = b"update";
-    let text = text.as_bytes();
-    let named = memchr::memchr_iter(b'_', text).any(|at| {
-        let start = at.wrapping_sub(2);
-        text.get(start..start.wrapping_add(VIEW.len()))
-            .is_some_and(|part| part.eq_ignore_ascii_case(VIEW))
-    });
-    named
-        && text
-            .windows(UPDATE.len())
-            .any(|part| part.eq_ignore_ascii_case(UPDATE))
 }
 
 /// Whether the statement could set `client_encoding` without naming it where we look.
@@ -334,45 +319,20 @@ impl Session {
 
     /// What the session must follow once the statement has succeeded.
     fn after(&self, text: &str, facts: &Facts) -> Result<After, StatementError> {
-        let after = match (&facts.sql, facts.effect) {
-            (Sql::Deallocate { name: None }, _) => After::DeallocateAll,
-            (Sql::Deallocate { name: Some(name) }, _) => {
-                let key = self
-                    .statements
-                    .named
-                    .get(name.as_bytes())
-                    .map(|entry| entry.sent.key);
-                After::Deallocate {
-                    name: Arc::clone(name),
-                    key,
-                }
-            }
-            (Sql::Prepare { name, body }, _) => After::Prepare {
-                name: Arc::clone(name),
-                body: text[body.clone()].into(),
-            },
-            (_, SessionEffect::DiscardAll) => After::DiscardAll,
-            (_, SessionEffect::Session) => After::Dirty,
-            (_, SessionEffect::None | SessionEffect::Transaction) if updates_pg_settings(text) => {
-                After::Dirty
-            }
-            (_, SessionEffect::None | SessionEffect::Transaction) => After::Nothing,
-        };
-        self.refuse_or(after)
+        let key = |name: &str| Some(self.statements.named.get(name.as_bytes())?.sent.key);
+        self.refuse_or(After::of(text, facts, key))
     }
 
     /// Refuses what outlives its transaction, where the pool wants that.
     fn refuse_or(&self, after: After) -> Result<After, StatementError> {
-        let outlives = matches!(after, After::Dirty | After::Prepare { .. });
         let pool = self.binding.pool_policy();
-        if outlives
+        if after.outlives_transaction()
             && pool.mode == PoolMode::Transaction
             && pool.session_state == SessionState::Refuse
         {
-            let message = "this statement changes the session beyond its transaction, which this pool does not allow";
             return Err(StatementError::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
-                message,
+                OUTLIVES_TRANSACTION,
             ));
         }
         Ok(after)

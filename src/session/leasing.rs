@@ -4,6 +4,7 @@ use super::control::Activity;
 use super::end::End;
 use super::inflight::Expect;
 use super::messages::StatementError;
+use super::relay::Passing;
 use super::relay::Session;
 use super::statement::After;
 use crate::client_facing::ClientFacing;
@@ -33,6 +34,10 @@ static TURN: AtomicUsize = AtomicUsize::new(0);
 
 /// A reset at the end of a session may take this long.
 const RESET_WAIT: Duration = Duration::from_secs(10);
+
+/// What a client is told of a statement that the policy routes to another branch than its transaction.
+pub const OTHER_BRANCH: &str =
+    "the policy sends this statement to another branch than the transaction it stands in";
 
 impl Session {
     /// Before a statement that begins a batch is decided, everything before it must be answered: whether a transaction is
@@ -107,12 +112,9 @@ impl Session {
         if let Some(held) = held {
             if stuck {
                 return match permit.route() {
-                    RouteTarget::Branch(branch) if held.branch != Some(branch) => {
-                        Err(StatementError::new(
-                            SqlState::FEATURE_NOT_SUPPORTED,
-                            "the policy sends this statement to another branch than the transaction it stands in",
-                        ))
-                    }
+                    RouteTarget::Branch(branch) if held.branch != Some(branch) => Err(
+                        StatementError::new(SqlState::FEATURE_NOT_SUPPORTED, OTHER_BRANCH),
+                    ),
                     _ => Ok(None),
                 };
             }
@@ -154,7 +156,14 @@ impl Session {
         if !self.in_batch_message {
             return true;
         }
-        let mut rest = &self.client.inbuf[..];
+        // What remains of the Bind itself stands before the messages after it.
+        let begun = match self.passing {
+            Passing::Discard(bytes) | Passing::Forward(bytes) => bytes,
+            Passing::Nothing => 0,
+        };
+        let Some(mut rest) = self.client.inbuf.get(begun..) else {
+            return false;
+        };
         let mut binds = usize::from(self.in_bind);
         let mut parses = usize::from(!self.in_bind);
         while let Ok(Some(header)) = frame::header(rest) {

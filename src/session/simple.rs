@@ -49,9 +49,12 @@ impl Session {
             return Ok(());
         }
         let before = self.statements.sql.expected();
+        let wrote = self.tx_writes;
         match self.decide_query(sql).await {
             Err(Refused(error)) => {
+                // Nothing of the message runs, also of what was decided before the refusal.
                 self.statements.sql.expect_again(before);
+                self.tx_writes = wrote;
                 self.refuse_query(error);
             }
             Ok(Together::Reply(decided, rows)) => self.reply_to_query(&decided, &rows),
@@ -71,6 +74,7 @@ impl Session {
                     }
                 } else {
                     self.statements.sql.expect_again(before);
+                    self.tx_writes = wrote;
                 }
             }
         }

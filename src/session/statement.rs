@@ -16,6 +16,8 @@ use crate::pool::StatementKey;
 use crate::sandbox::Services;
 use crate::statement;
 use crate::statement::Facts;
+use crate::statement::SessionEffect;
+use crate::statement::Sql;
 use crate::statement::Writes;
 use smallvec::SmallVec;
 use std::collections::HashMap;
@@ -52,6 +54,79 @@ impl After {
     /// Whether it changes which prepared statements exist, or the session as a whole: what is decided next depends on it.
     pub(super) fn changes_what_exists(&self) -> bool {
         !matches!(self, Self::Nothing | Self::Dirty)
+    }
+
+    /// Whether something of it is left when the transaction has ended.
+    pub(super) fn outlives_transaction(&self) -> bool {
+        matches!(self, Self::Dirty | Self::Prepare { .. })
+    }
+
+    /// What follows from a statement. `key` finds what Parse has prepared under a name.
+    pub(super) fn of(
+        text: &str,
+        facts: &Facts,
+        key: impl FnOnce(&str) -> Option<StatementKey>,
+    ) -> Self {
+        match (&facts.sql, facts.effect) {
+            (Sql::Deallocate { name: None }, _) => Self::DeallocateAll,
+            (Sql::Deallocate { name: Some(name) }, _) => Self::Deallocate {
+                name: Arc::clone(name),
+                key: key(name),
+            },
+            (Sql::Prepare { name, body }, _) => Self::Prepare {
+                name: Arc::clone(name),
+                body: text[body.clone()].into(),
+            },
+            (_, SessionEffect::DiscardAll) => Self::DiscardAll,
+            (_, SessionEffect::Session) => Self::Dirty,
+            (_, SessionEffect::None | SessionEffect::Transaction) if updates_pg_settings(text) => {
+                Self::Dirty
+            }
+            (_, SessionEffect::None | SessionEffect::Transaction) => Self::Nothing,
+        }
+    }
+}
+
+/// UPDATE of the view `pg_settings` is a SET in other words.
+pub(super) fn updates_pg_settings(text: &str) -> bool {
+    const VIEW: &[u8] = b"pg_settings";
+    const UPDATE: &[u8] = b"update";
+    let text = text.as_bytes();
+    let named = memchr::memchr_iter(b'_', text).any(|at| {
+        let start = at.wrapping_sub(2);
+        text.get(start..start.wrapping_add(VIEW.len()))
+            .is_some_and(|part| part.eq_ignore_ascii_case(VIEW))
+    });
+    named
+        && text
+            .windows(UPDATE.len())
+            .any(|part| part.eq_ignore_ascii_case(UPDATE))
+}
+
+/// What a client is told of a statement that outlives its transaction where the pool refuses those.
+pub const OUTLIVES_TRANSACTION: &str =
+    "this statement changes the session beyond its transaction, which this pool does not allow";
+
+/// What a statement changes in the session beyond its transaction, for whoever plays sessions without one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lasting {
+    /// Nothing.
+    Nothing,
+    /// Something: where the pool pins, the server connection is kept.
+    Something,
+    /// What was changed before is undone: DISCARD ALL.
+    Undone,
+}
+
+impl Lasting {
+    /// Of a statement by its facts.
+    #[must_use]
+    pub fn of(text: &str, facts: &Facts) -> Self {
+        match After::of(text, facts, |_| None) {
+            After::DiscardAll => Self::Undone,
+            after if after.outlives_transaction() => Self::Something,
+            _ => Self::Nothing,
+        }
     }
 }
 

@@ -1,13 +1,12 @@
 //! `docs/codes.md`: every wrong example gives its code, every right one is right, and `why` prints each page.
 
 use crate::support::Folder;
+use crate::support::document;
 use crate::support::plugins;
 use crate::support::proxy::pgwarden;
-use crate::support::proxy::program;
 use crate::support::repository;
+use crate::support::said::Said;
 use std::path::Path;
-use std::process::Command;
-use std::process::Stdio;
 
 /// Tables of the smallest policy, which an example may replace.
 const SMALLEST: &[(&str, &str)] = &[
@@ -143,22 +142,10 @@ fn prepare(folder: &Path, blocks: &[Block]) -> String {
     call.trim().trim_start_matches("$ ").to_owned()
 }
 
-/// Runs commands with the program under test in the path.
+/// Exit code, and what was said.
 fn sh(folder: &Path, commands: &str) -> (Option<i32>, String) {
-    let program = program();
-    let bin = program.parent().expect("a folder").display();
-    let path = std::env::var("PATH").unwrap_or_default();
-    let output = Command::new("sh")
-        .args(["-e", "-c", commands])
-        .current_dir(folder)
-        .env("PATH", format!("{bin}:{path}"))
-        .env_remove("PGWARDEN_TRUST_ROOT")
-        .stdin(Stdio::null())
-        .output()
-        .expect("sh");
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    (output.status.code(), said)
+    let said = document::shell(&format!("set -e\n{commands}"), folder);
+    (said.code, said.all())
 }
 
 #[test]
@@ -187,16 +174,8 @@ fn every_example_of_a_code_is_as_wrong_or_right_as_it_says() {
 }
 
 fn why(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let output = pgwarden(&["why"])
-        .args(arguments)
-        .output()
-        .expect("pgwarden starts");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (
-        output.status.code(),
-        text(&output.stdout),
-        text(&output.stderr),
-    )
+    let Said { code, out, err } = Said::by(pgwarden(&["why"]).args(arguments));
+    (code, out, err)
 }
 
 #[test]

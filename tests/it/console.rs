@@ -5,6 +5,7 @@ use crate::support::drivers::Transport;
 use crate::support::drivers::libpq;
 use crate::support::frames::VERSION_3_0;
 use crate::support::frames::startup;
+use crate::support::git::git;
 use crate::support::message::only_problem;
 use crate::support::message::shape;
 use crate::support::policy::PolicyText;
@@ -12,7 +13,6 @@ use crate::support::postgres::run;
 use crate::support::proxy::Proxy;
 use crate::support::repository;
 use crate::support::wire::Wire;
-use std::process::Command;
 
 fn proxy() -> Proxy {
     Proxy::start(&PolicyText::of(Cluster::shared()))
@@ -52,16 +52,7 @@ fn show_policy_tells_the_revision_and_when_it_came() {
 #[test]
 fn show_policy_tells_the_git_commit() {
     let proxy = proxy();
-    let git = |arguments: &[&str]| {
-        let mut git = Command::new("git");
-        git.arg("-C").arg(proxy.folder()).args([
-            "-c",
-            "user.name=t",
-            "-c",
-            "user.email=t@localhost",
-        ]);
-        run(git.args(arguments))
-    };
+    let git = |arguments: &[&str]| git(proxy.folder(), arguments);
     git(&["init", "-q"]);
     git(&["add", "policy.toml"]);
     git(&["commit", "-q", "-m", "policy"]);
@@ -166,4 +157,54 @@ fn psql_reads_the_console() {
         .current_dir(repository())
         .args(["-X", "-c", "SHOW POLICY"]));
     assert!(printed.contains("revision"), "{printed}");
+}
+
+/// Columns that `docs/console.md` shows of each command: a header of psql, or one line a column.
+fn documented() -> Vec<(String, Vec<String>)> {
+    let path = repository().join("docs/console.md");
+    let document = std::fs::read_to_string(path).expect("the document");
+    let mut shown = Vec::new();
+    for part in document.split("\npgwarden=> ").skip(1) {
+        let (command, rest) = part.split_once('\n').expect("what it prints");
+        let command = command
+            .trim_end_matches("\\gx")
+            .trim_end_matches(';')
+            .trim();
+        let name = |cell: &str| cell.trim().to_owned();
+        let columns: Vec<String> = match rest.strip_prefix("-[ RECORD 1 ]\n") {
+            Some(record) => {
+                let lines = record.lines().take_while(|line| line.contains('|'));
+                lines
+                    .filter_map(|line| line.split('|').next())
+                    .map(name)
+                    .collect()
+            }
+            None => {
+                let header = rest.lines().next().unwrap_or_default();
+                header.split('|').map(name).collect()
+            }
+        };
+        if command.starts_with("SHOW") && columns.len() > 1 {
+            shown.push((command.to_owned(), columns));
+        }
+    }
+    shown
+}
+
+#[test]
+fn the_document_shows_the_columns_there_are() {
+    let policy =
+        PolicyText::of(Cluster::shared()).stage("pre_query", "script", "script = 'next()'");
+    let proxy = Proxy::start(&policy);
+    let mut admin = proxy.admin();
+    let shown = documented();
+    let commands: Vec<&str> = shown.iter().map(|(command, _)| &**command).collect();
+    for command in ["SHOW POLICY", "SHOW POOLS", "SHOW STAGES"] {
+        assert!(commands.contains(&command), "{commands:?}");
+    }
+    for (command, columns) in shown {
+        let messages = admin.query(&command);
+        let head = messages.iter().find(|message| message.tag == 'T');
+        assert_eq!(head.expect("columns").columns(), columns, "{command}");
+    }
 }

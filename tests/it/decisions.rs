@@ -10,6 +10,7 @@ use crate::support::frames::function_call;
 use crate::support::frames::parse;
 use crate::support::frames::query;
 use crate::support::frames::sync;
+use crate::support::free_port;
 use crate::support::message::Problem;
 use crate::support::message::only_problem;
 use crate::support::plugins;
@@ -18,6 +19,7 @@ use crate::support::proxy::Proxy;
 use crate::support::proxy::Reload;
 use crate::support::proxy::pgwarden;
 use crate::support::repository;
+use crate::support::said::Said;
 use crate::support::wait_for;
 use serde_json::Value;
 use std::io::BufRead;
@@ -52,7 +54,9 @@ fn guarded(keys: &str) -> (Proxy, Vec<u8>) {
 
 fn lines(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.lines()
+    // The last one may be written only in part so far.
+    text.split_inclusive('\n')
+        .filter(|line| line.ends_with('\n'))
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
         .collect()
 }
@@ -294,13 +298,16 @@ fn a_place_that_cannot_be_written_is_a_mistake_and_a_reload_moves_the_log() {
         (lines(&proxy.path("other.jsonl")).len() == 1).then_some(())
     });
     assert_eq!(lines(&proxy.path(FILE)).len(), 1);
+    // A port of its own: nothing but the log may stop it.
+    let mut other = base
+        .clone()
+        .extra("[decisions]\nsink = \"file:no/such/folder/log\"");
+    other.port = free_port();
     let policy = proxy.folder().join("wrong.toml");
-    std::fs::write(&policy, to("no/such/folder/log")).expect("written");
-    let output = pgwarden(&["run"])
-        .arg(policy)
-        .output()
-        .expect("pgwarden starts");
-    assert!(!output.status.success());
+    std::fs::write(&policy, other.text()).expect("written");
+    let said = Said::ends(pgwarden(&["run"]).arg(policy), 1);
+    let why = "decisions cannot be written to file:no/such/folder/log";
+    assert!(said.all().contains(why), "{}", said.all());
 }
 
 #[test]

@@ -2,12 +2,13 @@
 
 use crate::support::Folder;
 use crate::support::document;
+use crate::support::git::git;
 use crate::support::proxy::pgwarden;
 use crate::support::repository;
+use crate::support::said::Said;
 use crate::support::script;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
 
 const POLICY: &str = "\
 policy = 1
@@ -48,38 +49,15 @@ otherwise = { authorize = \"allow\" }
 /// Standard output and standard error.
 #[track_caller]
 fn diff(folder: &Path, arguments: &[&str], code: i32) -> (String, String) {
-    let output = pgwarden(&["diff"])
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .expect("pgwarden starts");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(
-        output.status.code(),
-        Some(code),
-        "{arguments:?}\n{out}{err}"
-    );
-    (out, err)
+    let mut command = pgwarden(&["diff"]);
+    let said = Said::ends(command.args(arguments).current_dir(folder), code);
+    (said.out, said.err)
 }
 
 /// The lines below the header.
 fn lines(out: &str) -> Vec<String> {
     let lines = out.lines().skip(1);
     lines.map(|line| line.trim().to_owned()).collect()
-}
-
-#[track_caller]
-fn git(folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .args(["-c", "user.name=a", "-c", "user.email=a@example.org"])
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .expect("git");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {errors}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 #[test]

@@ -1,12 +1,10 @@
 //! `pgwarden fmt`: which files it writes, and what it says of those it may not.
 
 use crate::support::Folder;
-use crate::support::proxy::program;
-use std::io::Write as _;
+use crate::support::proxy::pgwarden;
+use crate::support::said::Said;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
-use std::process::Stdio;
 
 const ROOT: &str = "policy=1\r\ninclude=[ 'users.toml' ]\r\n[pool.main] # the pool\r\nnodes=['pg']\r\ndatabase='*'\r\n\
     [node.pg]\r\nhost='127.0.0.1'\r\nrole='primary'\r\n[listener.main]\r\nbind=['127.0.0.1:6432']\r\n\
@@ -19,24 +17,9 @@ const USERS_LAID: &str = "policy = 1\n\n[role.r]\n\n[user.a]\ntrust = true\nrole
 
 /// Runs the program in a folder: exit code, standard output, standard error.
 fn run(folder: &Path, arguments: &[&str], input: &str) -> (Option<i32>, String, String) {
-    let mut child = Command::new(program())
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("pgwarden starts");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    drop(stdin.write_all(input.as_bytes()));
-    drop(stdin);
-    let output = child.wait_with_output().expect("pgwarden ends");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (
-        output.status.code(),
-        text(&output.stdout),
-        text(&output.stderr),
-    )
+    let mut command = pgwarden(arguments);
+    let Said { code, out, err } = Said::by_reading(command.current_dir(folder), input);
+    (code, out, err)
 }
 
 fn read(folder: &Folder, name: &str) -> String {

@@ -9,6 +9,7 @@ use crate::support::plugins::Language;
 use crate::support::policy::PolicyText;
 use crate::support::proxy::Proxy;
 use crate::support::proxy::pgwarden;
+use crate::support::said::Said;
 
 const HOOKS: [&str; 2] = ["pre_query", "authorize"];
 
@@ -143,15 +144,8 @@ fn the_manifests_of_other_languages_are_read() {
         let proxy = with_plugin("authorize", &plugin);
         let text = std::fs::read_to_string(proxy.path("policy.toml")).expect("the policy");
         proxy.write_policy(&text.replace("roles = [\"r0\"", "rolse = [\"r0\""));
-        let output = pgwarden(&["check"])
-            .arg(proxy.path("policy.toml"))
-            .output()
-            .expect("pgwarden");
-        let said = format!(
-            "{}{}",
-            String::from_utf8_lossy(&output.stderr),
-            String::from_utf8_lossy(&output.stdout)
-        );
+        let mut check = pgwarden(&["check"]);
+        let said = Said::by(check.arg(proxy.path("policy.toml"))).all();
         assert!(
             said.contains("P0453") && said.contains("did you mean `roles`"),
             "{language:?}: {said}"

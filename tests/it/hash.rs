@@ -6,38 +6,26 @@ use crate::support::drivers::Transport;
 use crate::support::drivers::libpq;
 use crate::support::policy::PolicyText;
 use crate::support::proxy::Proxy;
+use crate::support::proxy::pgwarden;
 use crate::support::proxy::program;
+use crate::support::said::Said;
 use std::io::Write as _;
 use std::process::Command;
-use std::process::Output;
 use std::process::Stdio;
 
 /// SASLprep makes `IX` of the Roman numeral and a blank of the no-break space.
 const PASSWORD: &str = "p\u{e4}ss \u{2168}\u{a0}w";
 
 /// Runs the verb with this on its standard input.
-fn hash(arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(program())
-        .arg("hash")
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("pgwarden starts");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    // A verb that refuses its arguments reads nothing.
-    drop(stdin.write_all(input.as_bytes()));
-    drop(stdin);
-    child.wait_with_output().expect("pgwarden ends")
+fn hash(arguments: &[&str], input: &str) -> Said {
+    Said::by_reading(pgwarden(&["hash"]).args(arguments), input)
 }
 
 #[track_caller]
 fn hashed(arguments: &[&str], input: &str) -> String {
-    let output = hash(arguments, input);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    String::from_utf8(output.stdout).expect("text")
+    let said = hash(arguments, input);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    said.out
 }
 
 /// Whether psql gets in with a password.
@@ -94,19 +82,16 @@ fn every_verifier_has_a_salt_of_its_own() {
 
 #[test]
 fn what_is_no_password_is_refused() {
-    for (arguments, input, code, said) in [
+    for (arguments, input, code, why) in [
         (&["a"][..], "", 1, "the password is empty"),
         (&["a\u{7}"], "secret\n", 1, "is not a name for a user"),
         (&["a", "--iterations", "1"], "secret\n", 64, "4096"),
         (&[], "secret\n", 64, "USER"),
     ] {
-        let output = hash(arguments, input);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{errors}");
-        assert!(
-            errors.contains(said) && !errors.contains("secret"),
-            "{errors}"
-        );
+        let said = hash(arguments, input);
+        assert_eq!(said.code, Some(code), "{}", said.err);
+        let is_told = said.err.contains(why) && !said.err.contains("secret");
+        assert!(is_told, "{}", said.err);
     }
 }
 

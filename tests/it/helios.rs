@@ -11,6 +11,7 @@ use crate::support::plugins;
 use crate::support::policy::PolicyText;
 use crate::support::proxy::Proxy;
 use crate::support::proxy::pgwarden;
+use crate::support::said::Said;
 use crate::support::wait_for;
 use crate::support::wire::Wire;
 use serde_json::Value;
@@ -374,12 +375,5 @@ given  = { user = \"app\", sql = \"SELECT 1\", inject = { budget = \"out_of_fuel
 expect = { verdict = \"deny\", code = \"58000\", by = \"budget\" }
 ";
     let proxy = start_as(&budget().extra(tests));
-    let output = pgwarden(&["test"]).arg(proxy.path("policy.toml")).output();
-    let output = output.expect("pgwarden starts");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "{said}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    Said::ends(pgwarden(&["test"]).arg(proxy.path("policy.toml")), 0);
 }

@@ -7,24 +7,15 @@ use crate::support::drivers::libpq;
 use crate::support::free_port;
 use crate::support::proxy::Proxy;
 use crate::support::proxy::pgwarden;
+use crate::support::said::Said;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Output;
 
 #[track_caller]
 fn run(folder: &Path, arguments: &[&str], code: i32) -> (String, String) {
-    let output = pgwarden(arguments)
-        .current_dir(folder)
-        .output()
-        .expect("pgwarden starts");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(
-        output.status.code(),
-        Some(code),
-        "{arguments:?}\n{out}{err}"
-    );
-    (out, err)
+    let said = Said::ends(pgwarden(arguments).current_dir(folder), code);
+    (said.out, said.err)
 }
 
 #[test]
@@ -178,4 +169,67 @@ fn a_certificate_that_is_missing_here_is_told_and_the_policy_is_there() {
         err.contains("error[P0306]") && err.contains("no.crt"),
         "{err}"
     );
+}
+
+/// Words of closed lists in any case, as PgBouncer takes them; what is no word of its list fails closed.
+#[test]
+fn words_are_read_as_pgbouncer_reads_them_and_unknown_ones_fail_closed() {
+    let converted = |tls: &str, code: i32| {
+        let folder = Folder::new("init");
+        let ini = format!(
+            "[databases]\napp = host=127.0.0.1 pool_mode=TRANSACTION user=bob\n* = host=127.0.0.1 dbname=*\n[pgbouncer]\n\
+             listen_addr = 127.0.0.1\nlisten_port = 6432\nauth_type = TRUST\nauth_file = users\n{tls}"
+        );
+        folder.write("pgbouncer.ini", ini);
+        folder.write("users", "\"app\" \"\"\n\"bob\" \"secret\"\n");
+        let (_, err) = run(folder.path(), &["init", "--from", "pgbouncer.ini"], code);
+        let path = folder.path().join("policy.toml");
+        let mode = std::fs::metadata(&path).expect("the policy").permissions();
+        assert_eq!(
+            mode.mode() & 0o777,
+            0o600,
+            "as private as what it is made of"
+        );
+        (std::fs::read_to_string(path).expect("the policy"), err)
+    };
+    let known = "client_tls_sslmode = Disable\nserver_tls_sslmode = REQUIRE\n";
+    let (policy, err) = converted(known, 0);
+    assert!(!err.contains("no mode that is known"), "{err}");
+    let has_mode = |line: &str| line.starts_with("mode ") && line.ends_with(" = \"transaction\"");
+    assert!(policy.lines().any(has_mode), "{policy}");
+    // `dbname=*` is a name that the fallback has anyway.
+    assert!(!err.contains("[databases] *"), "{err}");
+    let (policy, err) = converted(
+        "client_tls_sslmode = sometimes\nserver_tls_sslmode = never\n",
+        1,
+    );
+    for key in ["client_tls_sslmode", "server_tls_sslmode"] {
+        let told = format!("{key}: no mode that is known here; TLS is required");
+        assert!(err.contains(&told), "{err}");
+    }
+    assert_eq!(policy.matches("= \"require\"\n").count(), 2, "{policy}");
+}
+
+#[test]
+fn a_placeholder_stands_only_where_there_is_no_database() {
+    let converted = |databases: &str| {
+        let folder = Folder::new("init");
+        let ini = format!(
+            "[databases]\n{databases}[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = 6432\nauth_type = any\n"
+        );
+        folder.write("pgbouncer.ini", ini);
+        let said =
+            Said::by(pgwarden(&["init", "--from", "pgbouncer.ini"]).current_dir(folder.path()));
+        let policy = std::fs::read_to_string(folder.path().join("policy.toml"));
+        (policy.unwrap_or_default(), said.err)
+    };
+    let (none, _) = converted("");
+    assert!(none.contains("database = \"*\""), "{none}");
+    let (one, err) = converted("app = host=127.0.0.1 user=bob\n");
+    assert!(
+        one.contains("database = \"app\"") && !one.contains("database = \"*\""),
+        "{one}"
+    );
+    let why = "[databases] app: without users in the policy clients log in to the node as themselves, and `user` is not used";
+    assert!(err.contains(why), "{err}");
 }

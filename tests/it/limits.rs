@@ -1,6 +1,9 @@
 //! The action `limit`: what comes too fast is refused or waits, each key for itself, on every way a statement can arrive.
 
 use crate::support::cluster::Cluster;
+use crate::support::frames::VERSION_3_0;
+use crate::support::frames::query;
+use crate::support::frames::startup;
 use crate::support::message::only_problem;
 use crate::support::policy::PolicyText;
 use crate::support::proxy::Proxy;
@@ -55,26 +58,30 @@ fn buckets_survive_a_reload_and_another_rate_holds_at_once() {
 }
 
 #[test]
-fn what_waits_comes_at_the_rate_and_holds_up_nobody_else() {
-    let policy =
-        limited("rate = 20, burst = 1, key = \"session\", exceed = \"delay\", max_delay = \"10s\"");
-    let proxy = Proxy::start(&policy.size(1));
-    let (mut slow, mut other) = (proxy.login("app"), proxy.login("app"));
+fn what_waits_comes_at_the_rate() {
+    let keys = "rate = 20, burst = 1, key = \"session\", exceed = \"delay\", max_delay = \"10s\"";
+    let proxy = Proxy::start(&limited(keys));
+    let mut wire = proxy.login("app");
     let started = Instant::now();
     for _ in 0..11 {
-        slow.works("SELECT 1");
+        wire.works("SELECT 1");
     }
     let took = started.elapsed();
     assert!(Duration::from_millis(450) < took, "{took:?}");
-    // Nine wait; the pool's only server connection is free meanwhile.
-    let batch: Vec<u8> = (0..10)
-        .flat_map(|_| crate::support::frames::query("SELECT 1"))
-        .collect();
-    slow.send(&batch);
+}
+
+#[test]
+fn who_waits_holds_up_nobody_else() {
+    // Longer than any answer may take.
+    let keys =
+        "rate = 1, per = \"60s\", key = \"session\", exceed = \"delay\", max_delay = \"60s\"";
+    let proxy = Proxy::start(&limited(keys).size(1));
+    let (mut slow, mut other) = (proxy.login("app"), proxy.login("app"));
+    slow.works("SELECT 1");
+    slow.send(&query("SELECT 2"));
+    // The pool's only server connection is free meanwhile.
     other.works("SELECT 1");
-    for _ in 0..10 {
-        slow.until_ready();
-    }
+    assert!(slow.is_silent(), "it waits for its turn");
 }
 
 #[test]
@@ -95,5 +102,13 @@ fn connections_are_limited_as_well() {
     );
     let proxy = Proxy::start(&policy);
     drop((proxy.login("app"), proxy.login("other")));
-    assert!(Wire::try_login(proxy.port, "app", "app").is_none());
+    let mut wire = Wire::connect(proxy.port);
+    let parameters = [("user", "app"), ("database", "app")];
+    wire.send(&startup(VERSION_3_0, &parameters));
+    let problem = only_problem(&wire.until_ready());
+    assert_eq!(problem.severity, "FATAL");
+    assert_eq!(
+        (&*problem.code, &*problem.message),
+        ("53400", "come back later")
+    );
 }

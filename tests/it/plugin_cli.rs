@@ -9,6 +9,7 @@ use crate::support::proxy::Proxy;
 use crate::support::proxy::Reload;
 use crate::support::proxy::pgwarden;
 use crate::support::repository;
+use crate::support::said::Said;
 use std::path::Path;
 use std::process::Command;
 
@@ -16,19 +17,11 @@ use std::process::Command;
 #[track_caller]
 fn plugin(folder: &Path, arguments: &str, code: i32) -> String {
     let arguments: Vec<&str> = ["plugin"].into_iter().chain(arguments.split(' ')).collect();
-    let output = pgwarden(&arguments)
+    let mut command = pgwarden(&arguments);
+    command
         .current_dir(folder)
-        .env_remove("PGWARDEN_TRUST_ROOT")
-        .output()
-        .expect("pgwarden starts");
-    let (out, err) = (output.stdout, output.stderr);
-    let said = format!(
-        "{}{}",
-        String::from_utf8_lossy(&out),
-        String::from_utf8_lossy(&err)
-    );
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{said}");
-    said
+        .env_remove("PGWARDEN_TRUST_ROOT");
+    Said::ends(&mut command, code).all()
 }
 
 fn new_builds_and_passes_its_own_test(language: &str) {

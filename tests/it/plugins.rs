@@ -9,6 +9,7 @@ use crate::support::plugins;
 use crate::support::policy::PolicyText;
 use crate::support::proxy::Proxy;
 use crate::support::repository;
+use crate::support::said::Said;
 use crate::support::wait_for;
 use crate::support::wire::Wire;
 use std::path::Path;
@@ -295,18 +296,11 @@ plugin = "audit_chain"
 
 /// What verify.py says of a log, and whether it holds.
 fn verify(log: &Path, arguments: &[&str]) -> (bool, String) {
-    let output = Command::new("python3")
-        .arg(repository().join("examples/audit/verify.py"))
-        .arg(log)
-        .args(arguments)
-        .output()
-        .expect("python3");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(errors.is_empty(), "{errors}");
-    (
-        output.status.success(),
-        String::from_utf8_lossy(&output.stdout).into_owned(),
-    )
+    let mut python = Command::new("python3");
+    let script = repository().join("examples/audit/verify.py");
+    let said = Said::by(python.arg(script).arg(log).args(arguments));
+    assert!(said.err.is_empty(), "{}", said.err);
+    (said.code == Some(0), said.out)
 }
 
 /// The audit plugin and the script that does the same, and a rule that refuses something to record.

@@ -3,10 +3,10 @@
 use crate::support::Folder;
 use crate::support::proxy::pgwarden;
 use crate::support::repository;
+use crate::support::said::Said;
 use crate::support::script;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Output;
 
 const SMALLEST: &str = "\
 policy = 1
@@ -66,27 +66,9 @@ otherwise = { authorize = \"allow\" }
 
 const MORE: &str = "[user.app]\ntrust = true\nrolse = [\"app\"]\n";
 
-fn text(output: &Output) -> String {
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
-}
-
 #[track_caller]
 fn verb(arguments: &[&str], policy: &Path, code: i32) -> String {
-    let output = pgwarden(arguments)
-        .arg(policy)
-        .output()
-        .expect("pgwarden starts");
-    assert_eq!(
-        output.status.code(),
-        Some(code),
-        "{arguments:?}\n{}",
-        text(&output)
-    );
-    text(&output)
+    Said::ends(pgwarden(arguments).arg(policy), code).all()
 }
 
 #[test]
@@ -184,13 +166,7 @@ fn run_refuses_a_bad_policy_with_78_and_the_whole_list() {
 #[test]
 fn wrong_usage_exits_64() {
     for arguments in [&[][..], &["no-such-verb"], &["run"]] {
-        let output = pgwarden(arguments).output().expect("pgwarden starts");
-        assert_eq!(
-            output.status.code(),
-            Some(64),
-            "{arguments:?}\n{}",
-            text(&output)
-        );
+        Said::ends(&mut pgwarden(arguments), 64);
     }
 }
 
@@ -219,12 +195,8 @@ fn test_runs_the_tests_in_the_policy() {
 fn explain_shows_the_way_of_a_statement() {
     script("plugins.sh", &[]);
     let path = repository().join("policies/quickstart.toml");
-    let output = pgwarden(&["explain", "--user", "alice", "--sql", "SELECT 1"])
-        .arg(path)
-        .output()
-        .expect("pgwarden");
-    let said = text(&output);
-    assert_eq!(output.status.code(), Some(0), "{said}");
+    let arguments = ["explain", "--user", "alice", "--sql", "SELECT 1"];
+    let said = verb(&arguments, &path, 0);
     assert!(
         said.contains("authorize") || said.contains("route"),
         "{said}"
@@ -258,14 +230,9 @@ fn the_example_policies_pass_their_own_tests() {
 #[test]
 fn the_committed_schemas_are_the_generated_ones() {
     for of in ["policy", "plugin-manifest", "plugin-cases", "decision"] {
-        let output = pgwarden(&["schema", of]).output().expect("pgwarden starts");
-        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        let said = Said::ends(&mut pgwarden(&["schema", of]), 0);
         let path = format!("schemas/{of}.schema.json");
         let committed = std::fs::read_to_string(repository().join(&path)).expect("the schema");
-        assert_eq!(
-            String::from_utf8_lossy(&output.stdout),
-            committed,
-            "run `pgwarden schema {of} > {path}`"
-        );
+        assert_eq!(said.out, committed, "run `pgwarden schema {of} > {path}`");
     }
 }

@@ -1,11 +1,12 @@
 //! `pgwarden test` beyond passing and failing: coverage, mutants, formats for machines, and watching files.
 
 use crate::support::Folder;
+use crate::support::Killed;
 use crate::support::proxy::pgwarden;
 use crate::support::repository;
+use crate::support::said::Said;
 use crate::support::wait_for;
 use std::path::Path;
-use std::process::Child;
 use std::process::Stdio;
 
 const POLICY: &str = r#"policy = 1
@@ -83,17 +84,9 @@ cases = [
 "#;
 
 fn test(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
-    let output = pgwarden(&["test", "policy.toml"])
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .expect("pgwarden starts");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (
-        output.status.code(),
-        text(output.stdout),
-        text(output.stderr),
-    )
+    let mut command = pgwarden(&["test", "policy.toml"]);
+    let Said { code, out, err } = Said::by(command.args(arguments).current_dir(folder));
+    (code, out, err)
 }
 
 #[test]
@@ -224,16 +217,6 @@ fn results_for_machines() {
     assert_eq!(test(folder.path(), &["--format", "yaml"]).0, Some(64));
 }
 
-/// Ends a process when its test does.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
 #[test]
 fn tests_run_again_when_a_file_changes() {
     let folder = Folder::new("watched");
@@ -246,7 +229,7 @@ fn tests_run_again_when_a_file_changes() {
         .stdout(file.try_clone().expect("a log"))
         .stderr(file)
         .spawn();
-    let _ended = Ended(child.expect("pgwarden starts"));
+    let _ended = Killed(child.expect("pgwarden starts"));
     let said = |what: &str| {
         wait_for(what, || {
             let text = std::fs::read_to_string(&log).ok()?;
@@ -286,4 +269,101 @@ fn the_tests_of_every_example_notice_every_change() {
         }
     }
     assert!(count >= 9, "{count} examples");
+}
+
+/// Two stages at `on_connect`, of which the first, a script, refuses one application.
+const DOORS: &str = r#"policy = 1
+name = "doors"
+
+[listener.main]
+bind = ["127.0.0.1:6432"]
+
+[node.pg]
+role = "primary"
+host = "127.0.0.1"
+
+[pool.main]
+database = "*"
+nodes = ["pg"]
+
+[user.app]
+trust = true
+
+[permissions.app]
+see = ["session"]
+
+[stage.door]
+hook = "on_connect"
+permissions = "app"
+script = 'if session.app == "away" { deny("28000", "not you") } else { next() }'
+
+[stage.inner]
+hook = "on_connect"
+when = { app = "never" }
+deny = "never"
+
+[pipeline.default]
+on_connect = ["door", "inner"]
+otherwise = { authorize = "allow" }
+
+[[test]]
+name = "the door"
+given = { user = "app", app = "APP" }
+expect = { EXPECT }
+"#;
+
+#[test]
+fn a_test_of_connecting_compares_what_it_expects() {
+    let folder = Folder::new("doors");
+    let tested = |app: &str, expect: &str| {
+        let text = DOORS.replace("APP", app).replace("EXPECT", expect);
+        folder.write("policy.toml", text);
+        test(folder.path(), &["--coverage"])
+    };
+    let (code, out, _) = tested(
+        "away",
+        r#"verdict = "deny", by = "door", code = "28000", message = "not you""#,
+    );
+    assert_eq!(code, Some(0), "{out}");
+    // Nobody behind the stage that refuses is asked.
+    assert!(
+        out.contains("untested: stage `inner`: no test asks it"),
+        "{out}"
+    );
+    assert!(!out.contains("stage `door`"), "{out}");
+    let (code, out, _) = tested("psql", r#"verdict = "allow""#);
+    assert_eq!(code, Some(0), "{out}");
+    assert!(!out.contains("stage `door`"), "{out}");
+    for (app, expect, why) in [
+        (
+            "away",
+            r#"verdict = "deny", by = "inner""#,
+            "expected another stage      got door",
+        ),
+        (
+            "away",
+            r#"verdict = "deny", code = "42501""#,
+            "expected another code      got 28000",
+        ),
+        (
+            "away",
+            r#"verdict = "deny", route = "primary""#,
+            "no statement was decided",
+        ),
+        (
+            "psql",
+            r#"code = "28000""#,
+            "expected the connection to be refused, and it was not",
+        ),
+        (
+            "psql",
+            r#"by = "door""#,
+            "expected the connection to be refused, and it was not",
+        ),
+        ("psql", r#"route = "primary""#, "no statement was decided"),
+    ] {
+        let (code, out, err) = tested(app, expect);
+        assert_eq!(code, Some(1), "{expect}\n{out}{err}");
+        assert!(out.contains(why), "{expect}\n{out}");
+    }
 }

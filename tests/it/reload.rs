@@ -7,6 +7,7 @@ use crate::support::plugins;
 use crate::support::policy::PolicyText;
 use crate::support::proxy::Proxy;
 use crate::support::proxy::Reload;
+use crate::support::said::Said;
 use crate::support::wire::Wire;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -232,16 +233,11 @@ fn bench(port: u16, over: &AtomicBool) -> String {
         command.args([
             "-n", "-S", "-M", "prepared", "-c", "16", "-j", "1", "-T", "5",
         ]);
-        let output = command.output().expect("pgbench");
-        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{printed}\n{errors}");
-        assert!(
-            !errors.contains("error") && !errors.contains("aborted"),
-            "{errors}"
-        );
+        let said = Said::ends(&mut command, 0);
+        let err = &said.err;
+        assert!(!err.contains("error") && !err.contains("aborted"), "{err}");
         if over.load(Ordering::Relaxed) {
-            return printed;
+            return said.out;
         }
     }
 }

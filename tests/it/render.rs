@@ -4,6 +4,7 @@ use crate::support::Folder;
 use crate::support::document;
 use crate::support::proxy::pgwarden;
 use crate::support::repository;
+use crate::support::said::Said;
 use crate::support::script;
 use std::path::Path;
 use std::process::Command;
@@ -16,17 +17,7 @@ fn the_commands_of_the_document_print_what_it_shows() {
 /// What a verb prints; it must succeed.
 #[track_caller]
 fn verb(arguments: &[&str], policy: &Path) -> String {
-    let output = pgwarden(arguments)
-        .arg(policy)
-        .output()
-        .expect("pgwarden starts");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let errors = text(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{arguments:?} {policy:?}\n{errors}"
-    );
-    text(&output.stdout)
+    Said::ends(pgwarden(arguments).arg(policy), 0).out
 }
 
 #[test]
@@ -70,10 +61,7 @@ fn every_policy_of_the_repository_means_the_same_as_one_text() {
 fn a_policy_with_mistakes_exits_78() {
     let folder = Folder::new("render");
     let path = folder.write("policy.toml", "policy = 1\n[listner.main]\n");
-    let output = pgwarden(&["render"]).arg(path).output();
-    let output = output.expect("pgwarden starts");
-    assert_eq!(output.status.code(), Some(78));
-    assert!(output.stdout.is_empty());
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(errors.contains("`listener`"), "{errors}");
+    let said = Said::ends(pgwarden(&["render"]).arg(path), 78);
+    assert!(said.out.is_empty());
+    assert!(said.err.contains("`listener`"), "{}", said.err);
 }

@@ -56,6 +56,25 @@ fn proven_reads_go_to_the_standby_in_both_protocols() {
 }
 
 #[test]
+fn a_read_that_was_prepared_before_goes_to_the_standby() {
+    let proxy = Proxy::start(&policy());
+    let mut wire = proxy.login("app");
+    let read = format!("{WHERE} || $1");
+    wire.send(&[parse("read", &read), sync()].concat());
+    wire.until_ready();
+    for value in ["", "x"] {
+        // Its parameters stand between its name and the Sync that ends the batch.
+        wire.send(&[bind("", "read", &[value]), execute(""), sync()].concat());
+        let answered = first_value(&wire.until_ready());
+        assert_eq!(answered, format!("{}{value}", standby()));
+    }
+    let twice = [bind("", "read", &[""]), execute("")].concat();
+    wire.send(&[&twice[..], &twice, &sync()].concat());
+    let answered = first_value(&wire.until_ready());
+    assert_eq!(answered, primary(), "a batch of several is one transaction");
+}
+
+#[test]
 fn what_is_not_proven_to_read_goes_to_the_primary() {
     let proxy = Proxy::start(&policy());
     let port = "current_setting('port')";

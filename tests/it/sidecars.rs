@@ -9,6 +9,7 @@ use crate::support::plugins;
 use crate::support::policy::PolicyText;
 use crate::support::proxy::Proxy;
 use crate::support::proxy::pgwarden;
+use crate::support::said::Said;
 use crate::support::wait_for;
 use std::path::Path;
 
@@ -75,15 +76,7 @@ fn a_plugin_with_json_beside_it_runs_as_it_is() {
 /// What a verb says of a policy in a folder.
 #[track_caller]
 fn said(folder: &Path, arguments: &[&str], code: i32) -> String {
-    let output = pgwarden(arguments).current_dir(folder).output();
-    let output = output.expect("pgwarden starts");
-    let said = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    said
+    Said::ends(pgwarden(arguments).current_dir(folder), code).all()
 }
 
 #[test]

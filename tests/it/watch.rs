@@ -76,6 +76,10 @@ fn a_change_of_any_file_reloads_and_a_mistake_is_told_once() {
         count(&proxy, "reload refused, the running policy stays"),
         refused + 2
     );
+    // It is in force a little before it is told.
+    wait_for("the reload is told", || {
+        (swapped < count(&proxy, "policy reloaded")).then_some(())
+    });
     assert_eq!(count(&proxy, "policy reloaded"), swapped + 1);
 }
 

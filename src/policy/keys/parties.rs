@@ -296,7 +296,7 @@ pub(in crate::policy) static SANDBOX: Noun = Noun {
         key(
             "max_module",
             Kind::Size,
-            "A plugin's file, or a script's text. Default: 8MiB.",
+            "A plugin's file. Default: 8MiB. A script's text has 64KiB at most.",
         ),
         key(
             "max_log_lines",

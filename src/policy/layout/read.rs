@@ -283,7 +283,9 @@ impl<'t> Reader<'t> {
                     let key = match close {
                         TokenKind::RightCurlyBracket => {
                             let (key, _) = self.key();
+                            self.gap(&mut above);
                             self.expect(TokenKind::Equals)?;
+                            self.gap(&mut above);
                             Some(key)
                         }
                         _ => None,
@@ -297,6 +299,17 @@ impl<'t> Reader<'t> {
                         note,
                     });
                 }
+            }
+        }
+    }
+
+    /// Over line breaks and comments around `=`, which the parser allows within an inline table.
+    fn gap(&mut self, comments: &mut Vec<&'t str>) {
+        loop {
+            match self.kind() {
+                TokenKind::Whitespace | TokenKind::Newline => self.next(),
+                TokenKind::Comment => comments.push(self.comment()),
+                _ => return,
             }
         }
     }

@@ -69,6 +69,8 @@ fn lists_are_broken_where_they_were_or_where_they_must_be() {
         "a = [\n1, [2,\n3], {b=[\n4]}, # four\n # five\n]\nb = [1,\n2]\nc = [ # first\n]\nd = {}\n",
         "a = [\n  1,\n  [2, 3],\n  { b = [\n    4,\n  ] },                                        # four\n  # five\n]\nb = [1, 2]\nc = [\n  # first\n]\nd = {}\n",
     );
+    // More than TOML says, and accepted all the same.
+    becomes("a = { b =\r\n 1, c\n=\n2 }\n", "a = { b = 1, c = 2 }\n");
     // TOML 1.1 only, and so left: a comment cannot go anywhere else.
     becomes(
         "a = { b = 1, # one\n c = 2 }\nd = {\n e = 3 }\n",
@@ -83,6 +85,7 @@ fn texts_numbers_and_dates_are_left_byte_for_byte() {
         script,
         "[stage.s]\nwhen   = { bytes = 1_000, time = 1979-05-27 07:32:00Z, f = 1.50e3 }\nscript = '''\n  let a = 1;\t# no comment\r\n\n\n[x]\n'''\n",
     );
+    becomes("a=nan\nb=-nan\nc = -0.0\n", "a = nan\nb = -nan\nc = -0.0\n");
     becomes("a=1\r\n\r\n\r\n# b \t\r\nc = 2", "a = 1\n\n# b\nc = 2\n");
     becomes("\u{feff}a.\"b c\" . 'd'=1", "a.\"b c\".'d' = 1\n");
     becomes("", "");

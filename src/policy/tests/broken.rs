@@ -296,6 +296,11 @@ fn a_hook_that_is_misspelt_is_told_once() {
         assert_eq!(lines.len(), 1, "{lines:?}");
         assert!(lines[0].contains("did you mean `pre_query`?"), "{lines:?}");
     }
+    // One of several.
+    let root = root.replace("otherwise", "route = [\"s\"]\notherwise");
+    let text = format!("{root}[stage.s]\nhook = [\"route\", \"pre_qery\"]\ndeny = \"no\"\n");
+    let lines = lines(&Memory::default().file("policy.toml", text));
+    assert_eq!(lines.len(), 1, "{lines:?}");
 }
 
 #[test]

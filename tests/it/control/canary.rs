@@ -106,7 +106,7 @@ fn a_canary_that_is_withdrawn_gives_its_sessions_back() {
     assert_eq!(canary(&running), Value::Null);
     let again = ask(&running.socket, &["withdraw"]);
     assert_eq!(again.code, Some(1), "{again:?}");
-    assert!(again.errors.contains("nothing is tried"), "{again:?}");
+    assert!(again.err.contains("nothing is tried"), "{again:?}");
     let found = status(&running.socket);
     assert_eq!(
         (&found["swapped"], &found["earlier"]),
@@ -139,10 +139,7 @@ fn a_canary_that_is_promoted_is_in_force_from_its_own_bytes() {
     assert_eq!(says(&mut wire), "old");
     let nothing = ask(&running.socket, &["promote"]);
     assert_eq!(nothing.code, Some(1), "{nothing:?}");
-    assert!(
-        nothing.errors.contains("no canary to promote"),
-        "{nothing:?}"
-    );
+    assert!(nothing.err.contains("no canary to promote"), "{nothing:?}");
 }
 
 #[test]
@@ -160,7 +157,7 @@ fn while_a_canary_runs_nothing_else_comes_into_force() {
         let refused = ask(&running.socket, verb);
         assert_eq!(refused.code, Some(1), "{verb:?} {refused:?}");
         for word in ["a canary runs", "`pgwarden promote`", "`pgwarden withdraw`"] {
-            assert!(refused.errors.contains(word), "{verb:?} {refused:?}");
+            assert!(refused.err.contains(word), "{verb:?} {refused:?}");
         }
     }
     signal("HUP", running.proxy.pid());
@@ -219,10 +216,10 @@ fn what_both_policies_share_cannot_be_tried() {
         let refused = ask(&running.socket, &["reload", "--canary", "5", &path]);
         assert_eq!(refused.code, Some(1), "{names:?} {refused:?}");
         for name in names {
-            assert!(refused.errors.contains(name), "{name} {refused:?}");
+            assert!(refused.err.contains(name), "{name} {refused:?}");
         }
         assert!(
-            refused.errors.contains("both policies share it"),
+            refused.err.contains("both policies share it"),
             "{refused:?}"
         );
     }

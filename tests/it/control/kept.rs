@@ -1,6 +1,7 @@
 //! Revisions that are kept: they outlive the process, hold no secret, and know the commit they came from.
 
 use super::*;
+use crate::support::Killed;
 
 /// A policy of several files: one is included, one is a plugin with its pin, one is a password.
 fn of_many_files(base: &PolicyText, socket: &Path, message: &str) -> (String, Vec<u8>) {
@@ -19,17 +20,6 @@ fn of_many_files(base: &PolicyText, socket: &Path, message: &str) -> (String, Ve
         1,
     );
     (text, plugins::refusing(message))
-}
-
-/// A process that is killed where the test does not come to its end.
-struct Serving(Child);
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // Already gone is as good.
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
 }
 
 fn more(role: &str) -> String {
@@ -82,9 +72,9 @@ fn kept_revisions_outlive_the_process_and_hold_no_secret() {
         wait_for("the proxy answers", || {
             (ask(&socket, &["status"]).code == Some(0)).then_some(())
         });
-        Serving(child)
+        Killed(child)
     };
-    let stop = |mut serving: Serving| {
+    let stop = |mut serving: Killed| {
         signal("TERM", serving.0.id());
         assert!(serving.0.wait().expect("it ends").success());
     };
@@ -99,7 +89,7 @@ fn kept_revisions_outlive_the_process_and_hold_no_secret() {
     assert_eq!(refusal(), "new");
     let second = said(pgwarden(&["run", "--state", &state_argument]).arg(&path));
     assert_eq!(second.code, Some(1), "{second:?}");
-    assert!(second.errors.contains("another process"), "{second:?}");
+    assert!(second.err.contains("another process"), "{second:?}");
     stop(first);
     // The files of the first revision are gone, and so is what pinned its plugin.
     let second = start();
@@ -116,7 +106,7 @@ fn kept_revisions_outlive_the_process_and_hold_no_secret() {
     std::fs::remove_file(folder.path().join("password")).expect("removed");
     let refused = ask(&socket, &["rollback"]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
-    assert!(refused.errors.contains("password"), "{refused:?}");
+    assert!(refused.err.contains("password"), "{refused:?}");
     assert_eq!(refusal(), "old");
     stop(second);
 }

@@ -10,6 +10,7 @@ use crate::support::plugins;
 use crate::support::policy::PolicyText;
 use crate::support::proxy::Proxy;
 use crate::support::proxy::pgwarden;
+use crate::support::said::Said;
 use crate::support::signal;
 use crate::support::wait_for;
 use crate::support::wire::Wire;
@@ -21,28 +22,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 
-/// What a verb printed, and its exit code.
-#[derive(Debug)]
-struct Said {
-    code: Option<i32>,
-    out: String,
-    errors: String,
-}
-
 fn said(command: &mut Command) -> Said {
-    let output = command
-        .env_remove("PGWARDEN_SOCKET")
-        .output()
-        .expect("pgwarden starts");
-    Said {
-        code: output.status.code(),
-        out: String::from_utf8_lossy(&output.stdout).into_owned(),
-        errors: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    Said::by(command.env_remove("PGWARDEN_SOCKET"))
 }
 
 /// A verb at a socket.
@@ -171,10 +155,10 @@ fn reload_waits_for_the_outcome_and_prints_mistakes_as_check_does() {
         "refused: revision {} stays in force\n",
         &before["revision"].as_str().expect("text")[..8]
     );
-    let (found, _) = checked.errors.rsplit_once(" (").expect("how long it took");
-    assert_eq!(refused.errors, format!("{found}\n{stays}"));
+    let (found, _) = checked.err.rsplit_once(" (").expect("how long it took");
+    assert_eq!(refused.err, format!("{found}\n{stays}"));
     for word in ["tabels", "siez", "^", "policy.toml:"] {
-        assert!(refused.errors.contains(word), "{word}: {}", refused.errors);
+        assert!(refused.err.contains(word), "{word}: {}", refused.err);
     }
     assert_eq!(running.says(), "second");
     let after = status(&running.socket);
@@ -203,7 +187,7 @@ fn the_socket_is_found_in_the_policy_even_with_mistakes() {
         .write_policy(&text.replace("size = 10", "siez = 10"));
     let refused = by_policy(&["reload"]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
-    assert!(refused.errors.contains("siez"), "{refused:?}");
+    assert!(refused.err.contains("siez"), "{refused:?}");
     assert_eq!(by_policy(&["rollback", "1"]).code, Some(1));
     assert_eq!(by_policy(&["history"]).code, Some(0));
     running.proxy.write_policy(&running.base.text());
@@ -247,7 +231,7 @@ fn nobody_at_the_socket_is_told_by_its_own_exit_code() {
     for verb in ["reload", "status", "history", "rollback"] {
         let said = ask(&folder.path().join("admin.sock"), &[verb]);
         assert_eq!(said.code, Some(69), "{verb} {said:?}");
-        assert!(said.errors.contains("nobody answers at"), "{said:?}");
+        assert!(said.err.contains("nobody answers at"), "{said:?}");
     }
 }
 
@@ -278,10 +262,10 @@ fn a_reload_moves_the_socket_removes_it_and_brings_it_back() {
     let moved = policy(&running.base, &other, "moved").text();
     running.proxy.write_policy(&moved);
     works(&running.socket, &["reload"]);
-    wait_for("the old socket is gone", || {
-        (!running.socket.exists()).then_some(())
+    wait_for("nobody answers at the old socket", || {
+        (ask(&running.socket, &["status"]).code == Some(69)).then_some(())
     });
-    assert_eq!(ask(&running.socket, &["status"]).code, Some(69));
+    assert!(!running.socket.exists());
     assert_eq!(status(&other)["by"], "reload");
     running.proxy.write_policy(&running.base.text());
     works(&other, &["reload"]);
@@ -314,7 +298,7 @@ fn a_stale_socket_is_taken_over_and_a_live_one_is_not() {
     let refused = said(pgwarden(&["run"]).arg(&path));
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(
-        refused.errors.contains("another process listens there"),
+        refused.err.contains("another process listens there"),
         "{refused:?}"
     );
     assert_eq!(status(&socket)["pid"], proxy.pid());
@@ -359,7 +343,7 @@ fn rollback_takes_kept_bytes_and_the_next_reload_the_files() {
     let too_far = ask(&running.socket, &["rollback", "7"]);
     assert_eq!(too_far.code, Some(1), "{too_far:?}");
     assert!(
-        too_far.errors.contains("2 earlier revisions are kept"),
+        too_far.err.contains("2 earlier revisions are kept"),
         "{too_far:?}"
     );
     assert_eq!(ask(&running.socket, &["rollback", "0"]).code, Some(64));
@@ -449,7 +433,7 @@ fn a_process_that_drains_answers_and_does_not_reload() {
     });
     let refused = ask(&running.socket, &["reload"]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
-    assert!(refused.errors.contains("stopping"), "{refused:?}");
+    assert!(refused.err.contains("stopping"), "{refused:?}");
     wire.works("COMMIT");
     drop(wire);
     assert!(running.proxy.ended().success());

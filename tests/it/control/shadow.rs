@@ -329,12 +329,12 @@ fn a_shadow_with_mistakes_is_refused_and_its_gate_runs() {
         &["reload", "--shadow", path.to_str().expect("UTF-8")],
     );
     assert_eq!(refused.code, Some(1), "{refused:?}");
-    assert!(refused.errors.contains("tabels"), "{refused:?}");
+    assert!(refused.err.contains("tabels"), "{refused:?}");
     let test = "[reload]\ngate = \"tests\"\n[[test]]\nname = \"may read\"\ngiven = { user = \"app\", sql = \"SELECT * FROM by_rule\" }\nexpect = { verdict = \"allow\" }";
     let path = running.candidate(&strict(&base).extra(test));
     let refused = ask(&running.socket, &["reload", "--shadow", &path]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
-    assert!(refused.errors.contains("may read"), "{refused:?}");
+    assert!(refused.err.contains("may read"), "{refused:?}");
     assert_eq!(shadow(&running), Value::Null);
     let gone = ask(
         &running.socket,

@@ -10,6 +10,7 @@ use crate::support::Folder;
 use crate::support::plugins;
 use crate::support::proxy::Proxy;
 use crate::support::proxy::pgwarden;
+use crate::support::said::Said;
 use crate::support::wire::Wire;
 use corpus::Attack;
 use corpus::Class;
@@ -390,9 +391,9 @@ fn what_a_guest_must_not_have_is_refused_at_load() {
                  [pipeline.default]\nauthorize = [\"hostile\"]\notherwise = {{ authorize = \"allow\" }}\n"
             ),
         );
-        let output = pgwarden(&["run"]).arg(policy).output().expect("pgwarden");
-        let text = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(78), "{source:?}: {text}");
+        let said = Said::by(pgwarden(&["run"]).arg(policy));
+        let text = said.all();
+        assert_eq!(said.code, Some(78), "{source:?}: {text}");
         assert!(
             text.contains(&format!("error[{code}]")),
             "{source:?}: {text}"

@@ -1,8 +1,10 @@
 //! Documents as they stand: their files are written, their commands are run one after the other, and what they print is compared.
 
 use super::Folder;
+use super::git;
 use super::proxy::program;
 use super::repository;
+use super::said::Said;
 use std::path::Path;
 use std::process::Command;
 
@@ -34,7 +36,7 @@ pub(crate) fn check(name: &str, commands_min: usize, skipped: impl Fn(&str) -> b
             eprintln!("skipped: {}", step.command);
             continue;
         }
-        let printed = run(&step.command, folder.path());
+        let printed = shell(&step.command, folder.path()).all();
         let lines: Vec<&str> = printed.lines().collect();
         let same = lines.len() == step.shown.len()
             && step
@@ -120,21 +122,17 @@ fn fits(shown: &str, line: &str) -> bool {
     all && (rest.is_empty() || shown.ends_with('…'))
 }
 
-fn run(command: &str, folder: &Path) -> String {
+/// Runs commands in a folder, with the program under test in the path.
+#[track_caller]
+pub(crate) fn shell(commands: &str, folder: &Path) -> Said {
     let path = std::env::var("PATH").expect("a PATH");
     let program = program();
     let bin = program.parent().expect("the program lies in a folder");
-    let output = Command::new("bash")
-        .args(["-c", command])
+    let mut bash = Command::new("bash");
+    git::isolated(&mut bash)
+        .args(["-c", commands])
         .current_dir(folder)
         .env("PATH", format!("{}:{path}", bin.display()))
-        .env_remove("PGWARDEN_TRUST_ROOT")
-        .output()
-        .expect("bash");
-    let (out, err) = (output.stdout, output.stderr);
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&out),
-        String::from_utf8_lossy(&err)
-    )
+        .env_remove("PGWARDEN_TRUST_ROOT");
+    Said::by(&mut bash)
 }

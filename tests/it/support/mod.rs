@@ -6,11 +6,13 @@ pub(crate) mod cluster;
 pub(crate) mod document;
 pub(crate) mod drivers;
 pub(crate) mod frames;
+pub(crate) mod git;
 pub(crate) mod message;
 pub(crate) mod plugins;
 pub(crate) mod policy;
 pub(crate) mod postgres;
 pub(crate) mod proxy;
+pub(crate) mod said;
 pub(crate) mod tls;
 pub(crate) mod wire;
 
@@ -20,6 +22,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 use std::sync::OnceLock;
@@ -124,6 +127,17 @@ fn run_folder() -> &'static Path {
         std::mem::forget(shell.spawn().expect("sh"));
         path
     })
+}
+
+/// A process that is killed when its test ends, however it ends.
+pub(crate) struct Killed(pub(crate) Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // Already gone is as good.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
 }
 
 /// The root of the repository.

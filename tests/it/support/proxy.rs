@@ -3,6 +3,8 @@
 
 use super::DEADLINE;
 use super::Folder;
+use super::Killed;
+use super::git;
 use super::policy::PolicyText;
 use super::signal;
 use super::wait_for;
@@ -16,7 +18,6 @@ use std::io::SeekFrom;
 use std::net::TcpStream;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Child;
 use std::process::Command;
 use std::process::ExitStatus;
 use std::process::Stdio;
@@ -45,13 +46,15 @@ pub(crate) fn program() -> PathBuf {
 /// The program with arguments, for its other verbs.
 pub(crate) fn pgwarden(arguments: &[&str]) -> Command {
     let mut command = Command::new(program());
-    command.args(arguments).stdin(Stdio::null());
+    git::isolated(&mut command)
+        .args(arguments)
+        .stdin(Stdio::null());
     command
 }
 
 /// A running proxy. Dropped, it is killed.
 pub(crate) struct Proxy {
-    child: Child,
+    process: Killed,
     pub(crate) port: u16,
     folder: Folder,
     /// How much of the log `hang_up` has read.
@@ -107,7 +110,7 @@ impl Proxy {
             .stderr(log);
         let child = command.spawn().expect("pgwarden starts");
         let mut proxy = Self {
-            child,
+            process: Killed(child),
             port,
             folder,
             read: AtomicU64::new(0),
@@ -117,7 +120,7 @@ impl Proxy {
     }
 
     fn accepts(&mut self) -> bool {
-        if let Ok(Some(status)) = self.child.try_wait() {
+        if let Ok(Some(status)) = self.process.0.try_wait() {
             let policy = std::fs::read_to_string(self.path("policy.toml")).unwrap_or_default();
             panic!("pgwarden ended with {status}:\n{}\n{policy}", self.log());
         }
@@ -135,7 +138,7 @@ impl Proxy {
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.0.id()
     }
 
     /// A session of a trusted user in the database `app`.
@@ -248,13 +251,13 @@ impl Proxy {
 
     /// Whether the process is still there.
     pub(crate) fn runs(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+        matches!(self.process.0.try_wait(), Ok(None))
     }
 
     /// Waits for the end of the process.
     #[track_caller]
     pub(crate) fn ended(&mut self) -> ExitStatus {
-        wait_within(DEADLINE, || self.child.try_wait().ok().flatten())
+        wait_within(DEADLINE, || self.process.0.try_wait().ok().flatten())
             .unwrap_or_else(|| panic!("pgwarden still runs:\n{}", self.log()))
     }
 }
@@ -269,9 +272,6 @@ impl Drop for Proxy {
                 log.get(start..).unwrap_or(&log)
             );
         }
-        // Already gone is as good.
-        drop(self.child.kill());
-        drop(self.child.wait());
     }
 }
 

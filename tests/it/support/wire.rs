@@ -132,6 +132,16 @@ impl Wire {
         }
     }
 
+    /// Whether nothing has come that was not read yet. Over plain TCP only.
+    #[track_caller]
+    pub(crate) fn is_silent(&self) -> bool {
+        let socket = self.socket.as_ref().expect("plain TCP");
+        socket.set_nonblocking(true).expect("a socket");
+        let found = socket.peek(&mut [0]);
+        socket.set_nonblocking(false).expect("a socket");
+        found.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Sends bytes as they are.
     #[track_caller]
     pub(crate) fn send(&mut self, bytes: &[u8]) {
