@@ -48,6 +48,10 @@ pub(super) fn step(
         }
         Asked::Route { .. } => answered("route".into()),
         Asked::Bound { .. } => answered("rewrite".into()),
+        Asked::Masks(Some(hidden)) if hidden.hides() && detail == Detail::Full => {
+            answered(format!("mask {}", hidden.shown()).into())
+        }
+        Asked::Masks(_) => answered(asked.word().unwrap_or("continue").into()),
         Asked::Fault(fault) => StepResult::Failed(fault.clone()),
     };
     let (when, unless) = match detail {

@@ -9,6 +9,9 @@ use super::Pipeline;
 use super::Statement;
 use super::explain::step;
 use super::login::learn;
+use super::mask::Hidden;
+use super::mask::Masks;
+use super::stage::Action;
 use super::stage::Asked;
 use super::stage::Spent;
 use super::stage::Stage;
@@ -87,6 +90,8 @@ struct Run<'a> {
     steps: Vec<Step>,
     subject: Option<Subject<'a>>,
     timeout: Option<Duration>,
+    /// What stages mask in the node's rows.
+    masks: Option<Arc<Masks>>,
     /// Rows that a stage gave before the statement was authorized.
     reply: Option<Box<Rows>>,
     /// Where it stands: a hook of the way, and the stage of it that is asked next.
@@ -131,6 +136,7 @@ impl<'a> Run<'a> {
             steps: Vec::new(),
             subject: None,
             timeout: None,
+            masks: None,
             reply: None,
             hook: 0,
             next: 0,
@@ -152,6 +158,7 @@ impl<'a> Run<'a> {
             routed_by: self.routed_by,
             facts,
             text,
+            masks: self.masks,
             fuel: self.fuel,
             learned: self.learned,
             steps: self.steps,
@@ -280,13 +287,22 @@ impl<'a> Run<'a> {
     }
 
     fn authorize(&mut self) -> Result<(), Stop> {
+        let mut allowed = false;
         for stage in self.rest(Hook::Authorize) {
-            if let Asked::Answer(Answer::Allow) = self.ask(stage, Hook::Authorize)? {
-                self.by = Decider::Stage(Arc::clone(&stage.name));
-                return Ok(());
+            // What is allowed is masked all the same.
+            if allowed && !matches!(stage.action, Action::Mask(_)) {
+                continue;
+            }
+            match self.ask(stage, Hook::Authorize)? {
+                Asked::Answer(Answer::Allow) => {
+                    self.by = Decider::Stage(Arc::clone(&stage.name));
+                    allowed = true;
+                }
+                Asked::Masks(hidden) => self.mask(hidden),
+                _ => (),
             }
         }
-        if self.pipeline.otherwise.authorize_allows() {
+        if allowed || self.pipeline.otherwise.authorize_allows() {
             return Ok(());
         }
         self.by = Decider::Default;
@@ -295,6 +311,13 @@ impl<'a> Run<'a> {
             "no rule of the policy allows this statement",
         );
         Err(Stop::Refused(Box::new(self.signed(refusal))))
+    }
+
+    fn mask(&mut self, hidden: Option<Hidden>) {
+        let masks = self.masks.get_or_insert_with(Masks::none);
+        if let Some(hidden) = hidden {
+            Arc::make_mut(masks).push(hidden);
+        }
     }
 
     fn cache_get(&mut self) -> Result<Option<Rows>, Stop> {

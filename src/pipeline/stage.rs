@@ -8,6 +8,8 @@ use super::figures::Health;
 use super::figures::StageStats;
 use super::limit::Limiter;
 use super::limit::Pass;
+use super::mask::Hidden;
+use super::mask::Mask;
 use crate::hook::Answer;
 use crate::hook::Hook;
 use crate::hook::Input;
@@ -80,6 +82,7 @@ pub(super) enum Action {
         fields: Box<[Field]>,
     },
     Limit(Limiter),
+    Mask(Mask),
     Guest(Arc<dyn Guest>),
 }
 
@@ -118,6 +121,8 @@ pub(super) enum Asked {
         add_limit: Option<u64>,
         statement_timeout: Option<Duration>,
     },
+    /// A rule that masks columns, and what it hides of this statement; `None` of one that names none of its tables.
+    Masks(Option<Hidden>),
     /// It failed; what that means is the stage's `on_failure`.
     Fault(Fault),
 }
@@ -127,6 +132,10 @@ impl Asked {
     pub(super) fn word(&self) -> Option<&'static str> {
         match self {
             Self::Skipped | Self::Answer(Answer::Continue | Answer::Defer) => None,
+            Self::Masks(hidden) => {
+                let hides = hidden.as_ref().is_some_and(Hidden::hides);
+                hides.then_some("mask")
+            }
             Self::Answer(answer) => Some(answer.kind().name()),
             Self::Route { .. } => Some("route"),
             Self::Bound { .. } => Some("rewrite"),
@@ -154,6 +163,7 @@ impl Stage {
                 parse: true,
                 ..Needs::default()
             },
+            Action::Mask(_) => Mask::NEEDS,
             Action::Log { fields, .. } => fields
                 .iter()
                 .map(|field| field.needs())
@@ -236,6 +246,10 @@ impl Stage {
             Action::Limit(limiter) => match limiter.pass(input, services.monotonic()) {
                 Pass::Now => Asked::Answer(Answer::Continue),
                 Pass::After(_) | Pass::Never => refused(limiter),
+            },
+            Action::Mask(mask) => match mask.ask(input) {
+                Ok(hidden) => Asked::Masks(hidden),
+                Err(refusal) => Asked::Answer(Answer::Block(refusal)),
             },
             Action::Guest(_) => Asked::Skipped,
         }

@@ -1,5 +1,6 @@
 //! What `decide` returns: the verdict, the permit that lets a statement reach a node, and the trace that explains both.
 
+use super::Masks;
 use crate::hook::Hook;
 use crate::hook::Refusal;
 use crate::hook::Rows;
@@ -196,6 +197,8 @@ pub struct Trace {
     pub facts: Option<Arc<Facts>>,
     /// The text that goes on, where a stage replaced it.
     pub text: Option<Arc<str>>,
+    /// What is masked in the node's rows; `None` where no stage that masks was asked.
+    pub masks: Option<Arc<Masks>>,
     /// Fuel spent by all stages.
     pub fuel: u64,
     /// The session with the attributes that stages have set for this statement.
@@ -213,6 +216,7 @@ impl Trace {
             routed_by: Decider::Default,
             facts: None,
             text: None,
+            masks: None,
             fuel: 0,
             learned: None,
             steps: Vec::new(),

@@ -3,6 +3,7 @@
 
 mod field;
 mod limit;
+mod mask;
 mod script;
 
 pub use field::Field;
@@ -11,6 +12,9 @@ pub use limit::Exceed;
 pub use limit::Limit;
 pub use limit::LimitKey;
 pub(super) use limit::key_names as limit_key_names;
+pub use mask::Mask;
+pub use mask::MaskWith;
+pub use mask::MaskedColumn;
 pub use script::Script;
 
 use super::code;
@@ -66,6 +70,8 @@ pub enum Action {
         /// What it says.
         fields: Vec<Field>,
     },
+    /// Hides the values of columns.
+    Mask(Mask),
     /// Asks a script.
     Script(Script),
     /// Asks a plugin, an index of `Policy::plugins`.
@@ -87,8 +93,8 @@ pub enum RouteTarget {
     Branch(usize),
 }
 
-const ACTIONS: [&str; 8] = [
-    "deny", "allow", "route", "rewrite", "limit", "log", "script", "plugin",
+const ACTIONS: [&str; 9] = [
+    "deny", "allow", "route", "rewrite", "limit", "mask", "log", "script", "plugin",
 ];
 
 /// Reads the one action of a stage and checks it against the stage's hooks, and against what it is granted where that is known.
@@ -126,6 +132,7 @@ pub(super) fn read(
         route(scope, table),
         rewrite(table),
         limit::limit(scope, table, hooks),
+        mask::mask(scope, table, hooks),
         field::log(scope, table, hooks, grants),
         script::read(scope, table).map(Action::Script),
         scope.one(table, "plugin", &PLUGIN).map(Action::Plugin),
@@ -317,6 +324,7 @@ impl Action {
             Self::Route { .. } => "route",
             Self::Rewrite { .. } => "rewrite",
             Self::Limit(_) => "limit",
+            Self::Mask(_) => "mask",
             Self::Log { .. } => "log",
             Self::Script(_) => "script",
             Self::Plugin(_) => "plugin",
@@ -345,6 +353,7 @@ impl Action {
                 )
             }
             Self::Limit(limit) => limit.canonical(),
+            Self::Mask(mask) => mask.canonical(),
             Self::Log { level, fields } => {
                 let names: Vec<&str> = fields.iter().map(|field| field.name()).collect();
                 format!("{} {names:?}", level.name())

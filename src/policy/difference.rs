@@ -8,6 +8,7 @@ mod action;
 mod grants;
 mod guest;
 mod listener;
+mod mask;
 mod node;
 mod pipeline;
 mod plugin;

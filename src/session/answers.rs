@@ -4,6 +4,7 @@
 use super::end::End;
 use super::inflight::Expect;
 use super::inflight::Undo;
+use super::masking::ROW_BYTES_MAX;
 use super::relay::Passing;
 use super::relay::Session;
 use super::statement::Tally;
@@ -21,7 +22,7 @@ const READ_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What becomes of a message of the server.
 #[derive(PartialEq, Eq, Debug)]
-enum Fate {
+pub(super) enum Fate {
     /// It goes to the client as it came.
     Pass,
     /// The client never hears of it.
@@ -93,6 +94,19 @@ impl Session {
             };
             let streamed = is_streamed(header.tag);
             if streamed && !self.is_hidden() {
+                if header.tag == b'D' && self.masking && self.row_is_masked()? {
+                    if ROW_BYTES_MAX < header.body_bytes {
+                        return Err(End::RowTooLong(header.body_bytes));
+                    }
+                    if incoming.len() - at < header.message_bytes() {
+                        break;
+                    }
+                    self.client.out.extend_from_slice(&incoming[start..at]);
+                    start = at + header.message_bytes();
+                    self.mask_row(&incoming[at + HEADER_BYTES..start])?;
+                    at = start;
+                    continue;
+                }
                 self.tally.rows += u64::from(header.tag == b'D');
                 self.tally.bytes += header.message_bytes() as u64;
                 self.passing_down = header.message_bytes();
@@ -179,7 +193,7 @@ impl Session {
                 }
                 _ => Ok(self.pop_if(|expect| matches!(expect, Expect::Close { .. }))),
             },
-            b'T' | b'n' => Ok(self.pop_if(|expect| matches!(expect, Expect::Describe))),
+            b'T' | b'n' => self.described(tag, body),
             b'G' => {
                 self.copy_in = true;
                 if self.inflight.drop_ignored_syncs() && !self.inflight.has_boundary() {
@@ -214,6 +228,7 @@ impl Session {
 
     /// CommandComplete, EmptyQueryResponse, PortalSuspended: one statement has ended.
     fn completed(&mut self, tag: u8, body: &[u8]) {
+        self.rows = None;
         let changed = if tag == b'C' && self.tally.rows == 0 {
             backend::command_rows(body)
         } else {
@@ -285,6 +300,9 @@ impl Session {
         self.rest_due = true;
         if !self.inflight.has_boundary() && !self.batch_open {
             self.statements.sql.settle();
+            if status == b'I' {
+                self.end_masking();
+            }
         }
         self.deadline = None;
         Ok(fate)
@@ -293,6 +311,7 @@ impl Session {
     /// ErrorResponse.
     fn failed(&mut self, body: &[u8]) -> Result<Fate, End> {
         let tally = self.tally.take();
+        self.rows = None;
         let (code, message) = error_response::parse_error(body);
         while matches!(
             self.inflight.front(),
@@ -319,14 +338,17 @@ impl Session {
                 }
                 Ok(Fate::Replace(error))
             }
-            Some(Expect::Query(running) | Expect::FunctionCall(running)) => {
-                let ended = running.next();
-                self.part_ended(ended, tally, Some((code, &message)));
-                Ok(Fate::Pass)
-            }
             Some(_) => {
-                self.batch_failed(tally, code, &message);
-                Ok(Fate::Pass)
+                let fate = self.masked_error(code, body);
+                if let Some(Expect::Query(running) | Expect::FunctionCall(running)) =
+                    self.inflight.front()
+                {
+                    let ended = running.next();
+                    self.part_ended(ended, tally, Some((code, &message)));
+                } else {
+                    self.batch_failed(tally, code, &message);
+                }
+                Ok(fate)
             }
         }
     }

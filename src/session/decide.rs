@@ -115,6 +115,11 @@ pub(super) struct Unreadable {
 }
 
 impl Unreadable {
+    /// Whether the client's encoding is one that we do not read.
+    pub(super) fn in_encoding(self) -> bool {
+        self.encoding
+    }
+
     fn why(self) -> Option<&'static str> {
         match (self.encoding, self.strings) {
             (true, _) => {
@@ -302,6 +307,7 @@ impl Session {
             go,
             after,
             observed,
+            masks: trace.masks,
             pipeline,
         })
     }
@@ -413,6 +419,7 @@ impl Session {
             go: Go::Node(permit),
             after,
             observed: None,
+            masks: None,
             pipeline,
         })
     }

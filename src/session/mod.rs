@@ -14,6 +14,7 @@ mod handshake;
 mod inflight;
 mod leasing;
 mod login;
+mod masking;
 mod messages;
 mod observers;
 mod portal;

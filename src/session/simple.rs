@@ -210,6 +210,7 @@ impl Session {
 
     fn send_query(&mut self, message: &[u8], permit: &Permit, running: Running) {
         self.note_sent(running.parts.iter().map(|part| &part.after));
+        self.note_masks(&running);
         self.limit_time(permit, running.started);
         self.statements.named.remove(b""); // a Query ends the unnamed statement
         let Some(server) = &mut self.server else {

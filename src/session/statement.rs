@@ -6,6 +6,7 @@ use crate::hook::Protocol;
 use crate::hook::Rows;
 use crate::hook::SessionContext;
 use crate::hook::StatementContext;
+use crate::pipeline::Masks;
 use crate::pipeline::Permit;
 use crate::pipeline::Pipeline;
 use crate::pipeline::Prepared;
@@ -56,6 +57,8 @@ pub(super) struct Decided {
     pub(super) go: Go,
     pub(super) after: After,
     pub(super) observed: Option<Arc<Observed>>,
+    /// What is masked in its rows, where a stage that masks was asked.
+    pub(super) masks: Option<Arc<Masks>>,
     /// It may change how the server reads the texts after it: a SET, a DO block, a function that is not known.
     pub(super) may_recode: bool,
     /// The revision that decided, by the identity of its pipeline.
@@ -112,6 +115,7 @@ pub(super) struct Running {
 pub(super) struct Part {
     pub(super) after: After,
     pub(super) observed: Option<(Arc<Pipeline>, Arc<Observed>)>,
+    pub(super) masks: Option<Arc<Masks>>,
 }
 
 /// One statement that has ended.
@@ -171,6 +175,7 @@ impl Part {
         Self {
             after: decided.after.clone(),
             observed,
+            masks: decided.masks.clone(),
         }
     }
 }

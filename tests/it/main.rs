@@ -30,6 +30,7 @@ mod jwt_auth;
 mod limits;
 mod load;
 mod logins;
+mod masks;
 mod memory;
 mod nodes;
 mod plugin_cli;

@@ -64,6 +64,8 @@ pub(super) struct Record<'a> {
     rewritten: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     sent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    masked: Vec<Arc<str>>,
     verdict: &'static str,
     by: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -147,6 +149,10 @@ impl<'a> Record<'a> {
             text: with(SqlDetail::Text).then_some(statement.text),
             rewritten: trace.text.is_some(),
             sent: trace.text.as_deref().filter(|_| with(SqlDetail::Text)),
+            masked: match (&trace.verdict, &trace.masks) {
+                (Verdict::Forward(_), Some(masks)) => masks.columns(),
+                _ => Vec::new(),
+            },
             verdict: match &trace.verdict {
                 Verdict::Refuse(_) => "deny",
                 Verdict::Reply(_) => "reply",

@@ -16,7 +16,7 @@ const FLAG: fn() -> Value = || json!({ "type": "boolean" });
 const COUNT: fn() -> Value = || json!({ "type": "integer", "minimum": 0 });
 const TEXTS: fn() -> Value = || json!({ "type": "array", "items": { "type": "string" } });
 
-pub(super) const FIELDS: [Row; 38] = [
+pub(super) const FIELDS: [Row; 39] = [
     (
         "version",
         true,
@@ -123,6 +123,12 @@ pub(super) const FIELDS: [Row; 38] = [
         "The text that went on in its place; with `sql = \"text\"`.",
     ),
     (
+        "masked",
+        false,
+        TEXTS,
+        "The columns that are masked in its rows, as the policy names them.",
+    ),
+    (
         "verdict",
         true,
         || json!({ "enum": ["allow", "deny", "reply"] }),
@@ -200,7 +206,7 @@ const PARTS: [Row; 7] = [
 
 fn results() -> Value {
     let mut words: Vec<&str> = AnswerKind::ALL.iter().map(|kind| kind.name()).collect();
-    words.push("fault");
+    words.extend(["mask", "fault"]);
     json!({ "enum": words })
 }
 

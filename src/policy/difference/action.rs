@@ -5,6 +5,7 @@ use super::Differs;
 use super::Findings;
 use super::Way;
 use super::grants;
+use super::mask;
 use super::path;
 use super::stage::Force;
 use super::stage::is_guest;
@@ -55,6 +56,10 @@ pub(super) fn differs(
         (Action::Limit(old), Action::Limit(limit)) => {
             let counts = Force::in_list(new) == Force::Tightens;
             limits(found, &path, counts, old, limit);
+        }
+        (Action::Mask(old), Action::Mask(mask)) => {
+            let counts = Force::in_list(new) == Force::Tightens;
+            mask::differs(found, &path, counts, old, mask);
         }
         (Action::Script(_), Action::Script(_)) => {
             found.add(

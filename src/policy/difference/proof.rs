@@ -102,6 +102,7 @@ fn expected(policy: &Policy, expect: &Expect) -> String {
         route,
         sql,
         unchanged,
+        masked,
         fuel_below,
         steps,
     } = expect;
@@ -112,7 +113,7 @@ fn expected(policy: &Policy, expect: &Expect) -> String {
     let route = route.map(|target: RouteTarget| names.target(target));
     let steps: Vec<String> = steps.iter().map(|step| expected(policy, step)).collect();
     let told = (
-        verdict, code, message, by, route, sql, unchanged, fuel_below, steps,
+        verdict, code, message, by, route, sql, unchanged, masked, fuel_below, steps,
     );
     format!("{told:?}")
 }

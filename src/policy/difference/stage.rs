@@ -37,7 +37,9 @@ impl Force {
     /// Of the action alone.
     fn of_action(action: &Action) -> Self {
         match action {
-            Action::Deny(_) | Action::Limit(_) | Action::Rewrite { .. } => Self::Tightens,
+            Action::Deny(_) | Action::Limit(_) | Action::Mask(_) | Action::Rewrite { .. } => {
+                Self::Tightens
+            }
             Action::Allow => Self::Loosens,
             Action::Route { .. } | Action::Log { .. } => Self::Nothing,
             Action::Script(_) | Action::Plugin(_) => Self::Unknown,
@@ -74,8 +76,10 @@ impl Force {
 fn spares_something(policy: &Policy, stage: &Stage) -> bool {
     let may_refuse = |id: &usize| {
         let behind = policy.stages.get(*id);
-        behind
-            .is_some_and(|stage| matches!(Force::in_list(stage), Force::Tightens | Force::Unknown))
+        behind.is_some_and(|stage| {
+            let refuses = matches!(Force::in_list(stage), Force::Tightens | Force::Unknown);
+            refuses && !matches!(stage.action, Action::Mask(_))
+        })
     };
     policy.pipelines.iter().any(|pipeline| {
         Hook::all().zip(&pipeline.hooks).any(|(hook, ids)| {
@@ -146,6 +150,7 @@ fn summary(stage: &Stage) -> String {
 pub(super) fn why_came(stage: &Stage, force: Force) -> &'static str {
     match (force, &stage.action) {
         (Force::Tightens, Action::Rewrite { .. } | Action::Limit(_)) => "bounds what it matches",
+        (Force::Tightens, Action::Mask(_)) => "hides columns where it matches",
         (Force::Tightens, _) => "refuses what it matches",
         (Force::Loosens, _) => "allows what it matches",
         (Force::Unknown, _) => "foreign code decides there",
@@ -162,6 +167,7 @@ pub(super) fn why_gone(stage: &Stage, force: Force) -> &'static str {
         (Force::Tightens, Action::Rewrite { .. } | Action::Limit(_)) => {
             "no longer bounds what it matched"
         }
+        (Force::Tightens, Action::Mask(_)) => "no longer hides columns where it matched",
         (Force::Tightens, _) => "no longer refuses what it matched",
         (Force::Loosens, _) => "no longer allows what it matched",
         (Force::Unknown, _) => "foreign code no longer decides there",

@@ -1,5 +1,6 @@
 //! Each change by itself, in both directions: what it is called, and which way it moves the policy.
 
+mod masks;
 mod order;
 mod plugins;
 mod proofs;

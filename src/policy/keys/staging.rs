@@ -2,6 +2,7 @@
 
 use super::Key;
 use super::Kind;
+use super::MASK;
 use super::MATCHERS;
 use super::Noun;
 use super::key;
@@ -69,6 +70,11 @@ pub(in crate::policy) static STAGE: Noun = Noun {
             Kind::Table(&LIMIT),
             "Action: let only so many statements pass in a time.",
         ),
+        key(
+            "mask",
+            Kind::Table(&MASK),
+            "Action: clients do not see the values of these columns.",
+        ),
         key("script", Kind::Referable, "Action: ask a Rhai script."),
         key("plugin", NAME, "Action: ask a plugin."),
         key(
@@ -107,7 +113,6 @@ pub(in crate::policy) static STAGE: Noun = Noun {
             "`observe` only writes down. Default: `enforce`.",
         ),
         later("cache", "Action: answer from a cache."),
-        later("mask", "Action: mask columns."),
         key(
             "load",
             Kind::Named(&Kind::Table(&LOADED)),
@@ -408,6 +413,11 @@ const VERDICT: Key = key(
 const CODE: Key = key("code", TEXT, "The error's SQLSTATE.");
 const MESSAGE: Key = key("message", TEXT, "The error's message.");
 const BY: Key = key("by", NAME, "The stage that decided, `otherwise`, or `sql`.");
+const MASKED: Key = key(
+    "masked",
+    Kind::Texts,
+    "The columns that are masked in its rows, as `mask` names them; `[]` is none.",
+);
 const GOES_TO: Key = key("route", TEXT, "Where it goes.");
 const SENT: Key = key("sql", TEXT, "The text that is sent.");
 const UNCHANGED: Key = key(
@@ -433,6 +443,7 @@ pub(in crate::policy) static EXPECT: Noun = Noun {
         GOES_TO,
         SENT,
         UNCHANGED,
+        MASKED,
         FUEL_BELOW,
         key("steps", Kind::Tables(&STEP), "The same for each step."),
     ],
@@ -443,6 +454,6 @@ pub(in crate::policy) static STEP: Noun = Noun {
     name: "step",
     about: "What must come of one step.",
     keys: &[
-        VERDICT, CODE, MESSAGE, BY, GOES_TO, SENT, UNCHANGED, FUEL_BELOW,
+        VERDICT, CODE, MESSAGE, BY, GOES_TO, SENT, UNCHANGED, MASKED, FUEL_BELOW,
     ],
 };
