@@ -248,6 +248,10 @@ pub(super) fn explain(policy: &Policy, sql: &str, played: &Played) -> String {
                     place_name(policy, played)
                 ),
             );
+            let masked = played.masked();
+            if !masked.is_empty() {
+                line(&mut out, format_args!("     masked {}", masked.join(", ")));
+            }
             if played.text != sql {
                 line(&mut out, format_args!("     as {}", played.text));
             }

@@ -158,6 +158,17 @@ impl Played {
             .map_or(&Decider::Default, |trace| &trace.by)
     }
 
+    /// The columns that are masked in its rows, as the policy writes them; each once, sorted.
+    pub(super) fn masked(&self) -> Vec<Arc<str>> {
+        let goes_on = |trace: &&Trace| !matches!(trace.verdict, Verdict::Refuse(_));
+        let masks = self.traces.iter().filter(goes_on);
+        let columns = masks.flat_map(|trace| trace.masks.iter().flat_map(|masks| masks.columns()));
+        let mut columns: Vec<Arc<str>> = columns.collect();
+        columns.sort();
+        columns.dedup();
+        columns
+    }
+
     /// Fuel of all its statements.
     pub(super) fn fuel(&self) -> u64 {
         self.traces.iter().map(|trace| trace.fuel).sum()

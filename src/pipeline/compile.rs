@@ -9,6 +9,7 @@ use super::Waits;
 use super::breaker::Breaker;
 use super::conduct::Conduct;
 use super::limit::Limiter;
+use super::mask::Mask;
 use super::registry::StatsRegistry;
 use super::stage::Action;
 use super::stage::Stage;
@@ -96,7 +97,7 @@ pub fn compile_variant(
     let stages: Vec<Arc<Stage>> = stages
         .map(|(index, stage)| {
             let guest = guests.0.get(index).and_then(Option::as_ref);
-            compile_stage(stage, faults.get(&index), guest, stats)
+            compile_stage(stage, faults.get(&index), guest, (stats, analyzer))
         })
         .collect();
     let nodes: Arc<[Arc<str>]> = policy
@@ -155,13 +156,17 @@ fn compile_stage(
     stage: &policy::Stage,
     fault: Option<&Fault>,
     guest: Option<&Arc<dyn Guest>>,
-    stats: &StatsRegistry,
+    (stats, analyzer): (&StatsRegistry, &Arc<Analyzer>),
 ) -> Arc<Stage> {
+    let figures = stats.stage(&stage.name);
     let action = match (&stage.action, fault, guest) {
         (_, Some(fault), _) => Action::Guest(Arc::new(Failing(fault.clone()))),
         (_, None, Some(guest)) => Action::Guest(Arc::clone(guest)),
         (policy::Action::Limit(rule), None, None) => {
             Action::Limit(Limiter::new(rule, stats.buckets(&stage.name)))
+        }
+        (policy::Action::Mask(rule), None, None) => {
+            Action::Mask(Mask::new(rule, &figures, analyzer))
         }
         (policy::Action::Cache(rule), None, None) => Action::Cache(stats.cache(&stage.name, rule)),
         (action, None, None) => rule(action),
@@ -189,7 +194,7 @@ fn compile_stage(
         mode: stage.mode,
         breaker: Breaker::new(stage.breaker),
         conduct: Conduct::default(),
-        stats: stats.stage(&stage.name),
+        stats: figures,
     })
 }
 
@@ -214,6 +219,7 @@ fn rule(action: &policy::Action) -> Action {
         },
         // They were made before, so that this is a mistake of ours; and a mistake refuses.
         policy::Action::Limit(_)
+        | policy::Action::Mask(_)
         | policy::Action::Cache(_)
         | policy::Action::Script(_)
         | policy::Action::Plugin(_) => {

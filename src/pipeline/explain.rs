@@ -46,6 +46,10 @@ pub(super) fn step(
         }
         Asked::Route { .. } => answered("route".into()),
         Asked::Bound { .. } => answered("rewrite".into()),
+        Asked::Masks(Some(hidden)) if hidden.hides() && detail == Detail::Full => {
+            answered(format!("mask {}", hidden.shown()).into())
+        }
+        Asked::Masks(_) => answered(asked.word().unwrap_or("continue").into()),
         Asked::Cache(Ok(_)) => answered("cache".into()),
         Asked::Cache(Err(why)) if detail == Detail::Full => {
             answered(format!("continue: {why}").into())

@@ -155,6 +155,8 @@ pub struct StageStats {
     pub refusals: AtomicU64,
     /// Times it would have done something, but only observes.
     pub observed: AtomicU64,
+    /// Values it replaced in rows.
+    pub masked: AtomicU64,
     /// Fuel of a call, of guests.
     pub fuel_of_calls: Histogram,
     /// Nanoseconds of a call, of guests; one call in eight is timed.

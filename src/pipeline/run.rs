@@ -2,6 +2,7 @@
 //!
 //! pre_query, rewrite, authorize, cache_get, route; then the verdict. Pure: everything it knows is an argument.
 
+mod authorize;
 mod route;
 mod text;
 
@@ -10,6 +11,7 @@ use super::Statement;
 use super::cache::Cacheable;
 use super::explain::step;
 use super::login::learn;
+use super::mask::Masks;
 use super::stage::Asked;
 use super::stage::Spent;
 use super::stage::Stage;
@@ -33,7 +35,6 @@ use crate::policy::RouteTarget;
 use crate::sandbox::Effects;
 use crate::sandbox::Fault;
 use crate::sandbox::Services;
-use crate::sqlstate::SqlState;
 use crate::statement::Facts;
 use crate::statement::Kind;
 use std::sync::Arc;
@@ -112,6 +113,8 @@ struct Run<'a> {
     /// What was known of the text that came, where a stage replaced it.
     came: Option<Arc<Facts>>,
     timeout: Option<Duration>,
+    /// What stages mask in the node's rows.
+    masks: Option<Arc<Masks>>,
     /// When it arrived, for all its stages; `None` where no guard asks.
     now: Option<u64>,
     /// Rows that a stage gave before the statement was authorized.
@@ -163,6 +166,7 @@ impl<'a> Run<'a> {
             subject: None,
             came: None,
             timeout: None,
+            masks: None,
             now: pipeline.now(services),
             reply: None,
             cache: None,
@@ -196,6 +200,7 @@ impl<'a> Run<'a> {
             bounded_by: self.bounded_by,
             facts,
             text,
+            masks: self.masks,
             came: self.came,
             fuel: self.fuel,
             faults: self.faults,
@@ -319,40 +324,6 @@ impl<'a> Run<'a> {
             }
         }
         Ok(())
-    }
-
-    fn authorize(&mut self) -> Result<(), Stop> {
-        for stage in self.rest(Hook::Authorize) {
-            if let Asked::Answer(Answer::Allow) = self.ask(stage, Hook::Authorize)? {
-                self.by = Decider::Stage(Arc::clone(&stage.name));
-                return Ok(());
-            }
-        }
-        if self.pipeline.otherwise.authorize_allows() {
-            return Ok(());
-        }
-        self.by = Decider::Default;
-        let refusal = Refusal::with_code(
-            SqlState::INSUFFICIENT_PRIVILEGE,
-            "no rule of the policy allows this statement",
-        );
-        Err(Stop::Refused(Box::new(self.signed(refusal))))
-    }
-
-    fn cache_get(&mut self) -> Result<Option<Rows>, Stop> {
-        for stage in self.rest(Hook::CacheGet) {
-            match self.ask(stage, Hook::CacheGet)? {
-                Asked::Answer(Answer::Cached(rows)) => {
-                    self.by = Decider::Stage(Arc::clone(&stage.name));
-                    return Ok(Some(rows));
-                }
-                Asked::Cache(Ok(cache)) => {
-                    self.cache.get_or_insert_with(|| Arc::from(cache));
-                }
-                _ => (),
-            }
-        }
-        Ok(None)
     }
 
     /// Asks one stage. A refusal, or a fault that refuses, ends the run; a stage that only observes changes nothing.

@@ -10,6 +10,8 @@ use super::figures::Health;
 use super::figures::StageStats;
 use super::limit::Limiter;
 use super::limit::Pass;
+use super::mask::Hidden;
+use super::mask::Mask;
 use crate::hook::Answer;
 use crate::hook::Hook;
 use crate::hook::Input;
@@ -82,6 +84,7 @@ pub(super) enum Action {
         fields: Box<[Field]>,
     },
     Limit(Limiter),
+    Mask(Mask),
     Cache(Arc<Store>),
     Guest(Arc<dyn Guest>),
 }
@@ -121,6 +124,8 @@ pub(super) enum Asked {
         add_limit: Option<u64>,
         statement_timeout: Option<Duration>,
     },
+    /// A rule that masks columns, and what it hides of this statement; `None` of one that names none of its tables.
+    Masks(Option<Hidden>),
     /// A rule that keeps answers; or why it cannot keep this one.
     Cache(Result<Box<Cacheable>, &'static str>),
     /// It failed; what that means is the stage's `on_failure`.
@@ -134,6 +139,10 @@ impl Asked {
             Self::Skipped
             | Self::Cache(Err(_))
             | Self::Answer(Answer::Continue | Answer::Defer) => None,
+            Self::Masks(hidden) => {
+                let hides = hidden.as_ref().is_some_and(Hidden::hides);
+                hides.then_some("mask")
+            }
             Self::Answer(answer) => Some(answer.kind().name()),
             Self::Route { .. } => Some("route"),
             Self::Bound { .. } => Some("rewrite"),
@@ -163,6 +172,7 @@ impl Stage {
                 parse: true,
                 ..Needs::default()
             },
+            Action::Mask(_) => Mask::NEEDS,
             Action::Log { fields, .. } => fields
                 .iter()
                 .map(|field| field.needs())
@@ -255,6 +265,10 @@ impl Stage {
             Action::Limit(limiter) => match limiter.pass(input, services.monotonic()) {
                 Pass::Now => Asked::Answer(Answer::Continue),
                 Pass::After(_) | Pass::Never => refused(limiter),
+            },
+            Action::Mask(mask) => match mask.ask(input) {
+                Ok(hidden) => Asked::Masks(hidden),
+                Err(refusal) => Asked::Answer(Answer::Block(refusal)),
             },
             Action::Cache(store) => {
                 Asked::Cache(Cacheable::of(&self.name, store, input).map(Box::new))

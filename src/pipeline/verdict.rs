@@ -1,5 +1,6 @@
 //! What `decide` returns: the verdict, the permit that lets a statement reach a node, and the trace that explains both.
 
+use super::Masks;
 use super::cache::Answer;
 use super::cache::Cacheable;
 use crate::hook::Hook;
@@ -251,6 +252,8 @@ pub struct Trace {
     pub text: Option<Arc<str>>,
     /// What was found out about the statement that came, where a stage replaced it.
     pub came: Option<Arc<Facts>>,
+    /// What is masked in the node's rows; `None` where no stage that masks was asked.
+    pub masks: Option<Arc<Masks>>,
     /// Fuel spent by all stages.
     pub fuel: u64,
     /// Stages that failed.
@@ -286,6 +289,7 @@ impl Trace {
             facts: None,
             text: None,
             came: None,
+            masks: None,
             fuel: 0,
             faults: 0,
             learned: None,

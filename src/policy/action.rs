@@ -4,6 +4,7 @@
 mod cache;
 mod field;
 mod limit;
+mod mask;
 mod script;
 
 pub use cache::Cache;
@@ -15,6 +16,9 @@ pub use limit::Exceed;
 pub use limit::Limit;
 pub use limit::LimitKey;
 pub(super) use limit::key_names as limit_key_names;
+pub use mask::Mask;
+pub use mask::MaskWith;
+pub use mask::MaskedColumn;
 pub use script::Script;
 
 use super::code;
@@ -73,6 +77,8 @@ pub enum Action {
         /// What it says.
         fields: Vec<Field>,
     },
+    /// Hides the values of columns.
+    Mask(Mask),
     /// Asks a script.
     Script(Script),
     /// Asks a plugin, an index of `Policy::plugins`.
@@ -94,8 +100,8 @@ pub enum RouteTarget {
     Branch(usize),
 }
 
-const ACTIONS: [&str; 9] = [
-    "deny", "allow", "route", "rewrite", "limit", "cache", "log", "script", "plugin",
+const ACTIONS: [&str; 10] = [
+    "deny", "allow", "route", "rewrite", "limit", "mask", "cache", "log", "script", "plugin",
 ];
 
 /// Reads the one action of a stage and checks it against the stage's hooks, and against what it is granted where that is known.
@@ -133,6 +139,7 @@ pub(super) fn read(
         route(scope, table),
         rewrite(table),
         limit::limit(scope, table, hooks),
+        mask::mask(scope, table, hooks),
         cache::cache(scope, table, hooks),
         field::log(scope, table, hooks, grants),
         script::read(scope, table).map(Action::Script),
@@ -325,6 +332,7 @@ impl Action {
             Self::Route { .. } => "route",
             Self::Rewrite { .. } => "rewrite",
             Self::Limit(_) => "limit",
+            Self::Mask(_) => "mask",
             Self::Cache(_) => "cache",
             Self::Log { .. } => "log",
             Self::Script(_) => "script",
@@ -354,6 +362,7 @@ impl Action {
                 )
             }
             Self::Limit(limit) => limit.canonical(),
+            Self::Mask(mask) => mask.canonical(),
             Self::Cache(cache) => cache.canonical(),
             Self::Log { level, fields } => {
                 let names: Vec<&str> = fields.iter().map(|field| field.name()).collect();

@@ -11,6 +11,7 @@ mod grants;
 mod guards;
 mod guest;
 mod listener;
+mod mask;
 mod node;
 mod pipeline;
 mod plugin;

@@ -3,6 +3,7 @@
 //! Owns no defaults and no rules between keys; those stand with the readers.
 
 mod cases;
+mod masking;
 mod matching;
 mod operating;
 mod parties;
@@ -15,6 +16,8 @@ pub(super) use cases::ANSWERED;
 pub(super) use cases::ASKED;
 pub(super) use cases::CASES;
 pub(super) use cases::PLUGIN_CASE;
+pub(super) use masking::MASK;
+pub(super) use masking::MASK_WITH;
 pub(super) use matching::MATCHERS;
 pub(super) use operating::ADMIN;
 pub(super) use operating::DECISIONS;
@@ -124,6 +127,8 @@ pub(super) enum Kind {
     Named(&'static Kind),
     /// Text in short, or the full table.
     Short(&'static Noun),
+    /// A list of texts, which may be empty.
+    Texts,
     /// A list of tables.
     Tables(&'static Noun),
     /// Anything.

@@ -129,6 +129,7 @@ fn kind(of: Kind) -> Value {
         Kind::Table(table) => noun(table),
         Kind::Named(value) => json!({ "type": "object", "additionalProperties": kind(*value) }),
         Kind::Short(table) => json!({ "anyOf": [definition("text"), noun(table)] }),
+        Kind::Texts => json!({ "type": "array", "items": definition("text") }),
         Kind::Tables(table) => json!({ "type": "array", "items": noun(table) }),
         Kind::Any => json!({}),
     }

@@ -1,10 +1,10 @@
 //! `[[test]]`: what the operator expects of the policy, as plain data. Running it is a verb's; it never changes the revision.
 
 mod circumstances;
+mod expect;
 
 pub use circumstances::NodeState;
 
-use super::action;
 use super::action::RouteTarget;
 use super::code;
 use super::document::Entry;
@@ -15,8 +15,6 @@ use super::keys::EXPECT;
 use super::keys::GIVEN;
 use super::keys::LISTENER;
 use super::keys::Noun;
-use super::keys::STAGE;
-use super::keys::STEP;
 use super::keys::TEST;
 use super::keys::USER;
 use super::mocks;
@@ -25,7 +23,6 @@ use super::mocks::Mocks;
 use super::pool;
 use super::pool::Pool;
 use super::reading::Table;
-use super::reading::unknown;
 use super::report::Diagnostic;
 use super::report::Place;
 use super::scope::Scope;
@@ -34,6 +31,7 @@ use crate::hook::ClientAddress;
 use crate::hook::Protocol;
 use crate::sandbox::Fault;
 use crate::sqlstate::SqlState;
+use expect::expectation;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
@@ -110,6 +108,8 @@ pub struct Expect {
     pub sql: Option<Arc<str>>,
     /// Whether the text is sent as it came.
     pub unchanged: Option<bool>,
+    /// The columns that are masked, in any order.
+    pub masked: Option<Vec<Arc<str>>>,
     /// The time after which it is cancelled.
     pub statement_timeout: Option<Duration>,
     /// The fuel all stages used is less than this.
@@ -354,66 +354,4 @@ pub(super) fn client(table: &Table<'_, '_>) -> ClientAddress {
             usual
         }
     }
-}
-
-fn expectation(scope: Scope<'_, '_>, noun: &'static Noun, word: &Word) -> Option<Expect> {
-    let table = Table::open(scope.reading, noun, word.at, "`expect`", word)?;
-    if table.is_empty() {
-        scope
-            .reading
-            .error(code::EMPTY, word.at, "this expects nothing");
-    }
-    let code = table.text("code").and_then(|spot| {
-        let parsed = SqlState::parse(&spot.value);
-        if parsed.is_none() {
-            scope.reading.error(
-                code::BAD_SQLSTATE,
-                spot.at,
-                format!("`{}` is not a SQLSTATE", spot.value),
-            );
-        }
-        parsed
-    });
-    let by = table.text("by").map(|spot| {
-        let names = scope.words.names(&STAGE).chain(DECIDERS);
-        if !names.clone().any(|name| name == spot.value) {
-            scope.reading.add(unknown(
-                code::UNKNOWN_NAME,
-                spot.at,
-                "stage",
-                &spot.value,
-                names,
-            ));
-        }
-        spot.value.into()
-    });
-    let mut steps = Vec::new();
-    if noun.key("steps").is_some()
-        && let Some(entry) = table.entry("steps")
-    {
-        match &entry.word.value {
-            Value::List(items) => steps.extend(
-                items
-                    .iter()
-                    .filter_map(|item| expectation(scope, &STEP, item)),
-            ),
-            _ => scope.reading.wrong_type(&entry.word, "a list of tables"),
-        }
-    }
-    let expect = Expect {
-        verdict: table.choice("verdict", &VERDICTS),
-        code,
-        message: table.arc("message"),
-        by,
-        route: table
-            .text("route")
-            .and_then(|spot| action::target(scope, &spot)),
-        sql: table.arc("sql"),
-        unchanged: table.boolean("unchanged"),
-        statement_timeout: table.duration("statement_timeout"),
-        fuel_below: table.integer("fuel_below", 1..=u64::MAX),
-        steps,
-    };
-    table.finish();
-    Some(expect)
 }

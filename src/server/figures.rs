@@ -345,7 +345,7 @@ const POOL_COUNTERS: [(&str, &str, Scale); 6] = [
 
 type Figure = fn(&StageStats) -> &AtomicU64;
 
-const STAGE_COUNTERS: [(&str, &str, Figure); 3] = [
+const STAGE_COUNTERS: [(&str, &str, Figure); 4] = [
     (
         "stage_calls_total",
         "Times a stage's guards matched and it was asked.",
@@ -358,6 +358,11 @@ const STAGE_COUNTERS: [(&str, &str, Figure); 3] = [
         "stage_observed_total",
         "Times it would have done something, but only observes.",
         |stats| &stats.observed,
+    ),
+    (
+        "stage_masked_values_total",
+        "Values it replaced in rows.",
+        |stats| &stats.masked,
     ),
 ];
 

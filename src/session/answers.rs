@@ -4,6 +4,7 @@
 use super::end::End;
 use super::inflight::Expect;
 use super::inflight::Undo;
+use super::masking::ROW_BYTES_MAX;
 use super::relay::Passing;
 use super::relay::Session;
 use super::statement::Tally;
@@ -21,7 +22,7 @@ const READ_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What becomes of a message of the server.
 #[derive(PartialEq, Eq, Debug)]
-enum Fate {
+pub(super) enum Fate {
     /// It goes to the client as it came.
     Pass,
     /// The client never hears of it.
@@ -96,6 +97,19 @@ impl Session {
             };
             let streamed = is_streamed(header.tag);
             if streamed && !self.is_hidden() {
+                if header.tag == b'D' && self.masking && self.row_is_masked()? {
+                    if ROW_BYTES_MAX < header.body_bytes {
+                        return Err(End::RowTooLong(header.body_bytes));
+                    }
+                    if incoming.len() - at < header.message_bytes() {
+                        break;
+                    }
+                    self.client.out.extend_from_slice(&incoming[start..at]);
+                    start = at + header.message_bytes();
+                    self.mask_row(&incoming[at + HEADER_BYTES..start])?;
+                    at = start;
+                    continue;
+                }
                 self.tally.rows += u64::from(header.tag == b'D');
                 self.tally.bytes += header.message_bytes() as u64;
                 self.passing_down = header.message_bytes();
@@ -186,7 +200,7 @@ impl Session {
                 }
                 _ => Ok(self.pop_if(|expect| matches!(expect, Expect::Close { .. }))),
             },
-            b'T' | b'n' => Ok(self.described(tag, body)),
+            b'T' | b'n' => self.described(tag, body),
             b'G' => {
                 self.copy_in = true;
                 if self.inflight.drop_ignored_syncs() && !self.inflight.has_boundary() {
@@ -205,19 +219,6 @@ impl Session {
         }
     }
 
-    /// RowDescription or NoData.
-    fn described(&mut self, tag: u8, body: &[u8]) -> Fate {
-        let hidden = matches!(
-            self.inflight.front(),
-            Some(Expect::Describe { hidden: true })
-        );
-        if tag == b'T' {
-            self.capture_head(body, hidden);
-        }
-        let fate = self.pop_if(|expect| matches!(expect, Expect::Describe { .. }));
-        if hidden { Fate::Hide } else { fate }
-    }
-
     fn pop_if(&mut self, expected: fn(&Expect) -> bool) -> Fate {
         if self.inflight.front().is_some_and(|expect| expected(expect)) {
             self.inflight.pop();
@@ -234,6 +235,7 @@ impl Session {
 
     /// CommandComplete, EmptyQueryResponse, PortalSuspended: one statement has ended.
     fn completed(&mut self, tag: u8, body: &[u8]) {
+        self.rows = None;
         let changed = if tag == b'C' && self.tally.rows == 0 {
             backend::command_rows(body)
         } else {
@@ -317,6 +319,9 @@ impl Session {
         self.written_is_settled();
         if !self.inflight.has_boundary() && !self.batch_open {
             self.statements.sql.settle();
+            if status == b'I' {
+                self.end_masking();
+            }
         }
         self.deadline = None;
         Ok(fate)
@@ -325,6 +330,7 @@ impl Session {
     /// ErrorResponse.
     fn failed(&mut self, body: &[u8]) -> Result<Fate, End> {
         let tally = self.tally.take();
+        self.rows = None;
         self.unfit();
         let (code, message) = error_response::parse_error(body);
         while matches!(
@@ -352,14 +358,17 @@ impl Session {
                 }
                 Ok(Fate::Replace(error))
             }
-            Some(Expect::Query(running) | Expect::FunctionCall(running)) => {
-                let ended = running.next();
-                self.part_ended(ended, tally, Some((code, &message)));
-                Ok(Fate::Pass)
-            }
             Some(_) => {
-                self.batch_failed(tally, code, &message);
-                Ok(Fate::Pass)
+                let fate = self.masked_error(code, body);
+                if let Some(Expect::Query(running) | Expect::FunctionCall(running)) =
+                    self.inflight.front()
+                {
+                    let ended = running.next();
+                    self.part_ended(ended, tally, Some((code, &message)));
+                } else {
+                    self.batch_failed(tally, code, &message);
+                }
+                Ok(fate)
             }
         }
     }

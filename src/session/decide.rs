@@ -252,6 +252,7 @@ impl Session {
             after,
             effects,
             observed,
+            masks: trace.masks,
             pipeline,
         })
     }
@@ -313,6 +314,7 @@ impl Session {
             effects: self.effects_unread(sql),
             after,
             observed: None,
+            masks: None,
             pipeline,
         })
     }

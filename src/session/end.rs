@@ -2,6 +2,7 @@
 
 use super::relay::Session;
 use crate::client_facing::ClientFacing;
+use crate::pipeline::Undescribed;
 use crate::pool::LeaseError;
 use crate::sqlstate::SqlState;
 use crate::wire::frame::FrameError;
@@ -31,6 +32,12 @@ pub(super) enum End {
     /// The node sent what is not the protocol, or what was not asked for.
     #[error("the node sent an unexpected message: {0}")]
     ServerProtocol(String),
+    /// The node's rows are not those of the statement, so that what is masked in them is not known.
+    #[error("the rows cannot be masked: {0}")]
+    Unmaskable(Undescribed),
+    /// A row with masked columns is too long to be held.
+    #[error("a row with masked columns has {0} bytes")]
+    RowTooLong(usize),
     /// No server connection could be had, for a session that cannot go on without.
     #[error(transparent)]
     Lease(#[from] LeaseError),
@@ -72,12 +79,14 @@ impl ClientFacing for End {
     fn sqlstate(&self) -> SqlState {
         match self {
             Self::Protocol(_) => SqlState::PROTOCOL_VIOLATION,
+            Self::RowTooLong(_) => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Self::Lease(error) => error.sqlstate(),
             Self::NoPlace(_) | Self::Killed | Self::Stopping => SqlState::ADMIN_SHUTDOWN,
             Self::Idle => SqlState::IDLE_SESSION_TIMEOUT,
             Self::Terminated
             | Self::ClientGone(_)
             | Self::ServerGone(_)
+            | Self::Unmaskable(_)
             | Self::ServerProtocol(_) => SqlState::CONNECTION_FAILURE,
         }
     }
@@ -90,6 +99,11 @@ impl ClientFacing for End {
             Self::ServerProtocol(_) => {
                 "the server connection of this session sent what cannot be understood".into()
             }
+            Self::Unmaskable(_) => "columns of this statement are masked, and its rows are not what it describes".into(),
+            Self::RowTooLong(bytes) => format!(
+                "columns of this statement are masked, and a row of {bytes} bytes is too long for that"
+            )
+            .into(),
             Self::Stopping => "terminating connection because the proxy is stopping".into(),
             Self::Idle => "terminating connection because it was idle for too long".into(),
             Self::Killed => "terminating connection by an operator's command".into(),

@@ -26,6 +26,8 @@ pub(super) enum Expect {
     Bind { name: Box<[u8]>, portal: Portal },
     /// RowDescription or NoData, for a statement after ParameterDescription. Hidden where the client did not ask.
     Describe { hidden: bool },
+    /// RowDescription or NoData of the portal that is executed next, of which columns are masked; hidden from the client.
+    Columns,
     /// Rows and CommandComplete, EmptyQueryResponse or PortalSuspended.
     Execute(Running),
     /// CloseComplete; `evicted` is the statement that had to make room, hidden from the client.

@@ -16,6 +16,7 @@ mod handshake;
 mod inflight;
 mod leasing;
 mod login;
+mod masking;
 mod messages;
 mod moving;
 mod observers;

@@ -142,6 +142,8 @@ impl Session {
         self.note_effects(&decided.effects);
         self.limit_time(permit, running.started);
         self.may_recode |= decided.may_recode;
+        self.note_masks(&running);
+        self.ask_for_columns(name, &decided);
         self.send_expecting(message, Expect::Execute(running));
         if decided.after.changes_what_exists()
             && let Some(server) = &mut self.server

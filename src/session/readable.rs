@@ -20,6 +20,11 @@ pub(super) struct Unreadable {
 }
 
 impl Unreadable {
+    /// Whether the client's encoding is one that we do not read.
+    pub(super) fn in_encoding(self) -> bool {
+        self.encoding
+    }
+
     fn why(self) -> Option<&'static str> {
         match (self.encoding, self.strings) {
             (true, _) => {

@@ -16,6 +16,7 @@ use super::world::Binding;
 use super::world::Shared;
 use super::written::Written;
 use crate::hook::SessionContext;
+use crate::pipeline::RowMask;
 use crate::pool::CancelSlot;
 use crate::pool::Lease;
 use crate::pool::Settings;
@@ -76,6 +77,10 @@ pub(super) struct Session {
     pub(super) tainted: bool,
     /// A statement of this batch may have changed how the server reads texts.
     pub(super) may_recode: bool,
+    /// A stage that masks was asked about a statement under way, or of the open transaction.
+    pub(super) masking: bool,
+    /// What is masked in the rows that come now.
+    pub(super) rows: Option<Box<RowMask>>,
     /// The session's state lives on its server connection, which it keeps.
     pub(super) pinned: bool,
     /// The server is reading COPY data.
@@ -163,6 +168,8 @@ impl Session {
             rest_due: false,
             tainted: false,
             may_recode: false,
+            masking: false,
+            rows: None,
             pinned: false,
             copy_in: false,
             passing: Passing::Nothing,

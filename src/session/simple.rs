@@ -230,6 +230,7 @@ impl Session {
 
     fn send_query(&mut self, message: &[u8], permit: &Permit, running: Running) {
         self.note_sent(running.parts.iter().map(|part| &part.after));
+        self.note_masks(&running);
         for part in &running.parts {
             self.note_effects(&part.effects);
         }

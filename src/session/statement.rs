@@ -8,6 +8,7 @@ use crate::hook::Rows;
 use crate::hook::SessionContext;
 use crate::hook::StatementContext;
 use crate::pipeline::Answer;
+use crate::pipeline::Masks;
 use crate::pipeline::PendingDecision;
 use crate::pipeline::Permit;
 use crate::pipeline::Pipeline;
@@ -171,6 +172,8 @@ pub(super) struct Decided {
     pub(super) after: After,
     pub(super) effects: Effects,
     pub(super) observed: Option<Arc<Observed>>,
+    /// What is masked in its rows, where a stage that masks was asked.
+    pub(super) masks: Option<Arc<Masks>>,
     /// It may change how the server reads the texts after it: a SET, a DO block, a function that is not known.
     pub(super) may_recode: bool,
     /// The revision that decided, by the identity of its pipeline.
@@ -230,6 +233,7 @@ pub(super) struct Part {
     pub(super) after: After,
     pub(super) effects: Effects,
     pub(super) observed: Option<(Arc<Pipeline>, Arc<Observed>)>,
+    pub(super) masks: Option<Arc<Masks>>,
 }
 
 /// One statement that has ended.
@@ -292,6 +296,7 @@ impl Part {
             after: decided.after.clone(),
             effects: decided.effects.clone(),
             observed,
+            masks: decided.masks.clone(),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use super::analyze;
 use super::analyze::Scan;
+use super::exposure::Exposure;
 use super::facts::Facts;
 use super::facts::Needs;
 use super::fingerprint;
@@ -37,6 +38,7 @@ pub struct Analyzer {
     sight_key: RandomState,
     facts: Cache<Key, Arc<Facts>, Weight, RandomState>,
     parsed: Cache<Arc<str>, Parsed, Weight, RandomState>,
+    exposures: Cache<Arc<str>, Arc<Exposure>, Weight, RandomState>,
 }
 
 #[derive(PartialEq, Eq, Hash)]
@@ -73,6 +75,12 @@ impl Weighter<Arc<str>, Parsed> for Weight {
     }
 }
 
+impl Weighter<Arc<str>, Arc<Exposure>> for Weight {
+    fn weight(&self, text: &Arc<str>, _: &Arc<Exposure>) -> u64 {
+        3 * bytes(text) + ENTRY_BYTES
+    }
+}
+
 fn bytes(text: &str) -> u64 {
     u64::try_from(text.len()).unwrap_or(u64::MAX / 4)
 }
@@ -94,6 +102,13 @@ impl Analyzer {
                 Default::default(),
             ),
             parsed: Cache::with(
+                statements_max,
+                weight_max,
+                Weight,
+                RandomState::new(),
+                Default::default(),
+            ),
+            exposures: Cache::with(
                 statements_max,
                 weight_max,
                 Weight,
@@ -126,6 +141,20 @@ impl Analyzer {
             Arc::clone(&facts),
         );
         facts
+    }
+
+    /// Where the columns of a statement go, as [`Exposure::of`] says; `normalized` is that of the text's facts.
+    #[must_use]
+    pub fn exposure(&self, text: &str, normalized: &Arc<str>) -> Option<Arc<Exposure>> {
+        if let Some(known) = self.exposures.get::<str>(normalized) {
+            return Some(known);
+        }
+        let exposure = Arc::new(Exposure::of(text)?);
+        if !normalized.is_empty() {
+            self.exposures
+                .insert(Arc::clone(normalized), Arc::clone(&exposure));
+        }
+        Some(exposure)
     }
 
     /// Whether this text was the last of its place to be seen. Two texts that meet there cost a cache entry, no more.

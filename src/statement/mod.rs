@@ -5,6 +5,7 @@
 //! text -> lexer -> split -> classify (calls, functions) -> Facts      always: one pass, no allocation
 //!                        \-> fingerprint, normalize
 //!                        \-> tree -> relations                         only where a stage asks for names
+//!                                 \-> exposure                          only where a stage masks columns of what is named
 //! Facts -> steady, writes                                              only where answers are cached
 //! ```
 //!
@@ -24,6 +25,7 @@ mod analyze;
 mod analyzer;
 mod calls;
 mod classify;
+mod exposure;
 mod facts;
 mod fingerprint;
 mod functions;
@@ -45,6 +47,13 @@ mod writes;
 pub use analyze::analyze;
 pub use analyze::effect;
 pub use analyzer::Analyzer;
+pub use exposure::Column;
+pub use exposure::Exposure;
+pub use exposure::Form;
+pub use exposure::Obstacle;
+pub use exposure::Output;
+pub use exposure::Source;
+pub use exposure::Sources;
 pub use facts::Facts;
 pub use facts::Name;
 pub use facts::Needs;

@@ -103,6 +103,24 @@ pub fn parse_error(body: &[u8]) -> (SqlState, String) {
     (code, text)
 }
 
+/// Appends the ErrorResponse (B) of that body without its detail, which may show a whole row.
+pub fn without_detail(body: &[u8], out: &mut Vec<u8>) {
+    encode::message(out, b'E', |out| {
+        let mut rest = body;
+        while let Some((&kind, after)) = rest.split_first() {
+            let Some((value, next)) = frame::cstr(after).filter(|_| kind != 0) else {
+                break;
+            };
+            if kind != b'D' {
+                out.push(kind);
+                encode::cstr(out, value);
+            }
+            rest = next;
+        }
+        out.push(0);
+    });
+}
+
 /// Whether the error is one after which the node closes the connection: the untranslated severity says so.
 #[must_use]
 pub fn is_fatal(body: &[u8]) -> bool {
@@ -136,6 +154,16 @@ mod tests {
             parse_error(&out[5..]),
             (SqlState::INSUFFICIENT_PRIVILEGE, "no".to_owned())
         );
+    }
+
+    #[test]
+    fn a_detail_is_left_out() {
+        let mut out = Vec::new();
+        without_detail(b"SERROR\0C23502\0Mno D\0DFailing row\0Ht\0\0", &mut out);
+        assert_eq!(&out[5..], b"SERROR\0C23502\0Mno D\0Ht\0\0");
+        let mut out = Vec::new();
+        without_detail(b"SERROR\0Dx", &mut out);
+        assert_eq!(&out[5..], b"SERROR\0\0");
     }
 
     #[test]

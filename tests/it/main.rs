@@ -37,6 +37,7 @@ mod lag;
 mod limits;
 mod load;
 mod logins;
+mod masks;
 mod memory;
 mod moving;
 mod nodes;

@@ -121,7 +121,10 @@ fn has_effect(stage: &Stage) -> bool {
 /// Whether anybody but a reader of messages can tell which of the two comes first.
 fn order_counts(first: &Stage, second: &Stage) -> bool {
     let same = match (&first.action, &second.action) {
-        (Action::Allow, Action::Allow) => true,
+        // Masks are asked whatever allows, and who refuses first is all the same.
+        (Action::Allow, Action::Allow)
+        | (Action::Mask(_), Action::Allow | Action::Deny(_))
+        | (Action::Allow | Action::Deny(_), Action::Mask(_)) => true,
         (
             Action::Route { to, otherwise },
             Action::Route {

@@ -238,6 +238,11 @@ impl<'a> Runner<'a> {
                 shown(played.timeout),
             );
         }
+        if let Some(expected) = &expect.masked {
+            let mut expected = expected.clone();
+            expected.sort();
+            differ("masked", names(&expected), names(&played.masked()));
+        }
         if let Some(limit) = expect.fuel_below
             && limit <= played.fuel()
         {
@@ -309,6 +314,10 @@ impl<'a> Runner<'a> {
     }
 }
 
+fn names(names: &[Arc<str>]) -> String {
+    names.join(", ")
+}
+
 /// The time that the case plays at, in seconds since 1970: its own, or now.
 fn seconds(case: &Case) -> u64 {
     let own = case.given.time.and_then(|time| u64::try_from(time).ok());
@@ -338,6 +347,7 @@ fn expects_a_statement(expect: &Expect) -> bool {
     expect.route.is_some()
         || expect.sql.is_some()
         || expect.unchanged.is_some()
+        || expect.masked.is_some()
         || expect.statement_timeout.is_some()
         || expect.fuel_below.is_some()
         || !expect.steps.is_empty()

@@ -66,6 +66,8 @@ pub(super) struct Record<'a> {
     rewritten: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     sent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    masked: Vec<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     came: Option<Known<'a>>,
     verdict: &'static str,
@@ -205,6 +207,10 @@ impl<'a> Record<'a> {
             runs: with(SqlDetail::Text).then(|| runs(statement)).flatten(),
             rewritten: trace.text.is_some(),
             sent: trace.text.as_deref().filter(|_| with(SqlDetail::Text)),
+            masked: match (&trace.verdict, &trace.masks) {
+                (Verdict::Forward(_), Some(masks)) => masks.columns(),
+                _ => Vec::new(),
+            },
             came: trace.came.as_deref().map(known),
             verdict: match &trace.verdict {
                 Verdict::Refuse(_) => "deny",

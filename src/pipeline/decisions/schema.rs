@@ -16,7 +16,7 @@ const FLAG: fn() -> Value = || json!({ "type": "boolean" });
 const COUNT: fn() -> Value = || json!({ "type": "integer", "minimum": 0 });
 const TEXTS: fn() -> Value = || json!({ "type": "array", "items": { "type": "string" } });
 
-pub(super) const FIELDS: [Row; 36] = [
+pub(super) const FIELDS: [Row; 37] = [
     (
         "version",
         true,
@@ -108,6 +108,12 @@ pub(super) const FIELDS: [Row; 36] = [
         false,
         TEXT,
         "The text that went on in its place; with `sql = \"text\"`.",
+    ),
+    (
+        "masked",
+        false,
+        TEXTS,
+        "The columns that are masked in its rows, as the policy names them.",
     ),
     (
         "came",
@@ -248,7 +254,7 @@ const PARTS: [Row; 7] = [
 
 fn results() -> Value {
     let mut words: Vec<&str> = AnswerKind::ALL.iter().map(|kind| kind.name()).collect();
-    words.extend(["cache", "fault"]);
+    words.extend(["mask", "cache", "fault"]);
     json!({ "enum": words })
 }
 

@@ -6,6 +6,7 @@ use super::Findings;
 use super::Way;
 use super::force::Force;
 use super::grants;
+use super::mask;
 use super::path;
 use super::stage::is_guest;
 use crate::hook::Refusal;
@@ -56,6 +57,10 @@ pub(super) fn differs(
         (Action::Limit(old), Action::Limit(limit)) => {
             let counts = Force::of(found.new, new) == Force::Tightens;
             limits(found, &path, counts, old, limit);
+        }
+        (Action::Mask(old), Action::Mask(mask)) => {
+            let counts = Force::of(found.new, new) == Force::Tightens;
+            mask::differs(found, &path, counts, old, mask);
         }
         (Action::Cache(old), Action::Cache(new)) => caches(found, &path, old, new),
         (Action::Script(_), Action::Script(_)) => {

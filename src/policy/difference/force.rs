@@ -44,7 +44,9 @@ impl Force {
     /// Of the action alone.
     fn of_action(stage: &Stage) -> Self {
         match stage.action {
-            Action::Deny(_) | Action::Limit(_) | Action::Rewrite { .. } => Self::Tightens,
+            Action::Deny(_) | Action::Limit(_) | Action::Mask(_) | Action::Rewrite { .. } => {
+                Self::Tightens
+            }
             Action::Allow => Self::Loosens,
             Action::Route { .. } if stage.ends_list() => Self::Loosens,
             Action::Route { .. } | Action::Log { .. } | Action::Cache(_) => Self::Nothing,
@@ -104,7 +106,11 @@ fn spares_something(policy: &Policy, stage: &Stage) -> bool {
         let behind = policy.stages.get(*id);
         behind.is_some_and(|behind| {
             let force = Force::of_action(behind);
-            behind.mode == Mode::Enforce && matches!(force, Force::Tightens | Force::Unknown)
+            // What is allowed is masked all the same.
+            let is_mask = matches!(behind.action, Action::Mask(_));
+            behind.mode == Mode::Enforce
+                && !is_mask
+                && matches!(force, Force::Tightens | Force::Unknown)
         })
     };
     places(policy, stage).any(|(pipeline, hook, behind)| {

@@ -107,6 +107,7 @@ fn expected(policy: &Policy, expect: &Expect) -> String {
         route,
         sql,
         unchanged,
+        masked,
         statement_timeout,
         fuel_below,
         steps,
@@ -117,7 +118,7 @@ fn expected(policy: &Policy, expect: &Expect) -> String {
     };
     let route = route.map(|target: RouteTarget| names.target(target));
     let steps: Vec<String> = steps.iter().map(|step| expected(policy, step)).collect();
-    let bounds = (statement_timeout, fuel_below);
+    let bounds = (statement_timeout, fuel_below, masked);
     let told = (
         verdict, code, message, by, route, sql, unchanged, bounds, steps,
     );

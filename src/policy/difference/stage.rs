@@ -72,6 +72,7 @@ fn summary(stage: &Stage) -> String {
 pub(super) fn why_came(stage: &Stage, force: Force) -> &'static str {
     match (force, &stage.action) {
         (Force::Tightens, Action::Rewrite { .. } | Action::Limit(_)) => "bounds what it matches",
+        (Force::Tightens, Action::Mask(_)) => "hides columns where it matches",
         (Force::Tightens, _) => "refuses what it matches",
         (Force::Loosens, Action::Route { .. }) => "what stands behind it is not asked",
         (Force::Loosens, _) => "allows what it matches",
@@ -90,6 +91,7 @@ pub(super) fn why_gone(stage: &Stage, force: Force) -> &'static str {
         (Force::Tightens, Action::Rewrite { .. } | Action::Limit(_)) => {
             "no longer bounds what it matched"
         }
+        (Force::Tightens, Action::Mask(_)) => "no longer hides columns where it matched",
         (Force::Tightens, _) => "no longer refuses what it matched",
         (Force::Loosens, Action::Route { .. }) => "what stands behind it is asked",
         (Force::Loosens, _) => "no longer allows what it matched",

@@ -4,6 +4,7 @@ mod caches;
 mod environment;
 mod listeners;
 mod lists;
+mod masks;
 mod order;
 mod plugins;
 mod proofs;

@@ -1,10 +1,10 @@
 //! The keys of stages, their actions and pipelines.
 
 use super::Kind;
+use super::MASK;
 use super::MATCHERS;
 use super::Noun;
 use super::key;
-use super::later;
 use crate::hook::Hook;
 use crate::policy::action::Invalidate;
 use crate::policy::action::field_names;
@@ -70,6 +70,11 @@ pub(in crate::policy) static STAGE: Noun = Noun {
             "Action: let only so many statements pass in a time.",
         ),
         key(
+            "mask",
+            Kind::Table(&MASK),
+            "Action: clients do not see the values of these columns.",
+        ),
+        key(
             "cache",
             Kind::Table(&CACHE),
             "Action: answer a read from what was kept of an earlier answer.",
@@ -111,7 +116,6 @@ pub(in crate::policy) static STAGE: Noun = Noun {
             Kind::OneOf(|| vec!["enforce", "observe", "off"]),
             "`observe` only writes down. Default: `enforce`.",
         ),
-        later("mask", "Action: mask columns."),
         key(
             "load",
             Kind::Named(&Kind::Table(&LOADED)),

@@ -139,6 +139,11 @@ const VERDICT: Key = key(
 const CODE: Key = key("code", TEXT, "The error's SQLSTATE.");
 const MESSAGE: Key = key("message", TEXT, "The error's message.");
 const BY: Key = key("by", NAME, "The stage that decided, `otherwise`, or `sql`.");
+const MASKED: Key = key(
+    "masked",
+    Kind::Texts,
+    "The columns that are masked in its rows, as `mask` names them; `[]` is none.",
+);
 const GOES_TO: Key = key("route", TEXT, "Where it goes.");
 const SENT: Key = key("sql", TEXT, "The text that is sent.");
 const UNCHANGED: Key = key(
@@ -170,6 +175,7 @@ pub(in crate::policy) static EXPECT: Noun = Noun {
         GOES_TO,
         SENT,
         UNCHANGED,
+        MASKED,
         TIMEOUT,
         FUEL_BELOW,
         key("steps", Kind::Tables(&STEP), "The same for each step."),
@@ -181,6 +187,6 @@ pub(in crate::policy) static STEP: Noun = Noun {
     name: "step",
     about: "What must come of one step.",
     keys: &[
-        VERDICT, CODE, MESSAGE, BY, GOES_TO, SENT, UNCHANGED, TIMEOUT, FUEL_BELOW,
+        VERDICT, CODE, MESSAGE, BY, GOES_TO, SENT, UNCHANGED, MASKED, TIMEOUT, FUEL_BELOW,
     ],
 };

@@ -38,6 +38,7 @@ fn is_empty(expect: &Expect) -> bool {
         route,
         sql,
         unchanged,
+        masked,
         statement_timeout,
         fuel_below,
         steps: _,
@@ -49,6 +50,7 @@ fn is_empty(expect: &Expect) -> bool {
         && route.is_none()
         && sql.is_none()
         && unchanged.is_none()
+        && masked.is_none()
         && statement_timeout.is_none()
         && fuel_below.is_none()
 }

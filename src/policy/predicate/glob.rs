@@ -80,9 +80,9 @@ pub(super) fn any_glob(globs: &[Glob], text: &str) -> bool {
 
 /// A glob over the names of tables or functions, with or without a schema.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct NameGlob {
-    pub(super) schema: Option<Glob>,
-    pub(super) name: Glob,
+pub(in crate::policy) struct NameGlob {
+    pub(in crate::policy) schema: Option<Glob>,
+    pub(in crate::policy) name: Glob,
 }
 
 impl NameGlob {
@@ -121,6 +121,16 @@ impl NameGlob {
 }
 
 impl NameGlob {
+    /// Whether it matches, or could in the schema that the name is found in.
+    pub(in crate::policy) fn may_match(&self, name: &Name) -> bool {
+        self.matches(name) != Match::No
+    }
+
+    /// Whether it may match whatever the other one may.
+    pub(in crate::policy) fn covers_all_of(&self, other: &Self) -> bool {
+        self.covers(other, Polarity::Any)
+    }
+
     /// Whether it is known to match whatever the other one matches. `s.orders` may be meant by `orders`, which counts where a
     /// match tightens; `s.*` is not, so that there it does not stand for each of its tables.
     pub(super) fn covers(&self, other: &Self, polarity: Polarity) -> bool {
@@ -138,7 +148,7 @@ impl NameGlob {
 }
 
 /// One identifier off the front, as SQL reads it.
-pub(super) fn part(text: &str) -> Option<(String, &str)> {
+pub(in crate::policy) fn part(text: &str) -> Option<(String, &str)> {
     if let Some(quoted) = text.strip_prefix('"') {
         let mut name = String::new();
         let mut rest = quoted;

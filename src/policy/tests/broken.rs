@@ -60,9 +60,8 @@ script = "next()"
 hook = "route"
 deny = { code = "00000", message = "m" }
 allow = true
-[stage.z]
-hook = "pre_query"
-mask = { rate = 1 }
+[role.z]
+roles = ["a"]
 [plugin.p]
 path = "missing.wasm"
 sha256 = "abc"
@@ -166,6 +165,42 @@ const RULES: &[(&str, &str)] = &[
         "P0508",
     ),
     ("[stage.a]\nhook = \"pre_query\"\nplugin = \"p\"\n", "P0301"),
+    (
+        "[stage.a]\nhook = \"pre_query\"\nmask = { columns = \"t.c\" }\n",
+        "P0602",
+    ),
+    (
+        "[stage.a]\nhook = \"authorize\"\nmask = { columns = \"c\" }\n",
+        "P0501",
+    ),
+    (
+        "[stage.a]\nhook = \"authorize\"\nmask = { columns = [] }\n",
+        "P0509",
+    ),
+    (
+        "[stage.a]\nhook = \"authorize\"\nmask = { columns = [\"t.c\", \"T.c\"] }\n",
+        "P0608",
+    ),
+    (
+        "[stage.a]\nhook = \"authorize\"\nmask = { columns = \"t.c\", with = \"stars\" }\n",
+        "P0502",
+    ),
+    (
+        "[stage.a]\nhook = \"authorize\"\nmask = { columns = \"t.c\", with = { keep_last = 0 } }\n",
+        "P0503",
+    ),
+    (
+        "[stage.a]\nhook = \"authorize\"\nmask = { columns = \"t.c\", with = \"hash\" }\n",
+        "P0201",
+    ),
+    (
+        "[stage.a]\nhook = \"authorize\"\nmask = { columns = \"t.c\", with = \"hash\", key = \"0123456789abcdef\" }\n",
+        "P0506",
+    ),
+    (
+        "[stage.a]\nhook = \"authorize\"\nmask = { columns = \"t.c\", key = { env = \"K\" } }\n",
+        "P0208",
+    ),
     ("[log]\nlevel = \"info\"\n", "P0204"),
     ("[reload]\nsessions = \"next\"\n", "P0502"),
     ("[reload]\nkeep = 101\n", "P0503"),
@@ -382,11 +417,11 @@ fn secrets_in_the_policy_are_not_shown() {
 
 #[test]
 fn what_comes_later_is_refused_by_name() {
-    let lines = mistakes("[stage.rate]\nhook = \"pre_query\"\nmask = { rate = 1 }\n");
+    let lines = mistakes("[role.z]\nroles = [\"a\"]\n");
     assert!(
         lines
             .iter()
-            .any(|line| line.contains("`mask` in `[stage.rate]` is not supported by this version")),
+            .any(|line| line.contains("`roles` in `[role.z]` is not supported by this version")),
         "{lines:?}"
     );
 }
