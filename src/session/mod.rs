@@ -28,6 +28,7 @@ mod relay;
 mod reset;
 mod shadow;
 mod simple;
+mod sql_prepared;
 mod statement;
 mod world;
 mod written;

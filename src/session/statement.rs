@@ -3,6 +3,7 @@
 
 use super::by_name::ByName;
 use super::cache::Given;
+use super::sql_prepared::SqlPrepared;
 use crate::hook::Protocol;
 use crate::hook::Rows;
 use crate::hook::SessionContext;
@@ -12,7 +13,6 @@ use crate::pipeline::Masks;
 use crate::pipeline::PendingDecision;
 use crate::pipeline::Permit;
 use crate::pipeline::Pipeline;
-use crate::pipeline::Prepared;
 use crate::pool::StatementKey;
 use crate::sandbox::Services;
 use crate::statement;
@@ -21,7 +21,6 @@ use crate::statement::SessionEffect;
 use crate::statement::Sql;
 use crate::statement::Writes;
 use smallvec::SmallVec;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -412,77 +411,6 @@ pub(super) struct Statements {
     pub(super) fresh: Option<Box<[u8]>>,
     /// Its decision, which is written down once it is known whether a cache has its answer.
     pub(super) unwritten: Option<PendingDecision>,
-}
-
-/// What SQL-level PREPARE has stored, and what statements under way will store or drop if they succeed.
-///
-/// The server runs them in order and stops at the first that fails, so what is expected is true whenever a later statement
-/// of the same message or batch runs at all. A PREPARE of a name that is taken will fail, and is not expected to store.
-#[derive(Debug, Default)]
-pub(super) struct SqlPrepared {
-    stored: HashMap<Arc<str>, Arc<str>>,
-    expected: HashMap<Arc<str>, Option<Arc<str>>>,
-    all_dropped: bool,
-}
-
-impl SqlPrepared {
-    /// A statement that was decided will do this if it succeeds.
-    pub(super) fn expect(&mut self, after: &After) {
-        match after {
-            After::Prepare { name, body } if self.body(name).is_none() => {
-                self.expected
-                    .insert(Arc::clone(name), Some(Arc::clone(body)));
-            }
-            After::Deallocate { name, .. } => {
-                self.expected.insert(Arc::clone(name), None);
-            }
-            After::DeallocateAll | After::DiscardAll => {
-                self.expected.clear();
-                self.all_dropped = true;
-            }
-            _ => (),
-        }
-    }
-
-    /// What is expected now, to be put back when the message is refused after all.
-    pub(super) fn expected(&self) -> (HashMap<Arc<str>, Option<Arc<str>>>, bool) {
-        (self.expected.clone(), self.all_dropped)
-    }
-
-    /// The message was refused: nothing of it happens.
-    pub(super) fn expect_again(&mut self, before: (HashMap<Arc<str>, Option<Arc<str>>>, bool)) {
-        (self.expected, self.all_dropped) = before;
-    }
-
-    /// Everything under way has ended; what succeeded has been stored.
-    pub(super) fn settle(&mut self) {
-        self.expected.clear();
-        self.all_dropped = false;
-    }
-
-    pub(super) fn store(&mut self, name: Arc<str>, body: Arc<str>) {
-        if self.stored.len() < STATEMENTS_MAX {
-            self.stored.insert(name, body);
-        }
-    }
-
-    pub(super) fn drop(&mut self, name: &str) {
-        self.stored.remove(name);
-    }
-
-    pub(super) fn drop_all(&mut self) {
-        self.stored.clear();
-    }
-}
-
-impl Prepared for SqlPrepared {
-    fn body(&self, name: &str) -> Option<Arc<str>> {
-        match self.expected.get(name) {
-            Some(expected) => expected.clone(),
-            None if self.all_dropped => None,
-            None => self.stored.get(name).map(Arc::clone),
-        }
-    }
 }
 
 /// Figures of the statement whose answer is being read.

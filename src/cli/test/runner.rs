@@ -7,6 +7,7 @@ use crate::cli::scenario::Played;
 use crate::cli::scenario::Scenario;
 use crate::cli::scenario::StillServices;
 use crate::cli::scenario::Who;
+use crate::hook::Refusal;
 use crate::pipeline::Decider;
 use crate::pipeline::Detail;
 use crate::pipeline::Guests;
@@ -191,26 +192,7 @@ impl<'a> Runner<'a> {
                 ));
             }
         };
-        let refusal = played.refusal();
-        if let Some(verdict) = expect.verdict {
-            let got = if refusal.is_some() {
-                ExpectedVerdict::Deny
-            } else {
-                ExpectedVerdict::Allow
-            };
-            differ("verdict", word(verdict).to_owned(), word(got).to_owned());
-        }
-        if let Some(code) = expect.code {
-            differ(
-                "code",
-                code.to_string(),
-                refusal.map_or("none".to_owned(), |refusal| refusal.code.to_string()),
-            );
-        }
-        if let Some(message) = &expect.message {
-            let got = refusal.map_or(String::new(), |refusal| refusal.message.to_string());
-            differ("message", message.to_string(), got);
-        }
+        compare_refusal(expect, played.refusal(), &mut differ);
         if let Some(by) = &expect.by {
             differ("by", by.to_string(), decider(played.by()).to_owned());
         }
@@ -359,6 +341,33 @@ fn expects_a_refusal(expect: &Expect) -> bool {
         || expect.code.is_some()
         || expect.message.is_some()
         || expect.by.is_some()
+}
+
+/// Whether it was refused, with what code and in which words.
+fn compare_refusal(
+    expect: &Expect,
+    refusal: Option<&Refusal>,
+    differ: &mut impl FnMut(&str, String, String),
+) {
+    if let Some(verdict) = expect.verdict {
+        let got = if refusal.is_some() {
+            ExpectedVerdict::Deny
+        } else {
+            ExpectedVerdict::Allow
+        };
+        differ("verdict", word(verdict).to_owned(), word(got).to_owned());
+    }
+    if let Some(code) = expect.code {
+        differ(
+            "code",
+            code.to_string(),
+            refusal.map_or("none".to_owned(), |refusal| refusal.code.to_string()),
+        );
+    }
+    if let Some(message) = &expect.message {
+        let got = refusal.map_or(String::new(), |refusal| refusal.message.to_string());
+        differ("message", message.to_string(), got);
+    }
 }
 
 fn compare_refused_connection(expect: &Expect, turned_away: &TurnedAway) -> Vec<String> {

@@ -94,6 +94,22 @@ fn memory_of_a_module_ends_where_its_limit_is() {
 }
 
 #[test]
+fn a_table_of_a_module_ends_where_its_limit_is() {
+    let grows = |entries: usize| {
+        let module = format!(
+            r#"(module (memory (export "memory") 1) (table $t 1 funcref)
+            (func (export "pgw_alloc") (param i32) (result i32) i32.const 1024)
+            (func (export "authorize") (param i32 i32) (result i64)
+                (drop (table.grow $t (ref.null func) (i32.const {entries}))) i64.const 1))"#
+        );
+        ask(&*wasm(&module, spec()).expect("loads"), "SELECT 1", &stub())
+    };
+    let most = spec().limits.table_entries_max;
+    assert!(grows(most - 1).is_ok());
+    assert_eq!(grows(most).unwrap_err().fault, Fault::OutOfMemory);
+}
+
+#[test]
 fn deep_recursion_is_stopped() {
     for guest in both(wat!("recurse"), "fn f(x) { f(x + 1) + 1 } f(0)", &spec()) {
         assert_eq!(fault(&*guest, &stub()), Fault::StackOverflow);
