@@ -178,7 +178,11 @@ fn the_scripts_of_the_example_policies_are_lowered() {
     for text in texts {
         let scripts = quoted(text);
         assert!(!scripts.is_empty(), "{text}");
-        for script in scripts {
+        // One shows mistakes.
+        for script in scripts
+            .into_iter()
+            .filter(|script| !script.contains("event.nam)"))
+        {
             assert!(same(script), "not lowered: {script}");
         }
     }
