@@ -1,6 +1,6 @@
 //! What the kernel is asked for that no safe wrapper has. Owns the only unsafe calls of this crate, and no reason to make them.
 //!
-//! Source: prctl(2), PR_SET_MDWE (Linux 6.3); signal(2).
+//! Source: prctl(2), PR_SET_MDWE (Linux 6.3); signal(2); geteuid(2).
 
 use std::io;
 
@@ -39,5 +39,15 @@ pub(crate) fn ignore_hangup() {
     // SAFETY: no handler of ours is installed, so nothing runs in a signal's context.
     unsafe {
         libc::signal(libc::SIGHUP, libc::SIG_IGN);
+    }
+}
+
+/// The user that this process acts as: whose the files are that it makes.
+#[must_use]
+pub(crate) fn user() -> u32 {
+    #[expect(unsafe_code, reason = "no safe wrapper exists")]
+    // SAFETY: it takes nothing, cannot fail and changes nothing.
+    unsafe {
+        libc::geteuid()
     }
 }

@@ -3,6 +3,7 @@
 use super::PolicyArguments;
 use super::output;
 use crate::pipeline::StatsRegistry;
+use crate::policy;
 use crate::policy::Policy;
 use crate::policy::Report;
 use crate::policy::Severity;
@@ -11,7 +12,9 @@ use crate::server::review;
 use crate::statement::Analyzer;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
+use std::time::SystemTime;
 
 /// `pgwarden check POLICY`.
 #[derive(Debug, clap::Args)]
@@ -27,9 +30,19 @@ pub struct Arguments {
     /// Warnings, too, make the exit code 1. Notes never do.
     #[arg(long)]
     deny_warnings: bool,
+    /// Check as if it were that day, or that time: what has an end, such as a waiver, may be past by then.
+    #[arg(long, value_name = "DATE", value_parser = time)]
+    today: Option<SystemTime>,
     /// Say nothing of warnings and notes with this code.
     #[arg(long, value_name = "CODE")]
     allow: Vec<String>,
+}
+
+/// `2026-12-31`, or a time with its offset.
+fn time(text: &str) -> Result<SystemTime, String> {
+    let seconds = policy::parse_time(text).and_then(|seconds| u64::try_from(seconds).ok());
+    let since = seconds.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    since.ok_or_else(|| "expected a date such as 2026-12-31".to_owned())
 }
 
 /// How a report is told.
@@ -88,11 +101,15 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 /// What there is to say, and the policy where it is good in every environment that was asked for.
 fn found(arguments: &Arguments) -> (Option<Policy>, Report) {
     let analyzer = Arc::new(Analyzer::new(STATEMENTS_MAX));
+    let now = arguments.today.unwrap_or_else(SystemTime::now);
     let check = |environment: Option<String>| {
         let mut source = arguments.policy.source();
         source.environment = environment;
-        let (world, report) = review(&source, &StatsRegistry::default(), &analyzer);
-        (world.map(|world| world.policy), report)
+        let (world, report) = review(&source, &StatsRegistry::default(), &analyzer, now);
+        (
+            world.map(|world| Arc::unwrap_or_clone(world.policy)),
+            report,
+        )
     };
     if !arguments.all_envs {
         return check(arguments.policy.env.clone());

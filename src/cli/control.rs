@@ -1,4 +1,4 @@
-//! What `reload`, `status`, `history` and `rollback` have in common: which socket, asking, and what the exit code says.
+//! What `reload`, `promote`, `withdraw`, `status`, `history` and `rollback` have in common: which socket, asking, and what the exit code says.
 
 use super::TrustRoot;
 use super::output;
@@ -8,6 +8,7 @@ use crate::server::Disk;
 use crate::server::Done;
 use crate::server::Refused;
 use crate::server::Request;
+use crate::server::Tried;
 use crate::server::Trust;
 use crate::server::call;
 use crate::unit;
@@ -21,6 +22,9 @@ const UNAVAILABLE: u8 = 69;
 
 /// The environment variable that stands for `--socket`.
 const SOCKET: &str = "PGWARDEN_SOCKET";
+
+/// How long verbs that have no `--timeout` wait.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Characters of a hash that people are shown.
 const SHORT: usize = 8;
@@ -47,6 +51,15 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 impl Reach {
+    /// At that socket, or at the one of a policy in that environment.
+    pub(super) fn at(socket: Option<PathBuf>, env: Option<String>) -> Self {
+        Self {
+            socket,
+            env,
+            timeout: PATIENCE,
+        }
+    }
+
     /// Asks, or says why it cannot, with the exit code.
     pub(super) fn ask(&self, policy: Option<&Path>, request: &Request) -> Result<Answer, ExitCode> {
         let socket = self.socket(policy)?;
@@ -103,6 +116,20 @@ pub(super) fn changed(answer: Result<Answer, ExitCode>) -> ExitCode {
             output::print(&told(&done));
             ExitCode::SUCCESS
         }
+        Ok(Answer::Tried(tried)) => {
+            output::print(&trying(&tried));
+            ExitCode::SUCCESS
+        }
+        Ok(Answer::Withdrawn(ended)) => {
+            output::print(&format!(
+                "ok: the {} is withdrawn (policy {} revision {}); revision {} is in force\n",
+                ended.what,
+                ended.policy,
+                short(&ended.revision),
+                short(&ended.running)
+            ));
+            ExitCode::SUCCESS
+        }
         Ok(Answer::Refused(refused)) => {
             output::complain(&why(&refused));
             ExitCode::FAILURE
@@ -129,6 +156,22 @@ fn told(done: &Done) -> String {
         short(&done.revision),
         done.commit.as_deref().unwrap_or("none"),
         done.millis
+    )
+}
+
+fn trying(tried: &Tried) -> String {
+    let does = match tried.percent {
+        Some(percent) => format!("serves {percent} % of the sessions that begin"),
+        None => "decides and does not act".to_owned(),
+    };
+    format!(
+        "ok: {} policy {} revision {} {does} (revision {} is in force), commit {}, {} ms\n",
+        tried.what,
+        tried.policy,
+        short(&tried.revision),
+        short(&tried.running),
+        tried.commit.as_deref().unwrap_or("none"),
+        tried.millis
     )
 }
 

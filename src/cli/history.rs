@@ -6,6 +6,7 @@ use super::output;
 use crate::server::Answer;
 use crate::server::Entry;
 use crate::server::Request;
+use crate::server::short_commit;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -47,7 +48,7 @@ fn listed(entries: &[Entry]) -> String {
             entry.policy.clone(),
             control::short(&entry.revision).to_owned(),
             control::short(&entry.bundle).to_owned(),
-            control::short(entry.commit.as_deref().unwrap_or("none")).to_owned(),
+            short_commit(entry.commit.as_deref().unwrap_or("none")),
             entry.loaded.clone(),
             entry.by.clone(),
             match &entry.environment {

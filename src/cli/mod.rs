@@ -3,17 +3,22 @@
 
 mod check;
 mod control;
+mod decisions;
 mod diff;
 mod explain;
 mod fmt;
 mod hash;
 mod history;
 mod init;
+mod nodes;
 mod output;
 mod place;
 mod plugin;
+mod promote;
 mod reload;
 mod render;
+mod repl;
+mod replay;
 mod rollback;
 mod run;
 mod scenario;
@@ -58,8 +63,14 @@ pub enum Command {
     Test(test::Arguments),
     /// Show what would become of a statement, and why.
     Explain(explain::Arguments),
+    /// Type statements as a user, and see what would become of each.
+    Repl(repl::Arguments),
     /// Let a running process read its policy again, and wait for the outcome.
     Reload(reload::Arguments),
+    /// Put the canary of a running process into force, and wait for the outcome.
+    Promote(promote::Arguments),
+    /// End the canary or the shadow of a running process.
+    Withdraw(promote::Arguments),
     /// Show how a running process is.
     Status(status::Arguments),
     /// List the revisions that a running process can go back to.
@@ -68,6 +79,8 @@ pub enum Command {
     Rollback(rollback::Arguments),
     /// Tell what a change of a policy means: what it widens, what it narrows, what is merely different.
     Diff(diff::Arguments),
+    /// Decide recorded traffic again by another policy, and tell what would have been otherwise.
+    Replay(replay::Arguments),
     /// Print a policy with all its files, variables and environment as one text.
     Render(render::Arguments),
     /// Make, test, pin and sign plugins.
@@ -165,10 +178,14 @@ pub fn run(command: Command) -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Reload(arguments) => reload::run(&arguments),
+        Command::Promote(arguments) => promote::promote(&arguments),
+        Command::Withdraw(arguments) => promote::withdraw(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::History(arguments) => history::run(&arguments),
         Command::Rollback(arguments) => rollback::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
+        Command::Repl(arguments) => repl::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Render(arguments) => render::run(&arguments),
         Command::Plugin(command) => plugin::run(&command),
         Command::Schema(arguments) => schema::run(&arguments),

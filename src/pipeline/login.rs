@@ -49,9 +49,10 @@ impl Pipeline {
         session: &mut SessionContext,
         services: &Arc<dyn Services>,
     ) -> Result<Option<Arc<str>>, TurnedAway> {
+        let now = self.now(services);
         for stage in self.stages(Hook::OnConnect) {
             let by = || Arc::clone(&stage.name);
-            let input = session_input(Hook::OnConnect, session, None);
+            let input = session_input(Hook::OnConnect, session, None, now);
             let mut spent = Spent::default();
             let asked = stage.ask(&input, services, &mut spent).await;
             if let Some(effects) = spent.effects {
@@ -92,9 +93,15 @@ impl Pipeline {
         request: &AuthRequest<'_>,
         services: &Arc<dyn Services>,
     ) -> Login {
+        let input = session_input(
+            Hook::Authenticate,
+            session,
+            Some(request),
+            self.now(services),
+        );
         for stage in self.stages(Hook::Authenticate) {
             let mut spent = Spent::default();
-            let login = ask_login(stage, session, request, services, &mut spent).await;
+            let login = ask_login(stage, &input, services, &mut spent).await;
             if let Some(effects) = spent.effects {
                 self.emit(&effects, session, services).await;
             }
@@ -108,13 +115,11 @@ impl Pipeline {
 
 async fn ask_login(
     stage: &Stage,
-    session: &SessionContext,
-    request: &AuthRequest<'_>,
+    input: &Input<'_>,
     services: &Arc<dyn Services>,
     spent: &mut Spent,
 ) -> Option<Login> {
-    let input = session_input(Hook::Authenticate, session, Some(request));
-    let asked = stage.ask(&input, services, spent).await;
+    let asked = stage.ask(input, services, spent).await;
     if let Asked::Fault(fault) = &asked {
         return stage
             .fault_refuses(Hook::Authenticate, fault, services)
@@ -148,6 +153,7 @@ pub(super) fn session_input<'a>(
     hook: Hook,
     session: &'a SessionContext,
     auth: Option<&'a AuthRequest<'a>>,
+    now: Option<u64>,
 ) -> Input<'a> {
     Input {
         hook,
@@ -158,5 +164,7 @@ pub(super) fn session_input<'a>(
         auth,
         custom: None,
         loaded: &[],
+        now,
+        lag: None,
     }
 }

@@ -2,16 +2,16 @@
 //!
 //! pre_query, rewrite, authorize, cache_get, route; then the verdict. Pure: everything it knows is an argument.
 
+mod authorize;
 mod route;
 mod text;
 
 use super::Pipeline;
 use super::Statement;
+use super::cache::Cacheable;
 use super::explain::step;
 use super::login::learn;
-use super::mask::Hidden;
 use super::mask::Masks;
-use super::stage::Action;
 use super::stage::Asked;
 use super::stage::Spent;
 use super::stage::Stage;
@@ -25,6 +25,7 @@ use super::verdict::Verdict;
 use crate::hook::Answer;
 use crate::hook::Hook;
 use crate::hook::Input;
+use crate::hook::Protocol;
 use crate::hook::Refusal;
 use crate::hook::Rows;
 use crate::hook::SessionContext;
@@ -34,11 +35,12 @@ use crate::policy::RouteTarget;
 use crate::sandbox::Effects;
 use crate::sandbox::Fault;
 use crate::sandbox::Services;
-use crate::sqlstate::SqlState;
+use crate::statement::Facts;
 use crate::statement::Kind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// Asks every stage of the pipeline about one statement, and waits where a stage has to. Cancel safe.
 pub async fn decide(
@@ -47,13 +49,8 @@ pub async fn decide(
     services: &Arc<dyn Services>,
     detail: Detail,
 ) -> Trace {
-    let mut run = Run::new(pipeline, statement, services, detail);
-    loop {
-        if let Some(verdict) = run.go_on() {
-            return run.finish(verdict);
-        }
-        run.wait().await;
-    }
+    let run = Run::new(pipeline, statement, services, detail);
+    run.run_out().await
 }
 
 /// The same where no stage has to wait, without the cost of being able to. `None` where one has.
@@ -66,6 +63,29 @@ pub fn decide_at_once(
     let mut run = Run::new(pipeline, statement, services, detail);
     let verdict = run.go_on()?;
     Some(run.finish(verdict))
+}
+
+/// The same for a statement of which no more than the facts is known, as from a log of decisions: the text is empty, and no
+/// limit is put into it. Cancel safe.
+pub async fn decide_by_facts(
+    pipeline: &Pipeline,
+    statement: &Statement<'_>,
+    facts: Arc<Facts>,
+    services: &Arc<dyn Services>,
+    detail: Detail,
+) -> Trace {
+    let mut run = Run::new(pipeline, statement, services, detail);
+    if !pipeline.plain {
+        let refused = match statement.protocol {
+            Protocol::FunctionCall => Ok(()), // the stages may still have a better word
+            Protocol::Simple | Protocol::Extended => run.refuse_unparsed(&facts),
+        };
+        run.subject = Some(run.unread(facts));
+        if let Err(refusal) = refused {
+            return run.finish(Verdict::Refuse(*refusal));
+        }
+    }
+    run.run_out().await
 }
 
 /// The hooks on a statement's way.
@@ -84,16 +104,24 @@ struct Run<'a> {
     detail: Detail,
     by: Decider,
     routed_by: Decider,
+    bounded_by: Decider,
     fuel: u64,
+    faults: u32,
     /// The session as later stages see it, where one has set an attribute.
     learned: Option<Box<SessionContext>>,
     steps: Vec<Step>,
     subject: Option<Subject<'a>>,
+    /// What was known of the text that came, where a stage replaced it.
+    came: Option<Arc<Facts>>,
     timeout: Option<Duration>,
     /// What stages mask in the node's rows.
     masks: Option<Arc<Masks>>,
+    /// When it arrived, for all its stages; `None` where no guard asks.
+    now: Option<u64>,
     /// Rows that a stage gave before the statement was authorized.
     reply: Option<Box<Rows>>,
+    /// The first cache that may keep its answer.
+    cache: Option<Arc<Cacheable>>,
     /// Where it stands: a hook of the way, and the stage of it that is asked next.
     hook: usize,
     next: usize,
@@ -131,16 +159,30 @@ impl<'a> Run<'a> {
             detail,
             by: Decider::Default,
             routed_by: Decider::Default,
+            bounded_by: Decider::Default,
             fuel: 0,
+            faults: 0,
             learned: None,
             steps: Vec::new(),
             subject: None,
+            came: None,
             timeout: None,
             masks: None,
+            now: pipeline.now(services),
             reply: None,
+            cache: None,
             hook: 0,
             next: 0,
             answered: None,
+        }
+    }
+
+    async fn run_out(mut self) -> Trace {
+        loop {
+            if let Some(verdict) = self.go_on() {
+                return self.finish(verdict);
+            }
+            self.wait().await;
         }
     }
 
@@ -156,10 +198,13 @@ impl<'a> Run<'a> {
             verdict,
             by: self.by,
             routed_by: self.routed_by,
+            bounded_by: self.bounded_by,
             facts,
             text,
             masks: self.masks,
+            came: self.came,
             fuel: self.fuel,
+            faults: self.faults,
             learned: self.learned,
             steps: self.steps,
         }
@@ -220,12 +265,8 @@ impl<'a> Run<'a> {
             (route, otherwise) = (RouteTarget::Primary, None); // what may write goes where writes go
         }
         let text = self.subject.as_ref().and_then(Subject::changed_text);
-        Ok(Verdict::Forward(Permit::new(
-            text,
-            route,
-            otherwise,
-            self.timeout,
-        )))
+        let permit = Permit::new(text, route, otherwise, self.timeout);
+        Ok(Verdict::Forward(permit.cacheable(self.cache.take())))
     }
 
     fn stands_at(&self, hook: Hook) -> bool {
@@ -255,7 +296,7 @@ impl<'a> Run<'a> {
         };
         let context = context(self.statement, subject);
         let session = self.learned.as_deref().unwrap_or(self.statement.session);
-        let input = input(self.statement, session, hook, &context);
+        let input = input(self.statement, session, hook, &context, self.now);
         let mut spent = Spent::timed(self.detail != Detail::Verdict);
         let asked = stage.ask(&input, self.services, &mut spent).await;
         if let Some(effects) = &spent.effects {
@@ -286,50 +327,6 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn authorize(&mut self) -> Result<(), Stop> {
-        let mut allowed = false;
-        for stage in self.rest(Hook::Authorize) {
-            // What is allowed is masked all the same.
-            if allowed && !matches!(stage.action, Action::Mask(_)) {
-                continue;
-            }
-            match self.ask(stage, Hook::Authorize)? {
-                Asked::Answer(Answer::Allow) => {
-                    self.by = Decider::Stage(Arc::clone(&stage.name));
-                    allowed = true;
-                }
-                Asked::Masks(hidden) => self.mask(hidden),
-                _ => (),
-            }
-        }
-        if allowed || self.pipeline.otherwise.authorize_allows() {
-            return Ok(());
-        }
-        self.by = Decider::Default;
-        let refusal = Refusal::with_code(
-            SqlState::INSUFFICIENT_PRIVILEGE,
-            "no rule of the policy allows this statement",
-        );
-        Err(Stop::Refused(Box::new(self.signed(refusal))))
-    }
-
-    fn mask(&mut self, hidden: Option<Hidden>) {
-        let masks = self.masks.get_or_insert_with(Masks::none);
-        if let Some(hidden) = hidden {
-            Arc::make_mut(masks).push(hidden);
-        }
-    }
-
-    fn cache_get(&mut self) -> Result<Option<Rows>, Stop> {
-        for stage in self.rest(Hook::CacheGet) {
-            if let Asked::Answer(Answer::Cached(rows)) = self.ask(stage, Hook::CacheGet)? {
-                self.by = Decider::Stage(Arc::clone(&stage.name));
-                return Ok(Some(rows));
-            }
-        }
-        Ok(None)
-    }
-
     /// Asks one stage. A refusal, or a fault that refuses, ends the run; a stage that only observes changes nothing.
     fn ask(&mut self, stage: &Stage, hook: Hook) -> Result<Asked, Stop> {
         let Some(subject) = &self.subject else {
@@ -337,7 +334,7 @@ impl<'a> Run<'a> {
         };
         let context = context(self.statement, subject);
         let session = self.learned.as_deref().unwrap_or(self.statement.session);
-        let input = input(self.statement, session, hook, &context);
+        let input = input(self.statement, session, hook, &context, self.now);
         let mut spent = Spent::timed(self.detail != Detail::Verdict);
         let mut emitted = false;
         let asked = if !self.pipeline.waits_for(stage) {
@@ -409,6 +406,7 @@ impl<'a> Run<'a> {
 
     /// A failed stage says no, unless its policy says otherwise.
     fn fault(&mut self, stage: &Stage, hook: Hook, fault: &Fault) -> Result<(), Refused> {
+        self.faults += 1;
         if !stage.fault_refuses(hook, fault, self.services) {
             return Ok(());
         }
@@ -419,14 +417,21 @@ impl<'a> Run<'a> {
         ))))
     }
 
+    fn signed(&self, refusal: Refusal) -> Refusal {
+        let id = self.statement.request_id;
+        self.pipeline.signed(refusal, &self.by, id)
+    }
+}
+
+impl Pipeline {
     /// Adds which policy, revision, stage and decision refused.
-    fn signed(&self, mut refusal: Refusal) -> Refusal {
+    #[must_use]
+    pub fn signed(&self, mut refusal: Refusal, by: &Decider, id: Uuid) -> Refusal {
         let signature = format!(
-            "Policy {} ({}), stage {}, decision {}.",
-            self.pipeline.policy,
-            self.pipeline.revision,
-            self.by.name(),
-            self.statement.request_id
+            "Policy {} ({}), stage {}, decision {id}.",
+            self.policy,
+            self.revision,
+            by.name()
         );
         refusal.detail = Some(match &refusal.detail {
             Some(detail) => format!("{detail}\n{signature}").into(),
@@ -452,6 +457,7 @@ fn input<'s>(
     session: &'s SessionContext,
     hook: Hook,
     context: &'s StatementContext<'s>,
+    now: Option<u64>,
 ) -> Input<'s> {
     Input {
         hook,
@@ -462,5 +468,7 @@ fn input<'s>(
         auth: None,
         custom: None,
         loaded: &[],
+        now,
+        lag: statement.lag,
     }
 }

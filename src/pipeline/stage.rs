@@ -2,6 +2,8 @@
 
 use super::breaker::Admission;
 use super::breaker::Breaker;
+use super::cache::Cacheable;
+use super::cache::Store;
 use super::conduct::Conduct;
 use super::conduct::aside;
 use super::figures::Health;
@@ -83,6 +85,7 @@ pub(super) enum Action {
     },
     Limit(Limiter),
     Mask(Mask),
+    Cache(Arc<Store>),
     Guest(Arc<dyn Guest>),
 }
 
@@ -123,6 +126,8 @@ pub(super) enum Asked {
     },
     /// A rule that masks columns, and what it hides of this statement; `None` of one that names none of its tables.
     Masks(Option<Hidden>),
+    /// A rule that keeps answers; or why it cannot keep this one.
+    Cache(Result<Box<Cacheable>, &'static str>),
     /// It failed; what that means is the stage's `on_failure`.
     Fault(Fault),
 }
@@ -131,7 +136,9 @@ impl Asked {
     /// What it does to the statement, in a word; `None` for nothing.
     pub(super) fn word(&self) -> Option<&'static str> {
         match self {
-            Self::Skipped | Self::Answer(Answer::Continue | Answer::Defer) => None,
+            Self::Skipped
+            | Self::Cache(Err(_))
+            | Self::Answer(Answer::Continue | Answer::Defer) => None,
             Self::Masks(hidden) => {
                 let hides = hidden.as_ref().is_some_and(Hidden::hides);
                 hides.then_some("mask")
@@ -139,6 +146,7 @@ impl Asked {
             Self::Answer(answer) => Some(answer.kind().name()),
             Self::Route { .. } => Some("route"),
             Self::Bound { .. } => Some("rewrite"),
+            Self::Cache(Ok(_)) => Some("cache"),
             Self::Fault(_) => Some("fail"),
         }
     }
@@ -157,7 +165,8 @@ impl Stage {
     pub(super) fn needs(&self) -> Needs {
         let action = match &self.action {
             Action::Guest(guest) => guest.needs(),
-            Action::Rewrite {
+            Action::Cache(_)
+            | Action::Rewrite {
                 add_limit: Some(_), ..
             } => Needs {
                 parse: true,
@@ -173,6 +182,16 @@ impl Stage {
         let loads = self.loads.iter().map(StageLoad::needs);
         let guards = self.when.needs().union(self.unless.needs());
         loads.fold(action.union(guards), Needs::union)
+    }
+
+    /// Whether its guards ask how far behind standbys are.
+    pub(super) fn asks_lag(&self) -> bool {
+        self.when.asks_lag() || self.unless.asks_lag()
+    }
+
+    /// Whether its guards ask for the time.
+    pub(super) fn asks_time(&self) -> bool {
+        self.when.asks_time() || self.unless.asks_time()
     }
 
     /// Asks the stage, and counts; waits where it has to. What it spent and wants to have happen is added to
@@ -251,6 +270,9 @@ impl Stage {
                 Ok(hidden) => Asked::Masks(hidden),
                 Err(refusal) => Asked::Answer(Answer::Block(refusal)),
             },
+            Action::Cache(store) => {
+                Asked::Cache(Cacheable::of(&self.name, store, input).map(Box::new))
+            }
             Action::Guest(_) => Asked::Skipped,
         }
     }

@@ -1,14 +1,18 @@
 //! What `decide` returns: the verdict, the permit that lets a statement reach a node, and the trace that explains both.
 
 use super::Masks;
+use super::cache::Answer;
+use super::cache::Cacheable;
 use crate::hook::Hook;
 use crate::hook::Refusal;
 use crate::hook::Rows;
 use crate::hook::SessionContext;
+use crate::policy::Explained;
 use crate::policy::RouteTarget;
 use crate::sandbox::Fault;
 use crate::statement::Facts;
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +26,7 @@ pub struct Permit {
     route: RouteTarget,
     otherwise: Option<RouteTarget>,
     timeout: Option<Duration>,
+    cache: Option<Arc<Cacheable>>,
 }
 
 impl Permit {
@@ -36,7 +41,19 @@ impl Permit {
             route,
             otherwise,
             timeout,
+            cache: None,
         }
+    }
+
+    /// The same for a statement whose answer may be kept.
+    pub(super) fn cacheable(self, cache: Option<Arc<Cacheable>>) -> Self {
+        Self { cache, ..self }
+    }
+
+    /// The cache that may have its answer, or keep it.
+    #[must_use]
+    pub fn cache(&self) -> Option<&Arc<Cacheable>> {
+        self.cache.as_ref()
     }
 
     /// The text to send, where a stage replaced it; `None` sends what the client sent.
@@ -83,6 +100,7 @@ impl Permit {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (a, b) => a.or(b),
             },
+            cache: None,
         }
     }
 }
@@ -95,6 +113,8 @@ pub enum Verdict {
     Refuse(Refusal),
     /// The client gets these rows, and no node hears of the statement.
     Reply(Rows),
+    /// The client gets this answer, which a node gave before, and no node hears of the statement.
+    Cached(Permit, Arc<Answer>),
     /// It goes to a node.
     Forward(Permit),
 }
@@ -154,8 +174,8 @@ pub struct Step {
     pub stage: Arc<str>,
     /// Where it stands: `file:line`.
     pub place: Arc<str>,
-    /// Each key of `when` and `unless`, and what it came to, as text; with [`Detail::Full`].
-    pub guards: Vec<String>,
+    /// Each key of `when` and `unless`, and what it came to; with [`Detail::Full`].
+    pub guards: Vec<Guard>,
     /// Whether its `when` matched; `None` where it has none, and without [`Detail::Full`].
     pub when: Option<bool>,
     /// Whether its `unless` matched; `None` also where `when` did not, so that nobody asked.
@@ -166,6 +186,37 @@ pub struct Step {
     pub fuel: u64,
     /// How long it took, of guests.
     pub took: Option<Duration>,
+}
+
+impl Step {
+    /// Its guards and what each came to, as text; empty where it has none.
+    #[must_use]
+    pub fn reasons(&self) -> String {
+        let guards: Vec<String> = self.guards.iter().map(Guard::to_string).collect();
+        guards.join(", ")
+    }
+}
+
+/// One key of a stage's guards, asked.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    /// `when` or `unless`.
+    pub word: &'static str,
+    /// The key, and what it came to.
+    pub asked: Explained,
+}
+
+impl fmt::Display for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Explained {
+            key,
+            wanted,
+            found,
+            matched,
+        } = &self.asked;
+        let matched = if *matched { "yes" } else { "no" };
+        write!(f, "{} {key}={wanted} {matched}, it is {found}", self.word)
+    }
 }
 
 /// What came of asking one stage.
@@ -193,14 +244,20 @@ pub struct Trace {
     pub by: Decider,
     /// Who decided the route, where the verdict is to forward.
     pub routed_by: Decider,
+    /// Who replaced its text or bounded its time, last.
+    pub bounded_by: Decider,
     /// What was found out about the statement that goes on; `None` where nobody asked.
     pub facts: Option<Arc<Facts>>,
     /// The text that goes on, where a stage replaced it.
     pub text: Option<Arc<str>>,
+    /// What was found out about the statement that came, where a stage replaced it.
+    pub came: Option<Arc<Facts>>,
     /// What is masked in the node's rows; `None` where no stage that masks was asked.
     pub masks: Option<Arc<Masks>>,
     /// Fuel spent by all stages.
     pub fuel: u64,
+    /// Stages that failed.
+    pub faults: u32,
     /// The session with the attributes that stages have set for this statement.
     pub learned: Option<Box<SessionContext>>,
     /// The stages that took part, with [`Detail::Stages`]; all of them with [`Detail::Full`].
@@ -208,16 +265,33 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// The statement is answered from the cache that its permit names.
+    pub fn answered(&mut self, cache: &Cacheable, answer: Arc<Answer>) {
+        self.by = Decider::Stage(Arc::clone(cache.stage()));
+        self.routed_by = Decider::Default;
+        let of_cache =
+            |step: &&mut Step| step.hook == Hook::CacheGet && step.stage == *cache.stage();
+        if let Some(step) = self.steps.iter_mut().find(of_cache) {
+            step.result = StepResult::Answered("cached".into());
+        }
+        if let Verdict::Forward(permit) = &self.verdict {
+            self.verdict = Verdict::Cached(permit.clone(), answer);
+        }
+    }
+
     /// Of what was refused before any stage was asked.
     pub fn refused(by: Decider, refusal: Refusal) -> Self {
         Self {
             verdict: Verdict::Refuse(refusal),
             by,
             routed_by: Decider::Default,
+            bounded_by: Decider::Default,
             facts: None,
             text: None,
+            came: None,
             masks: None,
             fuel: 0,
+            faults: 0,
             learned: None,
             steps: Vec::new(),
         }

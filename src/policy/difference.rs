@@ -5,7 +5,10 @@
 //! different revisions never look alike. A direction is claimed only where it is certain; see the nouns for why.
 
 mod action;
+mod environment;
+mod force;
 mod grants;
+mod guards;
 mod guest;
 mod listener;
 mod mask;
@@ -230,6 +233,17 @@ impl Findings<'_> {
                 .is_some_and(|to| to == new)
     }
 
+    /// Whether an old table is there under another name.
+    fn stays(&self, noun: &'static str, name: &str) -> bool {
+        self.renamed.contains_key(&(noun, name.to_owned()))
+    }
+
+    /// Whether a new table was there under another name.
+    fn stayed(&self, noun: &'static str, name: &str) -> bool {
+        let mut renamed = self.renamed.iter();
+        renamed.any(|((other, _), to)| *other == noun && to == name)
+    }
+
     fn table(&mut self, name: &str, before: &Table, after: &Table) {
         let keys: BTreeSet<&String> = before.facts.keys().chain(after.facts.keys()).collect();
         for key in keys {
@@ -247,6 +261,7 @@ impl Findings<'_> {
     }
 
     fn fact(&mut self, differs: &Differs<'_>) {
+        let since = self.changes.len();
         let told = match differs.noun {
             "listener" => listener::differs(self, differs),
             "node" => node::differs(self, differs),
@@ -261,6 +276,7 @@ impl Findings<'_> {
         if !told {
             self.plainly(differs);
         }
+        environment::withhold(self, since, differs);
     }
 
     /// A fact without a rule of its own.
@@ -269,13 +285,10 @@ impl Findings<'_> {
     }
 
     fn came(&mut self, noun: &'static str, name: &str) {
-        if self
-            .renamed
-            .iter()
-            .any(|((other, _), to)| *other == noun && to == name)
-        {
+        if self.stayed(noun, name) {
             return;
         }
+        let since = self.changes.len();
         match noun {
             "listener" => listener::came(self, name),
             "pool" => pool::came(self, name),
@@ -284,14 +297,19 @@ impl Findings<'_> {
             "decisions" => settings::decisions_came(self),
             _ => self.add(Way::Changes, path(noun, name, ""), "new", ""),
         }
+        environment::shorten(self, since, self.new, (noun, name));
     }
 
     fn gone(&mut self, noun: &'static str, name: &str) {
-        if let Some(to) = self.renamed.get(&(noun, name.to_owned())) {
+        if let Some(to) = self.renamed.get(&(noun, name.to_owned())).cloned() {
             let what = format!("renamed to `{to}`");
             self.add(Way::Changes, path(noun, name, ""), what, "");
+            if noun == "listener" {
+                listener::renamed(self, name, &to);
+            }
             return;
         }
+        let since = self.changes.len();
         match noun {
             "listener" => listener::gone(self, name),
             "pool" => pool::gone(self, name),
@@ -303,6 +321,7 @@ impl Findings<'_> {
             }
             _ => self.add(Way::Changes, path(noun, name, ""), "removed", ""),
         }
+        environment::shorten(self, since, self.old, (noun, name));
     }
 
     fn add(&mut self, way: Way, path: impl Into<String>, what: impl Into<String>, why: &str) {

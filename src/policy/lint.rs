@@ -24,6 +24,7 @@ use super::document::Word;
 use super::keys::Noun;
 use super::keys::PIPELINE;
 use super::keys::STAGE;
+use super::predicate::Test;
 use super::report::At;
 use super::report::Diagnostic;
 use super::scope::Scope;
@@ -88,6 +89,14 @@ impl<'l> Lint<'l, '_> {
             at
         };
         path().unwrap_or(stage.place.at)
+    }
+
+    /// What a key of `when` or `unless` asks for. What comes out of the environment is told as it is written.
+    fn wanted(self, stage: &Stage, guard: &str, test: &'l Test) -> &'l str {
+        let path = format!("{guard}.{}", test.key());
+        let references = &self.policy.environment;
+        let written = references.at(STAGE.name, &stage.name, &path);
+        written.unwrap_or(test.wanted())
     }
 
     /// Where a stage stands in a pipeline's list.

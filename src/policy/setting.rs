@@ -23,6 +23,7 @@ use super::keys::SAMPLE;
 use super::keys::SANDBOX;
 use super::keys::SQL;
 use super::keys::USER;
+use super::settings::SessionsMove;
 use super::sources::Words;
 use std::collections::BTreeSet;
 
@@ -60,6 +61,17 @@ impl Effect {
             Self::NextTransaction => "next transaction",
             Self::NextSession => "next session",
             Self::NextConnection => "next server connection",
+        }
+    }
+
+    /// The same where sessions move later than before their next statement.
+    fn where_sessions_move(self, sessions: SessionsMove) -> Self {
+        match (self, sessions) {
+            (Self::NextStatement, SessionsMove::Transaction) => Self::NextTransaction,
+            (Self::NextStatement | Self::NextTransaction, SessionsMove::Session) => {
+                Self::NextSession
+            }
+            (effect, _) => effect,
         }
     }
 }
@@ -111,7 +123,10 @@ static EFFECTS: &[Effects] = &[
     of(
         &NODE,
         &[
-            (NextTransaction, &["role", "host", "port", "tls"]),
+            (
+                NextTransaction,
+                &["role", "host", "port", "tls", "weight", "max_lag"],
+            ),
             (NextConnection, &["connect_timeout"]),
         ],
     ),
@@ -202,7 +217,7 @@ static EFFECTS: &[Effects] = &[
             (NextSession, &["users", "roles"]),
         ],
     ),
-    of(&RELOAD, &[(Now, &["watch", "gate", "keep"])]),
+    of(&RELOAD, &[(Now, &["watch", "gate", "sessions", "keep"])]),
     of(
         &DECISIONS,
         &[(NextStatement, &["sink", "sample", "sql", "full"])],

@@ -67,6 +67,8 @@ pub struct ReloadRules {
     pub watch: bool,
     /// What a reload must pass.
     pub gate: Gate,
+    /// When sessions that are open move to this policy.
+    pub sessions: SessionsMove,
     /// Earlier revisions that are kept for a way back.
     pub keep: usize,
 }
@@ -76,10 +78,29 @@ impl Default for ReloadRules {
         Self {
             watch: false,
             gate: Gate::default(),
+            sessions: SessionsMove::default(),
             keep: KEEP,
         }
     }
 }
+
+/// When a session that is open moves to a policy that has come into force. The policy it moves to says so.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum SessionsMove {
+    /// Before its next statement, also within a transaction; never within an extended batch.
+    #[default]
+    Statement,
+    /// The same once no transaction is open.
+    Transaction,
+    /// Never: it ends under the policy it began with.
+    Session,
+}
+
+pub(super) const SESSIONS: [(&str, SessionsMove); 3] = [
+    ("next_statement", SessionsMove::Statement),
+    ("next_transaction", SessionsMove::Transaction),
+    ("next_session", SessionsMove::Session),
+];
 
 /// What a reload must pass besides being free of mistakes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -225,6 +246,7 @@ pub(super) fn reload(scope: Scope<'_, '_>) -> ReloadRules {
     let rules = ReloadRules {
         watch: table.boolean("watch").unwrap_or_default(),
         gate: table.choice("gate", &GATES).unwrap_or_default(),
+        sessions: table.choice("sessions", &SESSIONS).unwrap_or_default(),
         keep: table.count("keep", 0..=100).unwrap_or(KEEP),
     };
     table.finish();
@@ -274,10 +296,18 @@ impl Admin {
 
 impl ReloadRules {
     pub(super) fn write(&self, canonical: &mut Canonical) {
-        let Self { watch, gate, keep } = self;
+        let Self {
+            watch,
+            gate,
+            sessions,
+            keep,
+        } = self;
         let mut section = canonical.section("reload", "");
         section.debug("watch", watch);
         section.debug("gate", gate);
+        if *sessions != SessionsMove::default() {
+            section.debug("sessions", sessions);
+        }
         if *keep != KEEP {
             section.debug("keep", keep);
         }

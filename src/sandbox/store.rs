@@ -3,6 +3,7 @@
 
 use dashmap::DashMap;
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -10,6 +11,9 @@ use std::sync::PoisonError;
 
 /// Bytes of bookkeeping an entry is counted with, so that many tiny entries are not free.
 const ENTRY_OVERHEAD_BYTES: usize = 64;
+
+/// Keys of a namespace that a store over another remembers as deleted.
+const DELETED_MAX: usize = 10_000;
 
 /// What a namespace may hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,7 +35,7 @@ pub enum StoreError {
     NotANumber,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     value: Arc<[u8]>,
     /// Microseconds since 1970; `u64::MAX` for never.
@@ -45,23 +49,69 @@ struct Namespace {
     bytes: usize,
     /// No entry expires before this: sweeping earlier finds nothing.
     first_expiry: u64,
+    /// Of a store over another: keys that were deleted here, and are there beneath.
+    deleted: HashSet<Box<[u8]>>,
 }
 
 /// Stored values of all namespaces. Survives reloads.
 #[derive(Debug, Default)]
 pub struct Store {
     namespaces: DashMap<Arc<str>, Arc<Mutex<Namespace>>>,
+    /// Whose values are read where this one has none of its own.
+    beneath: Option<Arc<Store>>,
 }
 
 impl Store {
+    /// A store that reads the values of another, and changes none of them: what is written here is seen here alone, and from
+    /// then on hides what is beneath.
+    #[must_use]
+    pub fn over(beneath: Arc<Self>) -> Self {
+        Self {
+            namespaces: DashMap::new(),
+            beneath: Some(beneath),
+        }
+    }
+
     /// The value of a key.
     #[must_use]
     pub fn get(&self, namespace: &str, key: &[u8], now: u64) -> Option<Arc<[u8]>> {
-        let namespace = self.existing(namespace)?;
-        let mut namespace = lock(&namespace);
-        namespace
-            .live(key, now)
-            .map(|entry| Arc::clone(&entry.value))
+        Some(self.entry(namespace, key, now)?.value)
+    }
+
+    fn entry(&self, namespace: &str, key: &[u8], now: u64) -> Option<Entry> {
+        if let Some(own) = self.existing(namespace) {
+            let mut own = lock(&own);
+            if let Some(entry) = own.live(key, now) {
+                return Some(entry.clone());
+            }
+            if own.deleted.contains(key) {
+                return None;
+            }
+        }
+        let beneath = self.beneath.as_ref()?;
+        beneath.entry(namespace, key, now)
+    }
+
+    /// Takes the value beneath over before it is changed here.
+    fn take_over(
+        &self,
+        namespace: &Arc<str>,
+        quota: Quota,
+        key: &[u8],
+        now: u64,
+    ) -> Result<(), StoreError> {
+        let Some(beneath) = &self.beneath else {
+            return Ok(());
+        };
+        let own = self.open(namespace);
+        let mut own = lock(&own);
+        if own.live(key, now).is_none()
+            && !own.deleted.contains(key)
+            && let Some(Entry { value, expires }) = beneath.entry(namespace, key, now)
+        {
+            own.put(quota, key, &value, expires, now)?;
+        }
+        Ok(())
     }
 
     /// Sets a value, for ever or for `ttl` microseconds.
@@ -106,6 +156,17 @@ impl Store {
 
     /// Forgets a key; whether it was there.
     pub fn delete(&self, namespace: &str, key: &[u8], now: u64) -> bool {
+        if let Some(beneath) = &self.beneath
+            && beneath.entry(namespace, key, now).is_some()
+        {
+            let own = self.open(&Arc::from(namespace));
+            let mut own = lock(&own);
+            let was_seen = own.remove(key) | !own.deleted.contains(key);
+            if own.deleted.len() < DELETED_MAX {
+                own.deleted.insert(key.into());
+            }
+            return was_seen;
+        }
         let Some(namespace) = self.existing(namespace) else {
             return false;
         };
@@ -126,6 +187,7 @@ impl Store {
         ttl: Option<u64>,
         now: u64,
     ) -> Result<i64, StoreError> {
+        self.take_over(namespace, quota, key, now)?;
         let namespace = self.open(namespace);
         let mut namespace = lock(&namespace);
         let (old, expires) = match namespace.live(key, now) {
@@ -161,6 +223,7 @@ impl Store {
         ttl: Option<u64>,
         now: u64,
     ) -> Result<bool, StoreError> {
+        self.take_over(namespace, quota, key, now)?;
         let namespace = self.open(namespace);
         let mut namespace = lock(&namespace);
         if namespace.live(key, now).map(|entry| &*entry.value) != expected {
@@ -217,6 +280,7 @@ impl Namespace {
             entries: HashMap::new(),
             bytes: 0,
             first_expiry: u64::MAX,
+            deleted: HashSet::new(),
         }
     }
 
@@ -251,6 +315,7 @@ impl Namespace {
             }
         }
         self.remove(key);
+        self.deleted.remove(key);
         self.bytes += weight(key, value);
         self.first_expiry = self.first_expiry.min(expires);
         self.entries.insert(
@@ -307,105 +372,4 @@ impl Namespace {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const QUOTA: Quota = Quota {
-        keys_max: 3,
-        bytes_max: 400,
-    };
-
-    fn namespace() -> Arc<str> {
-        Arc::from("n")
-    }
-
-    #[test]
-    fn values_end_with_their_ttl() {
-        let (store, n) = (Store::default(), namespace());
-        store.set(&n, QUOTA, b"a", b"1", Some(10), 100).unwrap();
-        assert_eq!(store.get("n", b"a", 109).as_deref(), Some(&b"1"[..]));
-        assert_eq!(store.get("n", b"a", 110), None);
-        assert_eq!(store.usage("n"), (0, 0));
-    }
-
-    #[test]
-    fn a_namespace_is_bounded_by_keys_and_by_bytes() {
-        let (store, n) = (Store::default(), namespace());
-        for key in [b"a", b"b", b"c"] {
-            store.set(&n, QUOTA, key, b"1", None, 0).unwrap();
-        }
-        assert_eq!(
-            store.set(&n, QUOTA, b"d", b"1", None, 0),
-            Err(StoreError::Full)
-        );
-        store.set(&n, QUOTA, b"a", b"2", None, 0).unwrap();
-        assert_eq!(
-            store.set(&n, QUOTA, b"a", &[0; 400], None, 0),
-            Err(StoreError::Full)
-        );
-        assert_eq!(
-            store.get("n", b"a", 0).as_deref(),
-            Some(&b"2"[..]),
-            "a refused write leaves the old value"
-        );
-        assert!(store.delete("n", b"b", 0));
-        assert!(!store.delete("n", b"b", 0));
-        store.set(&n, QUOTA, b"d", b"1", None, 0).unwrap();
-    }
-
-    #[test]
-    fn a_full_namespace_makes_room_from_what_has_expired() {
-        let (store, n) = (Store::default(), namespace());
-        for key in [b"a", b"b", b"c"] {
-            store.set(&n, QUOTA, key, b"1", Some(10), 0).unwrap();
-        }
-        assert_eq!(
-            store.set(&n, QUOTA, b"d", b"1", None, 9),
-            Err(StoreError::Full)
-        );
-        store.set(&n, QUOTA, b"d", b"1", None, 10).unwrap();
-        assert_eq!(store.usage("n").0, 1);
-    }
-
-    #[test]
-    fn add_keeps_the_window_of_its_first_call() {
-        let (store, n) = (Store::default(), namespace());
-        assert_eq!(store.add(&n, QUOTA, b"a", 2, Some(10), 0), Ok(2));
-        assert_eq!(store.add(&n, QUOTA, b"a", 3, Some(10), 9), Ok(5));
-        assert_eq!(store.add(&n, QUOTA, b"a", 1, Some(10), 10), Ok(1));
-        store.set(&n, QUOTA, b"a", b"x", None, 11).unwrap();
-        assert_eq!(
-            store.add(&n, QUOTA, b"a", 1, None, 11),
-            Err(StoreError::NotANumber)
-        );
-        store
-            .set(&n, QUOTA, b"a", i64::MAX.to_string().as_bytes(), None, 11)
-            .unwrap();
-        assert_eq!(
-            store.add(&n, QUOTA, b"a", 1, None, 11),
-            Err(StoreError::NotANumber)
-        );
-    }
-
-    #[test]
-    fn a_swap_happens_only_on_the_expected_value() {
-        let (store, n) = (Store::default(), namespace());
-        assert_eq!(
-            store.compare_and_swap(&n, QUOTA, b"a", Some(b"1"), b"2", None, 0),
-            Ok(false)
-        );
-        assert_eq!(
-            store.compare_and_swap(&n, QUOTA, b"a", None, b"1", None, 0),
-            Ok(true)
-        );
-        assert_eq!(
-            store.compare_and_swap(&n, QUOTA, b"a", None, b"2", None, 0),
-            Ok(false)
-        );
-        assert_eq!(
-            store.compare_and_swap(&n, QUOTA, b"a", Some(b"1"), b"2", None, 0),
-            Ok(true)
-        );
-        assert_eq!(store.get("other", b"a", 0), None);
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::fs::OpenOptions;
 use std::io;
 use std::io::Write as _;
+use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -43,17 +44,13 @@ struct Open {
 }
 
 impl Sinks {
-    /// The lines of a sink, which is opened where it is not yet.
+    /// The lines of a sink, which is opened where it is not yet. Does blocking I/O; one at a time.
     ///
     /// # Errors
     /// Why it cannot be, with the place in the policy.
     pub(super) fn open(&self, rules: &Decisions) -> Result<Arc<Queue>, String> {
-        let mut open = self.lock();
-        let known = open
-            .iter()
-            .find(|open| open.sink == rules.sink && open.full == rules.full);
-        if let Some(known) = known {
-            return Ok(Arc::clone(&known.queue));
+        if let Some(known) = self.known(rules) {
+            return Ok(known);
         }
         let failed = |error: io::Error| {
             format!(
@@ -61,6 +58,7 @@ impl Sinks {
                 rules.place, rules.written
             )
         };
+        // Not under the lock: a file system may hang.
         let out = Out::open(&rules.sink).map_err(failed)?;
         let queue = Arc::new(Queue::new(rules.full));
         let lines = Arc::clone(&queue);
@@ -68,7 +66,7 @@ impl Sinks {
             .name("decisions".to_owned())
             .spawn(move || write(&lines, out))
             .map_err(failed)?;
-        open.push(Open {
+        self.lock().push(Open {
             sink: rules.sink.clone(),
             full: rules.full,
             queue: Arc::clone(&queue),
@@ -77,15 +75,23 @@ impl Sinks {
         Ok(queue)
     }
 
-    /// Closes the sinks that no policy revision writes to any more; what waits is still written.
+    fn known(&self, rules: &Decisions) -> Option<Arc<Queue>> {
+        let open = self.lock();
+        let known = open.iter().find(|open| {
+            open.sink == rules.sink && open.full == rules.full && !open.queue.is_closed()
+        })?;
+        Some(Arc::clone(&known.queue))
+    }
+
+    /// Closes the sinks that no policy revision writes to any more. What waits is still written: such a sink stays here until
+    /// its writer is done, so that the end of the process waits for it.
     pub(super) fn close_unused(&self) {
-        // One is here, one has the writer.
         self.lock().retain(|open| {
-            let is_used = 2 < Arc::strong_count(&open.queue);
-            if !is_used {
+            // One is here, one has the writer.
+            if Arc::strong_count(&open.queue) <= 2 {
                 open.queue.close();
             }
-            is_used
+            !open.writer.is_finished()
         });
     }
 
@@ -177,7 +183,10 @@ impl Out {
 }
 
 fn append(path: &Path) -> io::Result<File> {
+    // A pipe that is opened for both is open at once, whether somebody reads it or not (fifo(7)).
+    let is_pipe = std::fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo());
     OpenOptions::new()
+        .read(is_pipe)
         .append(true)
         .create(true)
         .mode(FILE_MODE)

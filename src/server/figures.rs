@@ -1,8 +1,11 @@
 //! Every figure of the process in the Prometheus text format 0.0.4, and what `/healthz` and `/readyz` say.
 //! Owns the names; the figures belong to who counts them. No statement, parameter or user is in any of them.
 
+mod caches;
 mod decisions;
 mod guests;
+mod nodes;
+mod trials;
 
 use super::health;
 use super::http::Response;
@@ -71,8 +74,11 @@ impl Figures {
         self.sessions(&mut text);
         self.pools(&mut text);
         self.stages(&mut text, &world);
+        text.caches(&world);
         self.plugins(&mut text, &world);
         text.decisions(&world);
+        text.nodes(&self.shared, &world);
+        text.trials(&world);
         text.guests(&self.services.metrics(), &world);
         text.out
     }
@@ -101,26 +107,23 @@ impl Figures {
         text.family("reloads_total", "counter", "Reloads, by what came of them.");
         text.sample("reloads_total", &[("outcome", "swapped")], swapped);
         text.sample("reloads_total", &[("outcome", "kept")], kept);
-        let failed = self
-            .status
-            .last()
-            .is_some_and(|last| !last.reasons.is_empty());
         text.family(
             "last_reload_failed",
             "gauge",
             "1: the files hold a policy that was refused.",
         );
-        text.sample("last_reload_failed", &[], u8::from(failed));
+        text.sample(
+            "last_reload_failed",
+            &[],
+            u8::from(self.status.files_refused()),
+        );
         text.family("draining", "gauge", "1: the process is stopping.");
         text.sample("draining", &[], u8::from(self.status.is_draining()));
     }
 
     fn sessions(&self, text: &mut Text) {
         let clients = &self.shared.clients;
-        let mut by_activity = [0_usize; 3];
-        for control in clients.all() {
-            by_activity[control.activity() as usize] += 1;
-        }
+        let by_activity = clients.by_activity();
         text.family("sessions", "gauge", "Sessions, by what they do.");
         for (name, activity) in [
             ("idle", Activity::Idle),

@@ -6,6 +6,7 @@ mod folder;
 use super::live::Source;
 use super::reload::Cause;
 use super::snapshot::Snapshot;
+use crate::policy::Policy;
 use crate::session::World;
 use crate::unit;
 use folder::Folder;
@@ -18,7 +19,6 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
-use std::time::SystemTime;
 
 /// One revision that is or was in force.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -46,13 +46,12 @@ pub struct Entry {
 impl Entry {
     /// Of a world that comes into force.
     pub(super) fn of(world: &World, source: &Source, by: Cause) -> Self {
-        let since = world.loaded.duration_since(SystemTime::UNIX_EPOCH);
         Self {
             policy: world.policy.name.to_string(),
             revision: world.policy.revision.full(),
             bundle: world.policy.bundle.to_string(),
             commit: world.commit.as_deref().map(str::to_owned),
-            loaded: unit::format_utc(since.unwrap_or_default()),
+            loaded: unit::format_time(world.loaded),
             by: by.name().to_owned(),
             root: source.path.clone(),
             environment: source.environment.clone(),
@@ -82,6 +81,21 @@ impl Entry {
             ));
         }
         Ok(())
+    }
+
+    /// Whether a policy that was built from the kept bytes is the one that was in force: files that hold a private key are not
+    /// kept, and are read as they are now.
+    pub(super) fn is_of(&self, policy: &Policy, snapshot: &Snapshot) -> Result<(), String> {
+        // Another version of the program may have other hashes of the same meaning.
+        if self.revision == policy.revision.full() || self.bundle == policy.bundle.to_string() {
+            return Ok(());
+        }
+        let secrets = snapshot.secrets.iter();
+        let secrets: Vec<String> = secrets.map(|path| path.display().to_string()).collect();
+        Err(format!(
+            "that revision cannot be built again: what was not kept means something else by now ({})",
+            secrets.join(", ")
+        ))
     }
 
     /// Whether both are built from the same bytes in the same way.

@@ -24,6 +24,7 @@ use crate::sandbox::DeclaredQuery;
 use crate::sandbox::Level;
 use crate::sandbox::MetricOp;
 use crate::sandbox::Query;
+use crate::sandbox::QueryResult;
 use crate::sandbox::Services;
 use crate::sandbox::Store;
 use crate::session::NodeTarget;
@@ -58,21 +59,36 @@ pub(super) struct Outside {
     pub(super) sinks: Arc<Sinks>,
 }
 
+/// For what a world is attached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Part {
+    /// It serves sessions.
+    Serves,
+    /// It is asked and decides nothing.
+    Shadow,
+}
+
 impl Outside {
-    /// Lets a world reach it.
+    /// Lets a world reach it. A shadow's decisions are not written, its stages change nothing, and it asks its statements on
+    /// server connections of its own. Does blocking I/O.
     ///
     /// # Errors
     /// Why decisions cannot be written where the policy wants them.
-    pub(super) fn attach(&self, mut world: World) -> Result<World, String> {
-        if let Some(rules) = &world.policy.decisions {
+    pub(super) fn attach(&self, mut world: World, part: Part) -> Result<World, String> {
+        if let Some(rules) = &world.policy.decisions
+            && part == Part::Serves
+        {
             let queue = self.sinks.open(rules)?;
             let revision = world.policy.revision.full();
             let log = DecisionLog::new(rules, &revision, world.commit.clone(), queue);
-            world.decisions = Some(log);
+            world.decisions = Some(Arc::new(log));
         }
         world.services = Arc::new(WorldServices {
-            process: Arc::clone(&self.process),
-            ways: Ways::of(&world, Arc::clone(&self.pools)),
+            process: match part {
+                Part::Serves => Arc::clone(&self.process),
+                Part::Shadow => Arc::new(self.process.shadow()),
+            },
+            ways: Ways::of(&world, Arc::clone(&self.pools), part),
             cache: Mutex::default(),
         });
         Ok(world)
@@ -94,14 +110,15 @@ struct Ways {
 }
 
 /// One node, as one permission set asks it.
-struct Way {
+pub(super) struct Way {
     role: Role,
-    key: PoolKey,
+    pub(super) key: PoolKey,
     plan: Arc<Plan>,
+    max_lag: Option<Duration>,
 }
 
 impl Ways {
-    fn of(world: &World, pools: Arc<Pools>) -> Self {
+    fn of(world: &World, pools: Arc<Pools>, part: Part) -> Self {
         let mut sets = BTreeMap::new();
         let grants = world
             .policy
@@ -111,7 +128,13 @@ impl Ways {
         // What all statements of a set have in common is in each of them.
         for statement in grants.filter_map(|grant| grant.statements.first()) {
             if !sets.contains_key(&statement.set) {
-                let ways = ways(&world.policy, &world.nodes, statement);
+                let ways = ways(
+                    &world.policy,
+                    &world.nodes,
+                    statement,
+                    CONNECTIONS_MAX,
+                    part,
+                );
                 sets.insert(Arc::clone(&statement.set), ways);
             }
         }
@@ -123,24 +146,43 @@ impl Ways {
     }
 }
 
-fn ways(policy: &Policy, nodes: &[NodeTarget], statement: &DeclaredQuery) -> Vec<Way> {
+/// The ways to the nodes of a statement's pool, in their order, with so many connections each; none where it has no login.
+pub(super) fn ways(
+    policy: &Policy,
+    nodes: &[NodeTarget],
+    statement: &DeclaredQuery,
+    connections: usize,
+    part: Part,
+) -> Vec<Way> {
     let Some(pool) = policy.pools.iter().find(|pool| pool.name == statement.pool) else {
         return Vec::new();
     };
     let Some(login) = &pool.login else {
         return Vec::new();
     };
-    let way = |&node: &usize| Way {
-        role: policy.nodes[node].role,
+    let way = |&id: &usize| Way {
+        role: policy.nodes[id].role,
         key: PoolKey {
-            pool: format!("{}/{}", pool.name, statement.set).into(),
-            node: Arc::clone(&policy.nodes[node].name),
+            pool: match part {
+                Part::Serves => format!("{}/{}", pool.name, statement.set).into(),
+                Part::Shadow => format!("{}/{}/shadow", pool.name, statement.set).into(),
+            },
+            node: Arc::clone(&policy.nodes[id].name),
             database: Arc::clone(&statement.database),
             user: Arc::clone(&login.user),
         },
-        plan: Arc::new(plan(pool, login, &nodes[node], statement)),
+        plan: Arc::new(Plan {
+            size: connections,
+            ..plan(pool, login, &nodes[id], statement)
+        }),
+        max_lag: policy.nodes[id].max_lag,
     };
     pool.nodes.iter().map(way).collect()
+}
+
+/// Asks one node of a pool a statement of the proxy's own, as the pool's login.
+pub(super) async fn ask_there(pools: &Pools, way: &Way, query: &Query) -> QueryResult {
+    ask::ask_there(pools, way, query).await
 }
 
 fn plan(

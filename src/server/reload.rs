@@ -1,24 +1,24 @@
 //! The swapped pointer: the next world is built whole and its sockets are bound away from traffic; then one store. A failure at
-//! any step changes nothing, and says why. Owns the order of steps; building is `live`'s, what is kept for a way back `history`'s.
+//! any step changes nothing, and says why. Owns the order of steps; building is `workshop`'s and `live`'s, what is tried first
+//! `trial`'s, what is kept for a way back `history`'s.
+
+mod retired;
+mod trial;
+mod workshop;
+
+pub(super) use trial::Ended;
+pub(super) use workshop::commit_of;
 
 use super::aside::has_others;
 use super::decisions::Sinks;
 use super::history::Entry;
 use super::listener::Listeners;
 use super::live::Source;
-use super::live::build_from;
-use super::live::log_warnings;
 use super::load::Outside;
-use super::snapshot::Snapshot;
-use super::snapshot::Stored;
+use super::load::Part;
 use super::source::Stamps;
-use super::source::Watched;
 use super::status::Status;
-use crate::pipeline;
 use crate::pipeline::Pipeline;
-use crate::pipeline::StatsRegistry;
-use crate::policy::Files;
-use crate::policy::Gate;
 use crate::policy::Policy;
 use crate::policy::Report;
 use crate::policy::Revision;
@@ -26,6 +26,7 @@ use crate::policy::Severity;
 use crate::session::Shared;
 use crate::session::World;
 use crate::statement::Analyzer;
+use retired::Retired;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -34,6 +35,10 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
+use trial::Trials;
+use workshop::Built;
+use workshop::Wanted;
+use workshop::Workshop;
 
 /// What a reload came to.
 #[derive(Debug)]
@@ -97,6 +102,8 @@ pub enum Cause {
     Control,
     /// `pgwarden rollback`.
     Rollback,
+    /// `pgwarden promote`.
+    Promote,
 }
 
 impl Cause {
@@ -110,6 +117,7 @@ impl Cause {
             Self::Console => "console",
             Self::Control => "reload",
             Self::Rollback => "rollback",
+            Self::Promote => "promote",
         }
     }
 }
@@ -118,27 +126,27 @@ impl Cause {
 /// `test`, which stands above the server.
 pub type PolicyTests = fn(&Policy, &[Arc<Pipeline>], &Arc<Analyzer>) -> Vec<String>;
 
-/// A revision that is not in force any more goes when its last session has left it.
-type Retired = Vec<Arc<World>>;
-
 /// Held for a whole reload, across its awaits: that is its purpose, and no session ever waits for it.
 #[expect(
     clippy::disallowed_types,
     reason = "reloads are serialized, and a reload awaits"
 )]
-type ReloadLock = tokio::sync::Mutex<Listeners>;
+type Turn = tokio::sync::Mutex<()>;
 
 /// Reloads the policy, one at a time.
 pub struct Reloader {
     shared: Arc<Shared>,
     source: Source,
     analyzer: Arc<Analyzer>,
-    listeners: ReloadLock,
+    turn: Turn,
+    /// Never held across an await, so that a stop can close them whatever a reload is at.
+    listeners: Mutex<Listeners>,
     status: Arc<Status>,
     tests: PolicyTests,
     /// The files of the last attempt, as it found them.
     stamps: Mutex<Stamps>,
-    retired: Mutex<Retired>,
+    retired: Mutex<Vec<Retired>>,
+    trials: Mutex<Trials>,
     outside: Outside,
 }
 
@@ -154,31 +162,6 @@ pub(super) struct Parts {
     pub(super) outside: Outside,
 }
 
-/// Which bytes the next world is built from.
-#[derive(Clone, Copy)]
-enum Wanted {
-    /// Those on disk.
-    Files,
-    /// Those of a revision this many back.
-    Back(usize),
-}
-
-/// A world that may be put into force, and the bytes it was built from.
-struct Built {
-    world: World,
-    source: Source,
-    snapshot: Snapshot,
-}
-
-/// What is needed to build, apart from the files.
-struct Workshop {
-    shared: Arc<Shared>,
-    source: Source,
-    analyzer: Arc<Analyzer>,
-    status: Arc<Status>,
-    tests: PolicyTests,
-}
-
 impl Reloader {
     /// For a process that serves already.
     pub(super) fn new(parts: Parts) -> Self {
@@ -186,11 +169,13 @@ impl Reloader {
             shared: parts.shared,
             source: parts.source,
             analyzer: parts.analyzer,
-            listeners: ReloadLock::new(parts.listeners),
+            turn: Turn::new(()),
+            listeners: Mutex::new(parts.listeners),
             status: parts.status,
             tests: parts.tests,
             stamps: Mutex::new(parts.stamps),
             retired: Mutex::default(),
+            trials: Mutex::default(),
             outside: parts.outside,
         }
     }
@@ -210,9 +195,10 @@ impl Reloader {
         &self.status
     }
 
-    /// Whether a change of a file reloads the policy.
+    /// Whether a change of a file reloads the policy. It waits for the end of a canary, which a reload would not survive.
     pub(super) fn watches(&self) -> bool {
-        self.shared.live.load().policy.reload.watch
+        let live = self.shared.live.load();
+        live.policy.reload.watch && live.canary.is_none() && !self.status.is_draining()
     }
 
     /// The files of the last attempt, as it found them.
@@ -232,8 +218,8 @@ impl Reloader {
 
     async fn take(&self, wanted: Wanted, by: Cause) -> Reload {
         let started = Instant::now();
-        let mut listeners = self.listeners.lock().await;
-        let outcome = match self.try_take(&mut listeners, wanted, by).await {
+        let _turn = self.turn.lock().await;
+        let outcome = match self.try_take(wanted, by).await {
             Ok((from, to)) => Reload::Swapped { from, to },
             Err(mistakes) => Reload::Kept(mistakes),
         };
@@ -242,11 +228,7 @@ impl Reloader {
             Reload::Swapped { from, to } => {
                 let world = self.shared.live.load();
                 log_swap(&world, from, to, by, took);
-                if world.policy.has_guests() && !has_others() {
-                    tracing::warn!(
-                        "this process began without scripts and plugins, so those that take long hold up other sessions: restart it"
-                    );
-                }
+                self.warn_of_guests(&world);
             }
             Reload::Kept(Mistakes { reasons, .. }) => {
                 for reason in reasons {
@@ -260,41 +242,61 @@ impl Reloader {
         outcome
     }
 
-    async fn try_take(
-        &self,
-        listeners: &mut Listeners,
-        wanted: Wanted,
-        by: Cause,
-    ) -> Result<(Revision, Revision), Mistakes> {
-        if self.status.is_draining() {
-            return Err("the process is stopping".to_owned().into());
+    fn warn_of_guests(&self, world: &World) {
+        if world.policy.has_guests() && !has_others() {
+            tracing::warn!(
+                "this process began without scripts and plugins, so those that take long hold up other sessions: restart it"
+            );
+        }
+    }
+
+    async fn try_take(&self, wanted: Wanted, by: Cause) -> Result<(Revision, Revision), Mistakes> {
+        if by == Cause::Promote {
+            self.may_promote()?;
+        } else {
+            self.may_change()?;
         }
         let Built {
             world,
             source,
             snapshot,
         } = self.build(wanted).await?;
-        let prepared = super::run::prepare_passwords(&world, &self.shared.login_keys).await;
-        prepared.map_err(|error| error.to_string())?;
-        let next = self.outside.attach(world)?;
-        let bound = listeners.bind_new(&next.policy);
-        let bound = bound.map_err(|error| error.to_string())?;
+        prepare(&world, &self.shared).await?;
+        let next = self.attach(world, Part::Serves).await?;
         let entry = Entry::of(&next, &source, by);
-        let to = next.policy.revision;
-        let old = self.shared.live.swap(Arc::new(next)); // the only write in the program
-        let world = self.shared.live.load_full();
-        listeners.adopt(bound, &world.policy);
-        self.shared.stages.in_force(&world.policy);
-        let from = old.policy.revision;
-        lock(&self.retired).push(old);
+        let (keep, to) = (next.policy.reload.keep, next.policy.revision);
+        let from = self.put(next)?;
+        let Trials { shadow, .. } = std::mem::take(&mut *lock(&self.trials));
+        if let Some(shadow) = shadow {
+            tracing::info!(
+                revision = shadow.revision,
+                "the shadow ends with the policy it stood beside"
+            );
+        }
         self.unload_retired().await;
         let status = Arc::clone(&self.status);
-        let keep = world.policy.reload.keep;
         let kept = tokio::task::spawn_blocking(move || status.history.put(entry, snapshot, keep));
         if let Err(error) = kept.await {
             tracing::error!(%error, "keeping the revision failed");
         }
         Ok((from, to))
+    }
+
+    /// Puts a world into force with its sockets, and gives the revision that was. A process that stops takes none over.
+    fn put(&self, next: World) -> Result<Revision, Mistakes> {
+        let mut listeners = lock(&self.listeners);
+        self.is_stopping()?;
+        let bound = listeners.bind_new(&next.policy);
+        let bound = bound.map_err(|error| error.to_string())?;
+        let old = self.shared.live.swap(Arc::new(next)); // the only write in the program
+        let world = self.shared.live.load_full();
+        listeners.adopt(bound, &world.policy);
+        drop(listeners);
+        self.shared.stages.in_force(&world.policy);
+        self.outside.process.keep_metrics(&world.policy);
+        let from = old.policy.revision;
+        self.retire(old, &world);
+        Ok(from)
     }
 
     async fn build(&self, wanted: Wanted) -> Result<Built, Mistakes> {
@@ -305,10 +307,7 @@ impl Reloader {
             status: Arc::clone(&self.status),
             tests: self.tests,
         };
-        let built = tokio::task::spawn_blocking(move || match wanted {
-            Wanted::Files => workshop.of_files(),
-            Wanted::Back(back) => (workshop.of_history(back), None),
-        });
+        let built = tokio::task::spawn_blocking(move || workshop.build(wanted));
         match built.await {
             Ok((built, stamps)) => {
                 if let Some(stamps) = stamps {
@@ -320,38 +319,13 @@ impl Reloader {
         }
     }
 
-    /// Tells the guests of revisions that no session is in any more that they go. Not cancel safe: what it has taken is not
-    /// told again.
-    pub(super) async fn unload_retired(&self) {
-        self.outside.sinks.close_unused();
-        let unused: Vec<Arc<World>> = lock(&self.retired)
-            .extract_if(.., |world| is_unused(world))
-            .collect();
-        if !unused.is_empty() {
-            self.unload(unused).await;
-        }
-    }
-
-    /// The same at the end of the process, for the revision in force as well. Guests that may still be asked are left alone.
-    pub(super) async fn unload_all(&self) {
-        self.unload_retired().await;
-        if self.shared.clients.count() == 0 {
-            self.unload(vec![self.shared.live.load_full()]).await;
-        }
-    }
-
-    async fn unload(&self, worlds: Vec<Arc<World>>) {
-        let shared = Arc::clone(&self.shared);
-        let told = tokio::task::spawn_blocking(move || {
-            for world in worlds {
-                pipeline::unload(&world.pipelines, &shared.services);
-                shared
-                    .stages
-                    .unloaded(&world.policy, &shared.live.load().policy);
-            }
-        });
-        if let Err(error) = told.await {
-            tracing::error!(%error, "unloading a revision failed");
+    /// Lets a world reach the outside, off the threads that move messages: a file of decisions may lie where opening takes long.
+    async fn attach(&self, world: World, part: Part) -> Result<World, Mistakes> {
+        let outside = self.outside.clone();
+        let attached = tokio::task::spawn_blocking(move || outside.attach(world, part));
+        match attached.await {
+            Ok(attached) => Ok(attached?),
+            Err(panic) => Err(format!("building the policy failed: {panic}").into()),
         }
     }
 
@@ -360,84 +334,21 @@ impl Reloader {
         Arc::clone(&self.outside.sinks)
     }
 
-    /// Stops accepting clients.
-    pub async fn close_listeners(&self) {
-        self.listeners.lock().await.close();
+    /// Stops accepting clients. A reload that is under way does not hold this up, and comes too late from then on.
+    pub fn close_listeners(&self) {
+        lock(&self.listeners).close();
     }
 
     /// Stops serving figures and the admin socket.
-    pub(super) async fn close_rest(&self) {
-        self.listeners.lock().await.close_rest();
+    pub(super) fn close_rest(&self) {
+        lock(&self.listeners).close_rest();
     }
 }
 
-impl Workshop {
-    fn of_files(self) -> (Result<Built, Mistakes>, Option<Stamps>) {
-        let files = Watched::new(&self.source.trust);
-        let built = self.world(&self.source, &files);
-        let (stamps, snapshot) = files.into_parts();
-        let source = self.source;
-        let built = built.map(|world| Built {
-            world,
-            source,
-            snapshot,
-        });
-        (built, Some(stamps))
-    }
-
-    /// From stored bytes; secrets are read where they lie.
-    fn of_history(self, back: usize) -> Result<Built, Mistakes> {
-        let (entry, snapshot) = self.status.history.back(back)?;
-        entry.fits(&self.source)?;
-        let source = Source {
-            path: entry.root,
-            ..self.source.clone()
-        };
-        let files = Stored::new(&snapshot, &source.trust);
-        let mut world = self.world(&source, &files)?;
-        world.commit = entry.commit.map(Arc::from);
-        Ok(Built {
-            world,
-            source,
-            snapshot,
-        })
-    }
-
-    /// The world, once it has passed what the running and the new policy ask of it.
-    fn world(&self, source: &Source, files: &dyn Files) -> Result<World, Mistakes> {
-        let (next, report) = build_from(source, files, &self.shared.stages, &self.analyzer);
-        log_warnings(&report);
-        let next = next.ok_or(report)?;
-        let gate = self.shared.live.load().policy.reload.gate;
-        match gate.max(next.policy.reload.gate) {
-            Gate::Check => Ok(next),
-            Gate::Tests => pass_tests(next, self.tests, &self.analyzer),
-        }
-    }
-}
-
-/// Whether nothing but the list of retired revisions leads to it. What is not in force can be found by nobody new.
-fn is_unused(world: &Arc<World>) -> bool {
-    let pipelines = &mut world.pipelines.iter();
-    Arc::strong_count(world) == 1 && pipelines.all(|pipeline| Arc::strong_count(pipeline) == 1)
-}
-
-/// Runs the policy's tests on guests of their own, so that nothing of them is left in those that will serve.
-fn pass_tests(
-    next: World,
-    tests: PolicyTests,
-    analyzer: &Arc<Analyzer>,
-) -> Result<World, Mistakes> {
-    let (mut report, stats) = (Report::default(), StatsRegistry::default());
-    let Some(pipelines) = pipeline::compile(&next.policy, &mut report, &stats, analyzer) else {
-        return Err(report.into());
-    };
-    let failures = tests(&next.policy, &pipelines, analyzer);
-    if failures.is_empty() {
-        Ok(next)
-    } else {
-        Err(failures.into())
-    }
+/// Computes what logins need, so that none takes longer than another.
+async fn prepare(world: &World, shared: &Shared) -> Result<(), Mistakes> {
+    let prepared = super::run::prepare_passwords(world, &shared.login_keys).await;
+    prepared.map_err(|error| error.to_string().into())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -6,15 +6,18 @@ use super::decisions::Sinks;
 use super::figures::Figures;
 use super::history::Entry;
 use super::history::History;
+use super::lag::measure;
 use super::listener::Listeners;
 use super::live::Source;
 use super::live::build_from;
 use super::live::log_warnings;
 use super::load::Outside;
+use super::load::Part;
 use super::reload::Cause;
 use super::reload::Parts;
 use super::reload::PolicyTests;
 use super::reload::Reloader;
+use super::reload::commit_of;
 use super::services::ProcessServices;
 use super::snapshot::Snapshot;
 use super::source::Stamps;
@@ -37,6 +40,7 @@ use arc_swap::ArcSwap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::Weak;
 use std::time::Duration;
 use std::time::SystemTime;
 use tokio::signal::unix::Signal;
@@ -115,8 +119,9 @@ pub fn load(source: &Source) -> Result<Loaded, Start> {
     let files = Watched::new(&source.trust);
     let (world, report) = build_from(source, &files, &stages, &analyzer);
     log_warnings(&report);
-    let world = world.ok_or_else(|| Start::Policy(Box::new(report)))?;
+    let mut world = world.ok_or_else(|| Start::Policy(Box::new(report)))?;
     let (stamps, snapshot) = files.into_parts();
+    world.commit = commit_of(source, &world.policy, &snapshot);
     Ok(Loaded {
         world,
         stamps,
@@ -131,7 +136,7 @@ pub fn load(source: &Source) -> Result<Loaded, Start> {
 /// # Errors
 /// When it cannot start.
 pub async fn run(options: Options, loaded: Loaded) -> Result<(), Start> {
-    let mut signals = Signals::new()?;
+    let (mut signals, hangups) = (Signals::new()?, signal(SignalKind::hangup())?);
     let source = options.source;
     let Loaded {
         world,
@@ -153,7 +158,7 @@ pub async fn run(options: Options, loaded: Loaded) -> Result<(), Start> {
         pools: Arc::clone(&pools),
         sinks: Arc::default(),
     };
-    let world = outside.attach(world).map_err(Start::System)?;
+    let world = attach(&outside, world).await?;
     let entry = Entry::of(&world, &source, Cause::Start);
     let keep = world.policy.reload.keep;
     let shared = Arc::new(Shared {
@@ -180,18 +185,32 @@ pub async fn run(options: Options, loaded: Loaded) -> Result<(), Start> {
         outside,
     }));
     let watcher = tokio::spawn(watch(Arc::downgrade(&reloader)));
+    let measuring = tokio::spawn(measure(Arc::clone(&shared)));
     doors.console.set_reloader(&reloader);
     doors.desk.set_reloader(&reloader);
+    // A task of its own: a signal to stop is heard however long a reload takes.
+    let hangups = tokio::spawn(reload_on_hangup(hangups, Arc::downgrade(&reloader)));
     tracing::info!(pid = std::process::id(), "ready");
     serve(&mut signals, &reloader, &shared).await;
-    watcher.abort();
     status.drain();
     stop(&mut signals, &reloader, &shared, options.drain).await;
+    watcher.abort();
+    hangups.abort();
+    measuring.abort();
     reloader.unload_all().await;
-    reloader.close_rest().await;
+    reloader.close_rest();
     close_sinks(reloader.sinks()).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Off the threads that move messages: opening a file may take long.
+async fn attach(outside: &Outside, world: World) -> Result<World, Start> {
+    let outside = outside.clone();
+    let attached = tokio::task::spawn_blocking(move || outside.attach(world, Part::Serves));
+    let attached = attached.await;
+    let attached = attached.map_err(|error| Start::System(error.to_string()))?;
+    attached.map_err(Start::System)
 }
 
 /// Who answers those that are no clients.
@@ -265,7 +284,6 @@ fn log_start(world: &World) {
 }
 
 struct Signals {
-    hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
 }
@@ -273,7 +291,6 @@ struct Signals {
 impl Signals {
     fn new() -> io::Result<Self> {
         Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
@@ -287,12 +304,21 @@ impl Signals {
     }
 }
 
+/// One reload for all the signals that come while another is under way.
+async fn reload_on_hangup(mut hangups: Signal, reloader: Weak<Reloader>) {
+    while hangups.recv().await.is_some() {
+        let Some(reloader) = reloader.upgrade() else {
+            return;
+        };
+        drop(reloader.reload(Cause::Signal).await);
+    }
+}
+
 /// Until the first signal to stop.
 async fn serve(signals: &mut Signals, reloader: &Arc<Reloader>, shared: &Arc<Shared>) {
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     loop {
         tokio::select! {
-            _ = signals.hangup.recv() => drop(reloader.reload(Cause::Signal).await),
             _ = signals.terminate.recv() => return,
             _ = signals.interrupt.recv() => return,
             _ = sweep.tick() => {
@@ -311,7 +337,7 @@ async fn stop(
     drain: Duration,
 ) {
     tracing::info!(clients = shared.clients.count(), ?drain, "stopping");
-    reloader.close_listeners().await;
+    reloader.close_listeners();
     shared.clients.drain();
     tokio::select! {
         () = shared.clients.all_closed() => (),

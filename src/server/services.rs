@@ -2,6 +2,7 @@
 
 use super::aside::Aside;
 use super::metric::Metric;
+use crate::policy::Policy;
 use crate::sandbox::Level;
 use crate::sandbox::MetricOp;
 use crate::sandbox::Services;
@@ -11,6 +12,7 @@ use std::future::Future;
 use std::hash::BuildHasher as _;
 use std::hash::RandomState;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
@@ -34,11 +36,13 @@ struct OfStage {
 #[derive(Debug)]
 pub struct ProcessServices {
     started: Instant,
-    store: Store,
+    store: Arc<Store>,
     keys: RandomState,
     drawn: AtomicU64,
     metrics: Mutex<BTreeMap<String, OfStage>>,
-    aside: Aside,
+    aside: Arc<Aside>,
+    /// Whether its stages act on nothing, and so wait for nothing.
+    is_shadow: bool,
 }
 
 impl ProcessServices {
@@ -47,12 +51,38 @@ impl ProcessServices {
     pub fn new() -> Self {
         Self {
             started: Instant::now(),
-            store: Store::default(),
+            store: Arc::default(),
             keys: RandomState::new(),
             drawn: AtomicU64::new(0),
             metrics: Mutex::default(),
-            aside: Aside::default(),
+            aside: Arc::default(),
+            is_shadow: false,
         }
+    }
+
+    /// What the stages of a policy reach that is only tried: the same clock and threads, stored values as they are here with its
+    /// own changes over them, metrics that nobody is shown, a log for its author.
+    #[must_use]
+    pub fn shadow(&self) -> Self {
+        Self {
+            started: self.started,
+            store: Arc::new(Store::over(Arc::clone(&self.store))),
+            keys: RandomState::new(),
+            drawn: AtomicU64::new(0),
+            metrics: Mutex::default(),
+            aside: Arc::clone(&self.aside),
+            is_shadow: true,
+        }
+    }
+
+    /// Forgets metrics of stages that are in no policy any more.
+    pub(super) fn keep_metrics(&self, policy: &Policy) {
+        self.keep_only(|name| policy.stages.iter().any(|stage| *stage.name == *name));
+    }
+
+    fn keep_only(&self, is_named: impl Fn(&str) -> bool) {
+        let mut metrics = self.metrics.lock().unwrap_or_else(PoisonError::into_inner);
+        metrics.retain(|name, _| is_named(name));
     }
 
     /// Every metric, by stage and name.
@@ -112,6 +142,7 @@ impl Services for ProcessServices {
 
     fn log(&self, stage: &str, level: Level, message: &str) {
         match level {
+            _ if self.is_shadow => tracing::debug!(stage, level = level.name(), message),
             Level::Debug => tracing::debug!(stage, message),
             Level::Info => tracing::info!(stage, message),
             Level::Warn => tracing::warn!(stage, message),
@@ -120,6 +151,9 @@ impl Services for ProcessServices {
     }
 
     fn sleep(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        if self.is_shadow {
+            return Box::pin(std::future::ready(()));
+        }
         Box::pin(tokio::time::sleep(time))
     }
 
@@ -131,6 +165,39 @@ impl Services for ProcessServices {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::Quota;
+
+    #[test]
+    fn a_shadow_reads_what_is_stored_and_changes_nothing() {
+        let quota = Quota {
+            keys_max: 9,
+            bytes_max: 900,
+        };
+        let (services, namespace) = (ProcessServices::new(), Arc::from("n"));
+        let store = services.store();
+        store.set(&namespace, quota, b"k", b"1", None, 0).unwrap();
+        let shadow = services.shadow();
+        let sum = shadow.store().add(&namespace, quota, b"k", 1, None, 0);
+        assert_eq!(sum, Ok(2));
+        shadow.metric("stage", "calls", MetricOp::Add, 1.0);
+        assert_eq!(store.get("n", b"k", 0).as_deref(), Some(&b"1"[..]));
+        assert!(services.metrics().is_empty());
+    }
+
+    #[test]
+    fn metrics_of_stages_that_are_gone_go_as_well() {
+        let services = ProcessServices::new();
+        for stage in ["here", "gone"] {
+            services.metric(stage, "calls", MetricOp::Add, 1.0);
+        }
+        services.keep_only(|stage| stage == "here");
+        let stages: Vec<String> = services
+            .metrics()
+            .into_iter()
+            .map(|one| one.stage)
+            .collect();
+        assert_eq!(stages, ["here"]);
+    }
 
     #[test]
     fn no_stage_takes_the_room_of_another() {

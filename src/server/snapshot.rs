@@ -21,9 +21,18 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// A file that is read as a secret is one, whatever else it is read as: a certificate and its key can be one file.
-    pub(super) fn new(mut files: BTreeMap<PathBuf, Arc<[u8]>>, secrets: BTreeSet<PathBuf>) -> Self {
-        files.retain(|path, _| !secrets.contains(path));
+    /// A file that is read as a secret is one, whatever else it is read as: a certificate and its key can be one file. So is one
+    /// that holds a private key, whoever reads it.
+    pub(super) fn new(
+        mut files: BTreeMap<PathBuf, Arc<[u8]>>,
+        mut secrets: BTreeSet<PathBuf>,
+    ) -> Self {
+        files.retain(|path, bytes| {
+            if holds_private_key(bytes) {
+                secrets.insert(path.clone());
+            }
+            !secrets.contains(path)
+        });
         Self { files, secrets }
     }
 
@@ -37,11 +46,25 @@ impl Snapshot {
     }
 }
 
+/// Whether there is a private key in the file, as PEM (RFC 7468): in PKCS #8, encrypted or not, or in a form of its own (`RSA`,
+/// `EC`, `OPENSSH`).
+fn holds_private_key(bytes: &[u8]) -> bool {
+    const BEGIN: &[u8] = b"-----BEGIN ";
+    const END: &[u8] = b"PRIVATE KEY-----";
+    memchr::memmem::find_iter(bytes, BEGIN).any(|at| {
+        let rest = &bytes[at + BEGIN.len()..];
+        let end = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+        memchr::memmem::find(&rest[..end], END).is_some()
+    })
+}
+
 /// A snapshot as a policy reads it. What it does not have is not there, even where it is on disk by now.
 #[derive(Debug)]
 pub struct Stored<'a> {
     snapshot: &'a Snapshot,
     disk: Disk<'a>,
+    /// What relative paths are seen from, where that is not the folder of this process.
+    folder: PathBuf,
 }
 
 impl<'a> Stored<'a> {
@@ -51,6 +74,16 @@ impl<'a> Stored<'a> {
         Self {
             snapshot,
             disk: Disk { trust },
+            folder: PathBuf::new(),
+        }
+    }
+
+    /// With secrets as they are seen from another folder.
+    #[must_use]
+    pub fn seen_from(self, folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            ..self
         }
     }
 }
@@ -61,7 +94,7 @@ impl Files for Stored<'_> {
             return Ok(bytes.to_vec());
         }
         if self.snapshot.secrets.contains(path) {
-            return self.disk.read(path);
+            return self.disk.read(&self.folder.join(path));
         }
         Err(io::Error::new(
             io::ErrorKind::NotFound,
@@ -70,11 +103,11 @@ impl Files for Stored<'_> {
     }
 
     fn read_secret(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.disk.read(path)
+        self.disk.read(&self.folder.join(path))
     }
 
     fn mode(&self, path: &Path) -> Option<u32> {
-        self.disk.mode(path)
+        self.disk.mode(&self.folder.join(path))
     }
 
     fn env(&self, name: &str) -> Option<String> {
@@ -111,6 +144,32 @@ mod tests {
         let snapshot = Snapshot::new(read, paths(&["both.pem", "password"]));
         assert_eq!(snapshot.files, files(&["policy.toml"]));
         assert_eq!(snapshot.secrets, paths(&["both.pem", "password"]));
+    }
+
+    #[test]
+    fn a_file_with_a_private_key_is_a_secret_by_whatever_path_it_is_read() {
+        for (text, is_kept) in [
+            (
+                "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n",
+                true,
+            ),
+            ("-----BEGIN PRIVATE KEY-----\nMII\n", false),
+            (
+                "-----BEGIN CERTIFICATE-----\nMII\n-----BEGIN RSA PRIVATE KEY-----\r\nMII",
+                false,
+            ),
+            ("# -----BEGIN EC PRIVATE KEY-----", false),
+            ("-----BEGIN ENCRYPTED PRIVATE KEY-----", false),
+            ("-----BEGIN OPENSSH PRIVATE KEY-----\n", false),
+            ("-----BEGIN PUBLIC KEY-----\nis no PRIVATE KEY-----\n", true),
+            ("a PRIVATE KEY-----", true),
+        ] {
+            let path = PathBuf::from("some.pem");
+            let files = BTreeMap::from([(path.clone(), Arc::from(text.as_bytes()))]);
+            let snapshot = Snapshot::new(files, BTreeSet::new());
+            assert_eq!(snapshot.files.contains_key(&path), is_kept, "{text}");
+            assert_eq!(snapshot.secrets.contains(&path), !is_kept, "{text}");
+        }
     }
 
     #[test]

@@ -88,6 +88,12 @@ impl Stamp {
             changed: (file.ctime(), file.ctime_nsec()),
         }))
     }
+
+    /// Device and inode.
+    fn file(&self) -> Option<(u64, u64)> {
+        let Self(found) = self;
+        found.map(|found| (found.device, found.inode))
+    }
 }
 
 /// Every file that a policy was made from, or failed for, as it was found just before it was read: a change that comes
@@ -123,9 +129,19 @@ impl<'a> Watched<'a> {
         }
     }
 
+    /// A secret is one by whatever path it is read: by a symbolic or hard link, or by the same path spelt otherwise.
     pub(super) fn into_parts(self) -> (Stamps, Snapshot) {
-        let snapshot = Snapshot::new(self.files.into_inner(), self.secrets.into_inner());
-        (self.stamps.into_inner(), snapshot)
+        let (stamps, files) = (self.stamps.into_inner(), self.files.into_inner());
+        let mut secrets = self.secrets.into_inner();
+        let file_of = |path: &PathBuf| stamps.get(path).and_then(Stamp::file);
+        let known: BTreeSet<(u64, u64)> = secrets.iter().filter_map(file_of).collect();
+        let same = files.keys().filter(|path| {
+            let file = file_of(path);
+            file.is_some_and(|file| known.contains(&file))
+        });
+        secrets.extend(same.cloned());
+        let snapshot = Snapshot::new(files, secrets);
+        (stamps, snapshot)
     }
 
     fn remember(&self, path: PathBuf) {
@@ -186,4 +202,32 @@ fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
         ));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_one_by_every_path_to_it() {
+        let root = std::env::temp_dir().join(format!("pgwarden-source-{}", std::process::id()));
+        drop(std::fs::remove_dir_all(&root));
+        std::fs::create_dir_all(root.join("more")).unwrap();
+        let at = |name: &str| root.join(name);
+        std::fs::write(at("secret"), "no PEM at all").unwrap();
+        std::fs::write(at("plain"), "no secret").unwrap();
+        std::fs::hard_link(at("secret"), at("hard")).unwrap();
+        std::os::unix::fs::symlink(at("secret"), at("soft")).unwrap();
+        let trust = Trust::default();
+        let files = Watched::new(&trust);
+        files.read_secret(&at("secret")).unwrap();
+        for name in ["plain", "hard", "soft", "more/../secret"] {
+            files.read(&at(name)).unwrap();
+        }
+        let (_, snapshot) = files.into_parts();
+        let kept: Vec<&PathBuf> = snapshot.files.keys().collect();
+        assert_eq!(kept, [&at("plain")]);
+        assert_eq!(snapshot.secrets.len(), 4);
+        std::fs::remove_dir_all(&root).unwrap();
+    }
 }

@@ -24,6 +24,7 @@ pub(super) struct Status {
     swapped: AtomicU64,
     kept: AtomicU64,
     draining: AtomicBool,
+    files_refused: AtomicBool,
     last: Mutex<Option<LastReload>>,
 }
 
@@ -46,6 +47,7 @@ impl Status {
             swapped: AtomicU64::new(0),
             kept: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            files_refused: AtomicBool::new(false),
             last: Mutex::new(None),
         }
     }
@@ -61,6 +63,11 @@ impl Status {
                 reasons.iter().take(REASONS_MAX).cloned().collect()
             }
         };
+        // What is kept says nothing of the files on disk, and a process that stops does not look at them.
+        let reads_files = !matches!(by, Cause::Rollback | Cause::Promote);
+        if reads_files && !self.is_draining() {
+            self.files_refused.store(!reasons.is_empty(), Relaxed);
+        }
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(LastReload { at, by, reasons });
     }
@@ -75,6 +82,11 @@ impl Status {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Whether the files on disk hold a policy that was refused when they were read last.
+    pub(super) fn files_refused(&self) -> bool {
+        self.files_refused.load(Relaxed)
     }
 
     pub(super) fn drain(&self) {

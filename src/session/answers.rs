@@ -82,6 +82,9 @@ impl Session {
             if self.passing_down != 0 {
                 let now = self.passing_down.min(incoming.len() - at);
                 self.passing_down -= now;
+                if self.capturing {
+                    self.capture(&incoming[at..at + now]);
+                }
                 at += now;
                 if self.passing_down != 0 {
                     break;
@@ -110,6 +113,7 @@ impl Session {
                 self.tally.rows += u64::from(header.tag == b'D');
                 self.tally.bytes += header.message_bytes() as u64;
                 self.passing_down = header.message_bytes();
+                self.begin_capture(header.tag, header.message_bytes());
                 continue;
             }
             if !streamed && READ_BYTES_MAX < header.body_bytes {
@@ -166,6 +170,9 @@ impl Session {
                 if let Some(server) = &mut self.server
                     && let Some(changed) = note_parameter(server, body)
                 {
+                    if !hidden {
+                        self.unfit(); // what changes a setting is no plain read
+                    }
                     if !hidden && self.reported.iter().all(|(name, _)| *name != changed.name) {
                         self.reported.push((changed.name.clone(), changed.before));
                     }
@@ -244,18 +251,28 @@ impl Session {
         }
         match self.inflight.front() {
             Some(Expect::Execute(running)) => {
-                let ended = running.next();
+                let (ended, fills) = (running.next(), running.fills);
                 self.inflight.pop();
                 // A suspended portal goes on with its next Execute, and ends then.
                 if tag != b's' {
                     self.part_ended(ended, tally, None);
                 }
+                self.is_answered(fills, body);
             }
             Some(Expect::Query(running)) => {
-                let ended = running.next();
+                let (ended, fills) = (running.next(), running.fills);
                 self.part_ended(ended, tally, None);
+                self.is_answered(fills, body);
             }
             _ => (),
+        }
+    }
+
+    /// Whoever keeps answers is told before the client is.
+    fn is_answered(&mut self, fills: bool, body: &[u8]) {
+        self.tell_written();
+        if fills {
+            self.filled(body);
         }
     }
 
@@ -298,6 +315,8 @@ impl Session {
         };
         self.tx = status;
         self.rest_due = true;
+        self.fill = None;
+        self.written_is_settled();
         if !self.inflight.has_boundary() && !self.batch_open {
             self.statements.sql.settle();
             if status == b'I' {
@@ -312,6 +331,7 @@ impl Session {
     fn failed(&mut self, body: &[u8]) -> Result<Fate, End> {
         let tally = self.tally.take();
         self.rows = None;
+        self.unfit();
         let (code, message) = error_response::parse_error(body);
         while matches!(
             self.inflight.front(),
@@ -395,7 +415,7 @@ impl Session {
         match undo {
             Undo::Restore { name, entry } => {
                 if self.statements.named.get(&name).is_none() {
-                    self.statements.named.insert(&name, entry);
+                    self.statements.named.insert(&name, *entry);
                 }
             }
             Undo::Forget { name } => drop(self.statements.named.remove(&name)),

@@ -226,6 +226,16 @@ impl Clients {
         self.sessions.remove(&control.context.client_id);
     }
 
+    /// How many sessions are idle, waiting and active, by [`Activity`].
+    #[must_use]
+    pub fn by_activity(&self) -> [usize; 3] {
+        let mut counts = [0; 3];
+        for control in &self.sessions {
+            counts[control.activity() as usize] += 1;
+        }
+        counts
+    }
+
     /// Every session that is logged in, oldest first.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Control>> {

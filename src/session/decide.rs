@@ -1,15 +1,14 @@
 //! Between a session and the stages: gives `pipeline::decide` what it asks for, and turns its trace into what the session
 //! does next. Decides nothing itself.
 
-use super::end::End;
-use super::login::introduce;
+use super::cache::Bound;
 use super::messages::StatementError;
 use super::relay::Session;
 use super::statement::After;
 use super::statement::Decided;
+use super::statement::Effects;
 use super::statement::Go;
 use super::statement::Observed;
-use crate::hook::AuthMethod;
 use crate::hook::Outcome;
 use crate::hook::Protocol;
 use crate::hook::Refusal;
@@ -33,8 +32,6 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 use uuid::Uuid;
 
 /// A statement that goes no further, with the error already encoded.
@@ -52,11 +49,6 @@ impl Among {
         count: 1,
         first: true,
     };
-}
-
-/// Encodings in which the server reads a text as we do. In every other, only ASCII is the same to both.
-fn is_readable(encoding: &str) -> bool {
-    ["UTF8", "SQL_ASCII"].contains(&encoding)
 }
 
 /// UPDATE of the view `pg_settings` is a SET in other words.
@@ -96,78 +88,28 @@ fn cannot_reply(to: &str) -> StatementError {
 }
 
 /// The rule, as the log of decisions names it, that refuses what outlives its transaction.
-const SESSION_STATE: &str = "session_state";
+pub(super) const SESSION_STATE: &str = "session_state";
 
 /// One statement that the stages are asked about.
-struct AskedAbout<'a> {
-    request_id: Uuid,
-    text: &'a str,
-    protocol: Protocol,
-    in_transaction: bool,
-    statement_count: u32,
-}
-
-/// Why texts cannot be read as the server reads them, if they cannot.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Unreadable {
-    encoding: bool,
-    strings: bool,
-}
-
-impl Unreadable {
-    /// Whether the client's encoding is one that we do not read.
-    pub(super) fn in_encoding(self) -> bool {
-        self.encoding
-    }
-
-    fn why(self) -> Option<&'static str> {
-        match (self.encoding, self.strings) {
-            (true, _) => {
-                Some("characters beyond ASCII mean something else in this client encoding")
-            }
-            (_, true) => Some("standard_conforming_strings is off"),
-            (false, false) => None,
-        }
-    }
+pub(super) struct AskedAbout<'a> {
+    pub(super) request_id: Uuid,
+    pub(super) text: &'a str,
+    pub(super) protocol: Protocol,
+    pub(super) in_transaction: bool,
+    pub(super) statement_count: u32,
 }
 
 impl Session {
-    /// Moves the session to the policy in force. A statement calls this once, before it is decided.
-    /// Roles and attributes are the new policy's as well; a user that it does not have any more ends here.
-    pub(super) fn refresh_world(&mut self) -> Result<(), End> {
-        let live = self.shared.live.load();
-        if !Arc::ptr_eq(&live, &self.binding.world) {
-            let world = Arc::clone(&live);
-            drop(live);
-            if !matches!(
-                self.context.auth_method,
-                AuthMethod::Stage | AuthMethod::Node
-            ) {
-                let user = world
-                    .policy
-                    .users
-                    .get(&self.context.identity.user)
-                    .ok_or(End::NoPlace("user"))?;
-                introduce(user, &mut self.context);
-            }
-            self.binding = self
-                .binding
-                .moved_to(world, &self.context)
-                .map_err(End::NoPlace)?;
-            self.idle_timeout = self.binding.idle_timeout();
-        }
-        Ok(())
-    }
-
-    /// Asks the stages about one statement. Not cancel safe.
+    /// Asks the stages about one statement, and the cache they name, where it is known what is bound to it. Not cancel safe.
     pub(super) async fn decide(
         &mut self,
         sql: &[u8],
         protocol: Protocol,
         among: Among,
+        bound: Option<Bound<'_>>,
     ) -> Result<Decided, Refused> {
         if self.binding.pipeline.is_plain() {
-            return self.plain_decision(sql, protocol);
+            return self.decide_plainly(sql, protocol).await;
         }
         let asked = AskedAbout {
             request_id: self.shared.new_id(),
@@ -183,11 +125,21 @@ impl Session {
         } else {
             self.ask_at_once(&asked, detail)?
         };
-        let after = self.feasible(&asked, &mut trace);
-        if detail != Detail::Verdict {
-            self.record(&asked, &trace);
+        // It is compared with what the stages say, before anything else.
+        if let Some(beside) = &self.binding.beside {
+            Box::pin(self.ask_shadow(beside, &asked, &trace)).await;
         }
-        self.conclude(&asked, trace, after)
+        let after = self.feasible(&asked, &mut trace);
+        // A stage's answer is known here, a cache's only once something is bound.
+        let fills = bound.is_some_and(|bound| self.look_up(&asked, bound, &mut trace));
+        if detail != Detail::Verdict {
+            self.statements.unwritten = self.record(&asked, &trace, bound.is_some());
+        }
+        if let Some(tally) = &self.binding.world.tally {
+            tally.decided(Some(&trace));
+        }
+        let decided = self.conclude(&asked, trace, after)?;
+        Ok(Decided { fills, ..decided })
     }
 
     /// What the session must follow once the statement has succeeded. What this session cannot do, although the stages let it
@@ -201,7 +153,7 @@ impl Session {
             Verdict::Reply(_) if 1 < asked.statement_count => {
                 Err(cannot_reply("one of several statements in one message"))
             }
-            Verdict::Reply(_) | Verdict::Forward(_) => {
+            Verdict::Reply(_) | Verdict::Forward(_) | Verdict::Cached(..) => {
                 let text = trace.text.as_deref().unwrap_or(asked.text);
                 let after = match &trace.facts {
                     // The facts of a PREPARE are those of what is prepared; what it does to the session is in its own text.
@@ -215,12 +167,17 @@ impl Session {
             }
         };
         cannot.unwrap_or_else(|error| {
-            trace.verdict = Verdict::Refuse(error.refusal());
+            let refusal = error.refusal();
+            let refusal = self
+                .binding
+                .pipeline
+                .signed(refusal, &trace.by, asked.request_id);
+            trace.verdict = Verdict::Refuse(refusal);
             After::Nothing
         })
     }
 
-    fn statement<'a>(&'a self, asked: &AskedAbout<'a>) -> Statement<'a> {
+    pub(super) fn statement<'a>(&'a self, asked: &AskedAbout<'a>) -> Statement<'a> {
         Statement {
             session: &self.context,
             request_id: asked.request_id,
@@ -230,15 +187,7 @@ impl Session {
             tx_writes: self.tx_writes,
             statement_count: asked.statement_count,
             prepared: &self.statements.sql,
-        }
-    }
-
-    #[cold]
-    fn record(&self, asked: &AskedAbout<'_>, trace: &Trace) {
-        let world = &self.binding.world;
-        if let Some(log) = &world.decisions {
-            let now = Duration::from_micros(world.services.unix_micros());
-            log.record(&self.binding.pipeline, &self.statement(asked), trace, now);
+            lag: self.binding.nearest_lag(&self.shared),
         }
     }
 
@@ -292,20 +241,31 @@ impl Session {
                     .then(|| Arc::clone(&self.binding.world.services)),
             })
         });
+        let answer = match &trace.verdict {
+            Verdict::Cached(_, answer) => Some(Arc::clone(answer)),
+            _ => None,
+        };
         let go = match trace.verdict {
             Verdict::Refuse(refusal) => {
                 self.log_refusal(asked.request_id, trace.by.name(), &refusal);
                 return Err(self.refuse(observed, &refusal));
             }
             Verdict::Reply(rows) => Go::Reply(rows),
-            Verdict::Forward(permit) => Go::Node(permit),
+            Verdict::Forward(permit) | Verdict::Cached(permit, _) => Go::Node(permit),
+        };
+        let effects = match &trace.facts {
+            Some(facts) => self.effects(&pipeline, text, facts),
+            None => Effects::ANY,
         };
         self.tx_writes |= trace.facts.as_deref().is_some_and(writes);
         self.expect(asked.protocol, &after);
         Ok(Decided {
             may_recode: trace.facts.as_deref().is_some_and(may_recode),
             go,
+            answer,
+            fills: false,
             after,
+            effects,
             observed,
             masks: trace.masks,
             pipeline,
@@ -320,66 +280,9 @@ impl Session {
         }
     }
 
-    /// The text as the stages can read it.
-    fn readable<'a>(&self, sql: &'a [u8], protocol: Protocol) -> Result<&'a str, Refused> {
-        let why = self
-            .unreadable
-            .why()
-            .filter(|_| !sql.is_ascii() || self.unreadable.strings);
-        let error = match (std::str::from_utf8(sql), why) {
-            (Ok(text), None) => return Ok(text),
-            (Err(_), _) => StatementError::new(
-                SqlState::SYNTAX_ERROR,
-                "statement is not UTF-8, and the policy refuses what it cannot read",
-            ),
-            (Ok(_), Some(why)) => StatementError::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                format!("the policy refuses what it cannot read, and {why}"),
-            ),
-        };
-        self.refused_by("unreadable", protocol, "", &error);
-        Err(self.refused(&error))
-    }
-
-    /// Counts, logs and records what was refused before any stage could be asked, by a rule of `[sql]`.
-    pub(super) fn refused_by(
-        &self,
-        rule: &'static str,
-        protocol: Protocol,
-        text: &str,
-        error: &StatementError,
-    ) {
-        let asked = AskedAbout {
-            request_id: self.shared.new_id(),
-            text,
-            protocol,
-            in_transaction: self.tx != b'I' || self.batch_open,
-            statement_count: 1,
-        };
-        let refusal = error.refusal();
-        self.log_refusal(asked.request_id, rule, &refusal);
-        let trace = Trace::refused(Decider::Sql(rule), refusal);
-        self.record(&asked, &trace);
-    }
-
-    fn log_refusal(&self, request_id: Uuid, stage: &str, refusal: &Refusal) {
-        let tally = &self.shared.clients.tally;
-        tally.statements_refused.fetch_add(1, Relaxed);
-        tracing::info!(
-            session = %self.context.client_id,
-            decision_id = %request_id,
-            revision = %self.binding.world.policy.revision.short(),
-            user = %self.context.identity.user,
-            stage,
-            code = %refusal.code,
-            message = %refusal.message,
-            "refused"
-        );
-    }
-
     /// The decision of a pipeline without stages. The text is read only as far as the pool must know what outlives the
-    /// transaction.
-    fn plain_decision(&mut self, sql: &[u8], protocol: Protocol) -> Result<Decided, Refused> {
+    /// transaction, and for whom it is tried on.
+    async fn decide_plainly(&mut self, sql: &[u8], protocol: Protocol) -> Result<Decided, Refused> {
         // Lossy only where it must be: the check alone is several times faster.
         let text = std::str::from_utf8(sql)
             .map(Cow::Borrowed)
@@ -395,9 +298,16 @@ impl Session {
             tx_writes: false,
             statement_count: 1,
             prepared: &self.statements.sql,
+            lag: None,
         };
         let services = &self.binding.world.services;
         let decided = decide_at_once(&pipeline, &statement, services, Detail::Verdict);
+        if let Some(tally) = &self.binding.world.tally {
+            tally.decided(None);
+        }
+        if let (Some(beside), Some(trace)) = (&self.binding.beside, &decided) {
+            Box::pin(self.ask_shadow_of_unread(beside, sql, protocol, trace)).await;
+        }
         let Some(Verdict::Forward(permit)) = decided.map(|trace| trace.verdict) else {
             return Err(self.no_verdict());
         };
@@ -410,13 +320,13 @@ impl Session {
                 self.after(text, &statement::analyze(text, Needs::default()))
             }
         };
-        let after = after.map_err(|error| {
-            self.refused_by(SESSION_STATE, protocol, "", &error);
-            self.refused(&error)
-        })?;
+        let after = after.map_err(|error| self.refused_by(SESSION_STATE, protocol, "", &error))?;
         Ok(Decided {
             may_recode: false,
             go: Go::Node(permit),
+            answer: None,
+            fills: false,
+            effects: self.effects_unread(sql),
             after,
             observed: None,
             masks: None,
@@ -468,17 +378,6 @@ impl Session {
             ));
         }
         Ok(after)
-    }
-
-    /// Notes what the node says of encoding and strings.
-    pub(super) fn note_encoding(&mut self, parameters: &[(String, String)]) {
-        for (name, value) in parameters {
-            match name.as_str() {
-                "client_encoding" => self.unreadable.encoding = !is_readable(value),
-                "standard_conforming_strings" => self.unreadable.strings = value == "off",
-                _ => (),
-            }
-        }
     }
 
     pub(super) fn refused(&self, error: &StatementError) -> Refused {

@@ -1,5 +1,6 @@
-//! Why a session ends.
+//! Why a session ends, and the last it does.
 
+use super::relay::Session;
 use crate::client_facing::ClientFacing;
 use crate::pipeline::Undescribed;
 use crate::pool::LeaseError;
@@ -8,6 +9,10 @@ use crate::wire::frame::FrameError;
 use crate::wire::frontend::Malformed;
 use std::borrow::Cow;
 use std::io;
+use std::time::Duration;
+
+/// A client that does not read its last error is not waited for longer than this.
+const FAREWELL_WAIT: Duration = Duration::from_secs(2);
 
 /// Why a session ends. Only the variants with something to say to the client are told to it.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +111,22 @@ impl ClientFacing for End {
                 format!("the policy in force has no {what} for this session").into()
             }
             Self::Terminated | Self::ClientGone(_) => "the session has ended".into(),
+        }
+    }
+}
+
+impl Session {
+    /// Tells the client why, where it was not told, and gives the server connections back.
+    pub(super) async fn end(&mut self, end: &End) {
+        self.leave().await;
+        if end.is_told() && !self.told_fatal {
+            super::refuse::fatal(end, &mut self.client.out);
+        }
+        if tokio::time::timeout(FAREWELL_WAIT, self.client.flush_last())
+            .await
+            .is_err()
+        {
+            tracing::debug!("the client did not read its last messages");
         }
     }
 }

@@ -24,9 +24,9 @@ pub(super) enum Expect {
     },
     /// BindComplete; the portal exists from then on.
     Bind { name: Box<[u8]>, portal: Portal },
-    /// RowDescription or NoData, for a statement after ParameterDescription.
-    Describe,
-    /// RowDescription or NoData of the portal that is executed next, hidden from the client.
+    /// RowDescription or NoData, for a statement after ParameterDescription. Hidden where the client did not ask.
+    Describe { hidden: bool },
+    /// RowDescription or NoData of the portal that is executed next, of which columns are masked; hidden from the client.
     Columns,
     /// Rows and CommandComplete, EmptyQueryResponse or PortalSuspended.
     Execute(Running),
@@ -55,7 +55,7 @@ pub(super) enum Undo {
     /// A prepared statement was not closed.
     Restore {
         name: Box<[u8]>,
-        entry: StatementEntry,
+        entry: Box<StatementEntry>,
     },
     /// A prepared statement was not prepared.
     Forget { name: Box<[u8]> },
@@ -67,11 +67,17 @@ pub(super) struct Inflight {
     queue: VecDeque<Expect>,
     /// Entries that end with ReadyForQuery.
     boundaries: usize,
+    /// Something that only a Sync ends was pushed after the last of them.
+    open: bool,
 }
 
 impl Inflight {
     pub(super) fn push(&mut self, expect: Expect) {
         self.boundaries += usize::from(expect.is_boundary());
+        self.open = match expect {
+            Expect::Local { .. } => self.open,
+            _ => !expect.is_boundary(),
+        };
         self.queue.push_back(expect);
     }
 
@@ -97,6 +103,11 @@ impl Inflight {
         self.queue.is_empty()
     }
 
+    /// Whether the server has heard nothing of the batch, so that it need not hear of its end.
+    pub(super) fn is_unheard(&self) -> bool {
+        self.queue.is_empty() && !self.open
+    }
+
     pub(super) fn len(&self) -> usize {
         self.queue.len()
     }
@@ -120,6 +131,7 @@ impl Inflight {
             self.queue.remove(1);
             self.boundaries -= 1;
         }
+        self.open |= self.boundaries < before;
         self.boundaries < before
     }
 

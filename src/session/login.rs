@@ -8,10 +8,10 @@ mod welcome;
 use super::authenticate::Account;
 use super::authenticate::Offer;
 use super::authenticate::authenticate;
+use super::canary::Seat;
 use super::client::Client;
 use super::control::Control;
 use super::control::OpenConnection;
-use super::end::End;
 use super::handshake::Greeting;
 use super::handshake::Startup;
 use super::handshake::handshake;
@@ -51,6 +51,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 use tokio::time::Instant;
+use uuid::Uuid;
 use welcome::foretell;
 use welcome::wanted_settings;
 use welcome::welcome;
@@ -115,13 +116,18 @@ pub async fn serve(shared: Arc<Shared>, accepted: Accepted, console: Arc<dyn Con
         Ok(Greeting::Cancel(key)) => shared.cancel.cancel(key.process_id, key.secret()).await,
         Ok(Greeting::Startup(startup)) => {
             let login = LoginAttempt {
+                id: shared.new_id(),
                 shared,
                 world,
                 listener,
+                seat: None,
                 peer: accepted.peer,
                 deadline,
             };
-            login.run(*startup, console).await;
+            login
+                .seated(&accepted.listener)
+                .run(*startup, console)
+                .await;
         }
         Err(failure) => {
             if failure.error.is_quiet() {
@@ -144,13 +150,33 @@ async fn tell(client: &mut Client, error: &dyn ClientFacing) {
 
 struct LoginAttempt {
     shared: Arc<Shared>,
+    /// The world in force, or that of the canary whose session this becomes.
     world: Arc<World>,
     listener: usize,
+    id: Uuid,
+    seat: Option<Arc<Seat>>,
     peer: ClientAddress,
     deadline: Instant,
 }
 
 impl LoginAttempt {
+    /// Takes a seat with the canary, where there is one that serves this session.
+    fn seated(mut self, listener: &str) -> Self {
+        let canary = self.world.canary.clone();
+        if let Some(canary) = canary
+            && let Some(seat) = canary.seat(self.id)
+        {
+            let mut listeners = canary.world.policy.listeners.iter();
+            // A candidate with other listeners is no canary.
+            if let Some(at) = listeners.position(|known| *known.name == *listener) {
+                self.world = Arc::clone(&canary.world);
+                self.listener = at;
+                self.seat = Some(seat);
+            }
+        }
+        self
+    }
+
     async fn run(self, startup: Startup, console: Arc<dyn Console>) {
         let Startup {
             mut stream,
@@ -204,6 +230,9 @@ impl LoginAttempt {
             _ => {
                 let tally = &self.shared.clients.tally;
                 tally.logins_refused.fetch_add(1, Relaxed);
+                if let Some(tally) = &self.world.tally {
+                    tally.logins_refused.fetch_add(1, Relaxed);
+                }
                 tracing::info!(
                     user = %context.identity.user, database = %context.database, client = ?context.client, %error,
                     "login refused"
@@ -227,7 +256,7 @@ impl LoginAttempt {
     fn context(&self, parameters: &Parameters, tls: bool) -> SessionContext {
         let user = self.world.policy.users.get(parameters.user.as_str());
         let mut context = SessionContext {
-            client_id: self.shared.new_id(),
+            client_id: self.id,
             identity: Identity {
                 user: parameters.user.as_str().into(),
                 ..Identity::default()
@@ -326,8 +355,13 @@ impl LoginAttempt {
         stream: &mut Stream,
     ) -> Result<Admitted, LoginError> {
         let relayed = own_login.is_none();
-        let mut binding = Binding::new(Arc::clone(&self.world), context, own_login)
-            .map_err(LoginError::NoPlace)?;
+        let mut binding = Binding::new(
+            Arc::clone(&self.world),
+            context,
+            own_login,
+            self.seat.clone(),
+        )
+        .map_err(LoginError::NoPlace)?;
         let place = binding
             .first_place(&self.shared)
             .ok_or(LoginError::NoPlace("node"))?;
@@ -409,8 +443,16 @@ impl LoginAttempt {
             session = %context.client_id, user = %context.identity.user, database = %context.database,
             client = ?context.client, tls = context.tls, auth = context.auth_method.name(), "session began"
         );
-        let Self { shared, world, .. } = self;
-        drop(world);
+        if let Some(tally) = &self.world.tally {
+            tally.sessions.fetch_add(1, Relaxed);
+        }
+        let Self {
+            shared,
+            world,
+            seat,
+            ..
+        } = self;
+        drop((world, seat));
         let mut session = Session::new(
             Arc::clone(&shared),
             client,
@@ -437,25 +479,6 @@ impl LoginAttempt {
         tracing::info!(session = %session.context.client_id, reason = %end, "session ended");
     }
 }
-
-impl Session {
-    /// Tells the client why, where it was not told, and gives the server connections back.
-    async fn end(&mut self, end: &End) {
-        self.leave().await;
-        if end.is_told() && !self.told_fatal {
-            super::refuse::fatal(end, &mut self.client.out);
-        }
-        if tokio::time::timeout(FAREWELL_WAIT, self.client.flush_last())
-            .await
-            .is_err()
-        {
-            tracing::debug!("the client did not read its last messages");
-        }
-    }
-}
-
-/// A client that does not read its last error is not waited for longer than this.
-const FAREWELL_WAIT: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// What the policy says of a user, before and after it has proven that it is that user.
 pub fn introduce(user: &User, context: &mut SessionContext) {

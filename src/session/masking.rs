@@ -44,15 +44,24 @@ impl Session {
     /// RowDescription (`T`) or NoData (`n`).
     pub(super) fn described(&mut self, tag: u8, body: &[u8]) -> Result<Fate, End> {
         let fate = match self.inflight.front() {
-            Some(Expect::Describe) => {
+            Some(&mut Expect::Describe { hidden }) => {
+                if tag == b'T' {
+                    self.capture_head(body, hidden);
+                }
                 self.inflight.pop();
-                return Ok(Fate::Pass);
+                return Ok(if hidden { Fate::Hide } else { Fate::Pass });
             }
             Some(Expect::Columns) => {
                 self.inflight.pop();
                 Fate::Hide
             }
-            _ => Fate::Pass,
+            _ => {
+                // Of a Query; what is masked is not captured.
+                if tag == b'T' {
+                    self.capture_head(body, false);
+                }
+                Fate::Pass
+            }
         };
         if !self.masking {
             return Ok(fate);

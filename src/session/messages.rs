@@ -1,6 +1,7 @@
 //! The client's messages: which are read whole, which only pass, and who handles each. Handling is `simple`'s and
 //! `extended`'s.
 
+use super::decide::Refused;
 use super::end::End;
 use super::inflight::Expect;
 use super::inflight::Undo;
@@ -156,17 +157,17 @@ impl Session {
         );
         let error = StatementError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message);
         if header.tag == b'Q' {
-            self.refused_by("max_bytes", Protocol::Simple, "", &error);
-            self.fail_query(&error);
+            let Refused(error) = self.refused_by("max_bytes", Protocol::Simple, "", &error);
+            self.refuse_query(error);
         } else {
-            self.refused_by("max_bytes", Protocol::Extended, "", &error);
-            self.fail_batch(&error);
+            let Refused(error) = self.refused_by("max_bytes", Protocol::Extended, "", &error);
+            self.refuse_batch(error);
         }
         Ok(true)
     }
 
     /// Passes on what has come of a long message. False when nothing has.
-    fn pass(&mut self) -> bool {
+    pub(super) fn pass(&mut self) -> bool {
         let (Passing::Forward(left) | Passing::Discard(left)) = self.passing else {
             return false;
         };

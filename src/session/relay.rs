@@ -3,16 +3,18 @@
 //! One task owns the client's socket and the leased server connection. A turn writes what waits, reads what has come,
 //! handles it, and sleeps only when no side can go on. Both directions are read as long as their buffers have room.
 
+use super::cache::Fill;
 use super::client::Client;
 use super::control::Control;
-use super::decide::Unreadable;
 use super::end::End;
 use super::inflight::Inflight;
 use super::observers::Untold;
+use super::readable::Unreadable;
 use super::statement::Statements;
 use super::statement::Tally;
 use super::world::Binding;
 use super::world::Shared;
+use super::written::Written;
 use crate::hook::SessionContext;
 use crate::pipeline::RowMask;
 use crate::pool::CancelSlot;
@@ -57,6 +59,11 @@ pub(super) struct Session {
     pub(super) tx: u8,
     /// Whether the open transaction may have written.
     pub(super) tx_writes: bool,
+    /// What it may have written, for whoever keeps answers.
+    pub(super) written: Written,
+    /// The answer that a cache is to keep, and whether bytes of it pass now.
+    pub(super) fill: Option<Box<Fill>>,
+    pub(super) capturing: bool,
     /// Something was sent since the last Sync or Query.
     pub(super) batch_open: bool,
     /// The message being handled belongs to an extended batch, and whether it is a Bind.
@@ -84,6 +91,8 @@ pub(super) struct Session {
     pub(super) passing_down: usize,
     /// Bytes that the client's next message needs to be complete.
     pub(super) inbuf_bytes_max: usize,
+    /// Bytes of the text in the Query or Parse that is being handled.
+    pub(super) text_bytes: usize,
     pub(super) tally: Tally,
     /// Bytes received from the client and not counted yet.
     pub(super) received: u64,
@@ -149,6 +158,9 @@ impl Session {
             statements: Statements::default(),
             tx: b'I',
             tx_writes: false,
+            written: Written::default(),
+            fill: None,
+            capturing: false,
             batch_open: false,
             in_batch_message: false,
             in_bind: false,
@@ -163,6 +175,7 @@ impl Session {
             passing: Passing::Nothing,
             passing_down: 0,
             inbuf_bytes_max: 0,
+            text_bytes: 0,
             tally: Tally::default(),
             received: 0,
             reported: Vec::new(),

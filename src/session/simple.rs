@@ -1,5 +1,6 @@
 //! The simple query protocol, and FunctionCall: one message, one or more statements, one ReadyForQuery.
 
+use super::cache::Bound;
 use super::decide::Among;
 use super::decide::Refused;
 use super::end::End;
@@ -9,11 +10,13 @@ use super::relay::Passing;
 use super::relay::Session;
 use super::statement::After;
 use super::statement::Decided;
+use super::statement::Effects;
 use super::statement::Go;
 use super::statement::Part;
 use super::statement::Running;
 use crate::hook::Protocol;
 use crate::hook::Rows;
+use crate::pipeline::Answer;
 use crate::pipeline::Permit;
 use crate::sqlstate::SqlState;
 use crate::statement;
@@ -31,16 +34,18 @@ enum Together {
     Node(Permit, Running),
     /// The only statement is answered with rows.
     Reply(Decided, Rows),
+    /// A cache has the answer of the only statement.
+    Cached(Decided, Arc<Answer>),
 }
 
 impl Session {
     /// A Query message, whole.
     pub(super) async fn query(&mut self, message: &[u8]) -> Result<(), End> {
         let sql = frontend::query(&message[HEADER_BYTES..])?;
-        self.settle_before_statement().await?;
-        self.refresh_world()?;
-        if let Some(error) = self.cannot_read_now(sql, Protocol::Simple) {
-            self.fail_query(&error);
+        self.begin_statement().await?;
+        self.text_bytes = sql.len();
+        if let Some(Refused(error)) = self.cannot_read_now(sql, Protocol::Simple) {
+            self.refuse_query(error);
             return Ok(());
         }
         let before = self.statements.sql.expected();
@@ -50,6 +55,7 @@ impl Session {
                 self.refuse_query(error);
             }
             Ok(Together::Reply(decided, rows)) => self.reply_to_query(&decided, &rows),
+            Ok(Together::Cached(decided, answer)) => self.give_to_query(&decided, &answer),
             Ok(Together::Node(permit, running)) => {
                 self.drain_before_deallocate(&running).await?;
                 if self.deallocate_here(&running) {
@@ -102,8 +108,9 @@ impl Session {
     /// The front of a Query that no stage reads and that is too long to hold. What cannot be read may change the session,
     /// so the server connection is kept. False when the rest must be dropped.
     pub(super) async fn long_query(&mut self, front: &[u8]) -> Result<bool, End> {
-        self.refresh_world()?;
-        let mut decided = match self.decide(b"", Protocol::Simple, Among::ALONE).await {
+        self.refresh_world().await?;
+        self.text_bytes = 0;
+        let mut decided = match self.decide(b"", Protocol::Simple, Among::ALONE, None).await {
             Ok(decided) => decided,
             Err(Refused(error)) => {
                 self.refuse_query(error);
@@ -111,6 +118,7 @@ impl Session {
             }
         };
         decided.after = After::Dirty;
+        decided.effects = Effects::ANY;
         let Go::Node(permit) = decided.go.clone() else {
             return Ok(false);
         };
@@ -118,6 +126,7 @@ impl Session {
             return Ok(false);
         }
         self.note_sent([&decided.after].into_iter());
+        self.note_effects(&decided.effects);
         if let Some(server) = &mut self.server {
             server.send_front(&permit, front);
             self.inflight.push(Expect::Query(Running::of(&decided)));
@@ -142,8 +151,15 @@ impl Session {
     }
 
     async fn decide_one(&mut self, sql: &[u8]) -> Result<Together, Refused> {
-        let decided = self.decide(sql, Protocol::Simple, Among::ALONE).await?;
-        let running = Running::of(&decided);
+        let bound = Some(Bound::NOTHING);
+        let mut decided = self
+            .decide(sql, Protocol::Simple, Among::ALONE, bound)
+            .await?;
+        if let Some(answer) = decided.answer.take() {
+            return Ok(Together::Cached(decided, answer));
+        }
+        let mut running = Running::of(&decided);
+        running.fills = decided.fills;
         Ok(match decided.go {
             Go::Node(permit) => Together::Node(permit, running),
             Go::Reply(ref rows) => {
@@ -165,8 +181,7 @@ impl Session {
         if max < count {
             let message = format!("{count} statements in one message, and the policy allows {max}");
             let error = StatementError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message);
-            self.refused_by("max_statements", Protocol::Simple, text, &error);
-            return Err(self.refused(&error));
+            return Err(self.refused_by("max_statements", Protocol::Simple, text, &error));
         }
         let mut permits: Option<Permit> = None;
         let mut parts = SmallVec::new();
@@ -179,7 +194,7 @@ impl Session {
                 first: index == 0,
             };
             let sql = text[range.clone()].as_bytes();
-            let decided = self.decide(sql, Protocol::Simple, among).await?;
+            let decided = self.decide(sql, Protocol::Simple, among, None).await?;
             parts.push(Part::of(&decided));
             let Go::Node(permit) = decided.go else {
                 return Err(self.no_verdict()); // rows of ours have been refused among several
@@ -204,6 +219,7 @@ impl Session {
             Running {
                 started: Instant::now(),
                 parts,
+                fills: false,
             },
         ))
     }
@@ -211,6 +227,9 @@ impl Session {
     fn send_query(&mut self, message: &[u8], permit: &Permit, running: Running) {
         self.note_sent(running.parts.iter().map(|part| &part.after));
         self.note_masks(&running);
+        for part in &running.parts {
+            self.note_effects(&part.effects);
+        }
         self.limit_time(permit, running.started);
         self.statements.named.remove(b""); // a Query ends the unnamed statement
         let Some(server) = &mut self.server else {
@@ -233,15 +252,15 @@ impl Session {
 
     /// FunctionCall: names a function by its oid, which no stage can read; it is decided as an unparsed call.
     pub(super) async fn take_function_call(&mut self, header: Header) -> Result<bool, End> {
-        if !self.binding.pipeline.is_plain()
+        if self.binding.is_read()
             && self.client.inbuf.len() < HEADER_BYTES + 4
             && 4 <= header.body_bytes
         {
             self.inbuf_bytes_max = HEADER_BYTES + 4;
             return Ok(false);
         }
-        self.settle_before_statement().await?;
-        self.refresh_world()?;
+        self.begin_statement().await?;
+        self.text_bytes = 0;
         let front = self.client.inbuf.len().min(header.message_bytes());
         let message = self.client.inbuf.split_to(front);
         let rest = header.message_bytes() - front;
@@ -254,12 +273,13 @@ impl Session {
             .and_then(|oid| <[u8; 4]>::try_from(oid).ok());
         let text = format!("FunctionCall {}", oid.map_or(0, u32::from_be_bytes));
         let decided = match self
-            .decide(text.as_bytes(), Protocol::FunctionCall, Among::ALONE)
+            .decide(text.as_bytes(), Protocol::FunctionCall, Among::ALONE, None)
             .await
         {
             // What an unknown function does to the session cannot be known.
             Ok(decided) => Decided {
                 after: After::Dirty,
+                effects: Effects::ANY,
                 ..decided
             },
             Err(Refused(error)) => {
@@ -276,6 +296,7 @@ impl Session {
             return Ok(true);
         }
         self.note_sent([&decided.after].into_iter());
+        self.note_effects(&decided.effects);
         if let Some(server) = &mut self.server {
             server.start_batch();
             server.send_front(permit, &message);

@@ -2,7 +2,13 @@
 //! [`Shared`]. A [`Binding`] is one session's view of one world. Only `server/reload` writes the pointer.
 
 use super::authenticate::LoginKeys;
+use super::canary::Canary;
+use super::canary::Seat;
+use super::canary::Tally;
 use super::control::Clients;
+use super::shadow::Beside;
+use super::shadow::Shadow;
+use crate::hook::AuthMethod;
 use crate::hook::SessionContext;
 use crate::net::ListenerTls;
 use crate::pipeline::DecisionLog;
@@ -22,6 +28,7 @@ use crate::pool::Pools;
 use crate::pool::Target;
 use crate::routing;
 use crate::routing::Candidate;
+use crate::routing::Choice;
 use crate::routing::Pick;
 use crate::routing::Place;
 use crate::sandbox::Services;
@@ -37,10 +44,11 @@ use std::time::SystemTime;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-/// Everything a reload changes, as one value.
+/// Everything a reload changes, as one value. A copy is the same world beside which something else is tried.
+#[derive(Clone)]
 pub struct World {
     /// The policy, resolved.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// Its pipelines, compiled; indices are the policy's.
     pub pipelines: Vec<Arc<Pipeline>>,
     /// TLS of each listener; indices are the policy's.
@@ -50,11 +58,17 @@ pub struct World {
     /// What its stages reach of the outside; its own, since statements are asked as this policy says.
     pub services: Arc<dyn Services>,
     /// What is written of its decisions.
-    pub decisions: Option<DecisionLog>,
+    pub decisions: Option<Arc<DecisionLog>>,
     /// The git commit the policy lies in.
     pub commit: Option<Arc<str>>,
     /// When it was loaded.
     pub loaded: SystemTime,
+    /// A policy that is asked about every statement and decides nothing.
+    pub shadow: Option<Arc<Shadow>>,
+    /// A policy that serves some of the sessions.
+    pub canary: Option<Arc<Canary>>,
+    /// What becomes of the sessions of this world, while there is a canary.
+    pub tally: Option<Arc<Tally>>,
 }
 
 impl fmt::Debug for World {
@@ -64,11 +78,18 @@ impl fmt::Debug for World {
 }
 
 /// A node, ready to connect to.
+#[derive(Clone)]
 pub struct NodeTarget {
     /// How to get there.
     pub target: Arc<Target>,
     /// Changes when the policy says otherwise about the way there.
     pub identity: u64,
+}
+
+/// Whether a session is that of a user of the policy: then the policy says what its roles are, and whether there still is such a
+/// user. Whom a stage or a node has identified keeps what it was given.
+pub(super) fn has_account(context: &SessionContext) -> bool {
+    !matches!(context.auth_method, AuthMethod::Stage | AuthMethod::Node)
 }
 
 /// What outlives a policy revision.
@@ -111,6 +132,10 @@ pub struct Binding {
     /// The client's own login on nodes, where the pool has none.
     own_login: Option<Login>,
     routes: Vec<Route>,
+    /// Taken where the session is one of a canary's.
+    pub(super) seat: Option<Arc<Seat>>,
+    /// The session as the shadow sees it, where there is one.
+    pub(super) beside: Option<Arc<Beside>>,
 }
 
 /// A place, with what is needed to get a server connection there.
@@ -119,6 +144,16 @@ pub(super) struct Route {
     pub(super) place: Place,
     pub(super) plan: Arc<Plan>,
     pub(super) pool: Arc<Pool>,
+}
+
+/// Where a route leads, as far as an answer depends on it.
+pub(super) struct Destination {
+    /// The database on the node.
+    pub(super) database: Arc<str>,
+    /// Who the node takes the session for.
+    pub(super) login: Arc<str>,
+    /// What tells the nodes of the route from all others.
+    pub(super) origin: [u8; 8],
 }
 
 impl Binding {
@@ -130,6 +165,7 @@ impl Binding {
         world: Arc<World>,
         context: &SessionContext,
         own_login: Option<Login>,
+        seat: Option<Arc<Seat>>,
     ) -> Result<Self, &'static str> {
         let policy = &world.policy;
         let listener = policy
@@ -147,11 +183,29 @@ impl Binding {
             listener,
             own_login,
             routes: Vec::new(),
+            seat,
+            beside: world
+                .shadow
+                .as_ref()
+                .map(|shadow| Arc::new(Beside::new(shadow, context))),
             world,
         })
     }
 
-    /// The same session in another world.
+    /// The world this session belongs to while `live` is in force.
+    pub(super) fn wanted<'w>(&self, live: &'w Arc<World>) -> &'w Arc<World> {
+        match (&live.canary, &self.seat) {
+            (Some(canary), Some(seat)) if canary.is_of(seat) => &canary.world,
+            _ => live,
+        }
+    }
+
+    /// Whether anybody reads the statements of this session.
+    pub(super) fn is_read(&self) -> bool {
+        !self.pipeline.is_plain() || self.beside.is_some()
+    }
+
+    /// The same session in another world, which is one of a canary or not.
     ///
     /// # Errors
     /// What that world does not have for this session.
@@ -159,8 +213,9 @@ impl Binding {
         &self,
         world: Arc<World>,
         context: &SessionContext,
+        seat: Option<Arc<Seat>>,
     ) -> Result<Self, &'static str> {
-        Self::new(world, context, self.own_login.clone())
+        Self::new(world, context, self.own_login.clone(), seat)
     }
 
     pub(super) fn mode(&self) -> PoolMode {
@@ -185,23 +240,58 @@ impl Binding {
     ) -> Pick {
         let policy = &self.world.policy;
         let now = shared.pools.started().elapsed();
-        let candidates = |nodes: &[usize]| -> Vec<Candidate> {
-            nodes
-                .iter()
-                .map(|&node| Candidate {
-                    node,
-                    role: policy.nodes[node].role,
-                    usable: shared.pools.health(&policy.nodes[node].name).usable(now),
-                })
-                .collect()
+        let candidate = |id: usize| {
+            let node = &policy.nodes[id];
+            let health = shared.pools.health(&node.name);
+            Candidate {
+                node: id,
+                role: node.role,
+                weight: node.weight,
+                usable: health.usable(now),
+                is_behind: health.is_behind(node.max_lag, now),
+            }
         };
-        let nodes = candidates(&policy.pools[self.pool].nodes);
-        let branches: Vec<Vec<Candidate>> = policy
-            .branches
-            .iter()
-            .map(|branch| candidates(&branch.nodes))
-            .collect();
-        routing::pick(&nodes, &|branch| &branches[branch], target, otherwise, turn)
+        let candidates = |nodes: &[usize]| nodes.iter().map(|id| candidate(*id)).collect();
+        let pool: Vec<Candidate> = candidates(&policy.pools[self.pool].nodes);
+        let choice = Choice {
+            pool: &pool,
+            branch: &|branch| candidates(&policy.branches[branch].nodes),
+            node: &candidate,
+        };
+        routing::pick(choice, target, otherwise, turn)
+    }
+
+    /// How far behind the nearest standby of the pool is that takes statements now; `None`: nobody asks, it is not known, or there
+    /// is none.
+    pub(super) fn nearest_lag(&self, shared: &Shared) -> Option<Duration> {
+        if !self.pipeline.asks_lag() {
+            return None;
+        }
+        let policy = &self.world.policy;
+        let now = shared.pools.started().elapsed();
+        let nodes = policy.pools[self.pool].nodes.iter();
+        let standbys = nodes.map(|&id| &policy.nodes[id]);
+        let lags = standbys.filter_map(|node| {
+            let health = shared.pools.health(&node.name);
+            let takes = node.role == Role::Standby
+                && health.usable(now)
+                && !health.is_behind(node.max_lag, now);
+            health.lag(now).filter(|_| takes)
+        });
+        lags.min()
+    }
+
+    /// How far behind the node of a server connection is, nothing of a primary; `None`: not known.
+    pub(super) fn lag_of(&self, shared: &Shared, node: &Arc<str>) -> Option<Duration> {
+        let mut nodes = self.world.policy.nodes.iter();
+        let node = nodes.find(|known| known.name == *node)?;
+        match node.role {
+            Role::Primary => Some(Duration::ZERO),
+            Role::Standby => {
+                let now = shared.pools.started().elapsed();
+                shared.pools.health(&node.name).lag(now)
+            }
+        }
     }
 
     /// The only node there can be for the default route, where no choosing is needed.
@@ -221,7 +311,7 @@ impl Binding {
     pub(super) fn first_place(&self, shared: &Shared) -> Option<Place> {
         match self.pick(shared, RouteTarget::Primary, Some(RouteTarget::Standby), 0) {
             Pick::Node(place) => Some(place),
-            Pick::None => None,
+            Pick::Behind | Pick::None => None,
         }
     }
 
@@ -248,14 +338,53 @@ impl Binding {
         &self.routes[at]
     }
 
+    /// Where a route leads, whichever of its nodes is taken; `None` where this world has no such place.
+    pub(super) fn destination(
+        &self,
+        context: &SessionContext,
+        route: RouteTarget,
+    ) -> Option<Destination> {
+        let policy = &self.world.policy;
+        let pool = &policy.pools[self.pool];
+        let only;
+        let (nodes, branch) = match route {
+            RouteTarget::Branch(branch) => (&policy.branches.get(branch)?.nodes[..], Some(branch)),
+            RouteTarget::Node(node) => {
+                only = [node];
+                (&only[..], None)
+            }
+            RouteTarget::Default | RouteTarget::Primary | RouteTarget::Standby => {
+                (&pool.nodes[..], None)
+            }
+        };
+        let mut hasher = DefaultHasher::new();
+        for node in nodes {
+            self.world.nodes.get(*node)?.identity.hash(&mut hasher);
+        }
+        let login = match (&pool.login, &self.own_login) {
+            (Some(login), _) => &login.user,
+            (None, Some(own)) => &own.user,
+            (None, None) => &context.identity.user,
+        };
+        Some(Destination {
+            database: self.database(branch, context),
+            login: Arc::clone(login),
+            origin: hasher.finish().to_le_bytes(),
+        })
+    }
+
+    /// The session's database on nodes, or on those of a branch.
+    fn database(&self, branch: Option<usize>, context: &SessionContext) -> Arc<str> {
+        branch
+            .and_then(|branch| self.world.policy.branches[branch].database.clone())
+            .unwrap_or_else(|| Arc::clone(&context.database))
+    }
+
     fn plan(&self, place: Place, context: &SessionContext) -> Plan {
         let policy = &self.world.policy;
         let pool = &policy.pools[self.pool];
         let node = &self.world.nodes[place.node];
-        let database = place
-            .branch
-            .and_then(|branch| policy.branches[branch].database.clone())
-            .unwrap_or_else(|| Arc::clone(&context.database));
+        let database = self.database(place.branch, context);
         let login = match (&pool.login, &self.own_login) {
             (Some(login), _) => {
                 let text = login

@@ -6,6 +6,7 @@
 //!                        \-> fingerprint, normalize
 //!                        \-> tree -> relations                         only where a stage asks for names
 //!                                 \-> exposure                          only where a stage masks columns of what is named
+//! Facts -> steady, writes                                              only where answers are cached
 //! ```
 //!
 //! # What cannot be seen
@@ -37,9 +38,11 @@ mod names;
 mod piece;
 mod relations;
 mod split;
+mod steady;
 mod tree;
 mod verbs;
 mod words;
+mod writes;
 
 pub use analyze::analyze;
 pub use analyze::effect;
@@ -63,3 +66,8 @@ pub use kind::SessionEffect;
 pub use limit::add_limit;
 pub use split::is_single;
 pub use split::split;
+pub use steady::is_moment;
+pub use steady::unsteady;
+pub use writes::Writes;
+pub use writes::may_hide_state;
+pub use writes::writes;

@@ -20,6 +20,8 @@ use crate::support::proxy::pgwarden;
 use crate::support::repository;
 use crate::support::wait_for;
 use serde_json::Value;
+use std::io::BufRead;
+use std::io::Read;
 use std::path::Path;
 
 /// Stands in statements as a literal.
@@ -327,16 +329,76 @@ fn what_waits_is_written_before_the_process_ends() {
     assert!(decisions.iter().all(|one| one.get("fingerprint").is_none()));
 }
 
+fn pipe(path: &Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status();
+    assert!(made.expect("mkfifo").success());
+}
+
+/// Opening a pipe waits for whoever reads it; nobody else may.
+#[test]
+fn a_pipe_that_nobody_reads_holds_up_nothing() {
+    let base = PolicyText::of(Cluster::shared());
+    let proxy = Proxy::start(&base);
+    let mut wire = proxy.login("app");
+    pipe(&proxy.path("pipe"));
+    let to_pipe = base.extra("[decisions]\nsink = \"file:pipe\"").text();
+    assert_eq!(proxy.reload(&to_pipe), Reload::Swapped);
+    wire.works("SELECT 1");
+    proxy.login("app").works("SELECT 1");
+    let rows = proxy.admin().table("SHOW DECISIONS");
+    assert_eq!(rows[0]["sink"], "file:pipe");
+    // Whoever comes to read gets what was written.
+    let mut reader = std::fs::File::open(proxy.path("pipe")).expect("opened");
+    let mut line = [0; 64];
+    reader.read_exact(&mut line).expect("a decision");
+    assert!(line.starts_with(b"{\"version\":"), "{line:?}");
+}
+
+/// The file is left while lines still wait for it, and then the process is told to stop.
+#[test]
+fn what_waits_is_written_also_where_a_reload_has_left_the_file() {
+    const STATEMENTS: usize = 400;
+    let folder = crate::support::Folder::new("slow");
+    let path = folder.path().join("pipe");
+    pipe(&path);
+    let base = PolicyText::of(Cluster::shared());
+    let to = |sink: &str| {
+        base.clone()
+            .extra(&format!("[decisions]\nsink = \"file:{sink}\""))
+    };
+    let mut proxy = Proxy::start(&to(path.to_str().expect("UTF-8")));
+    // It holds 64 KiB; the rest waits until somebody reads.
+    let reader = std::fs::File::open(&path).expect("opened");
+    let mut wire = proxy.login("app");
+    for _ in 0..STATEMENTS {
+        wire.works("SELECT 1");
+    }
+    assert_eq!(proxy.reload(&to(FILE).text()), Reload::Swapped);
+    wire.works("SELECT 1");
+    assert_eq!(written(&proxy, 1).len(), 1);
+    drop(wire);
+    proxy.terminate();
+    wait_for("nobody is let in", || {
+        std::net::TcpStream::connect(("127.0.0.1", proxy.port))
+            .is_err()
+            .then_some(())
+    });
+    let lines = std::io::BufReader::new(reader).lines();
+    assert_eq!(lines.map_while(Result::ok).count(), STATEMENTS);
+    assert!(proxy.ended().success());
+}
+
 /// The log says what became of a statement, not what the stages would have had.
 #[test]
 fn what_a_session_cannot_do_is_recorded_as_refused() {
     let rows = "script = 'rows([\"id\"], [[\"7\"]])'";
     let policy = with_log("sample = { allow = 0.0 }")
         .pool_key("session_state = \"refuse\"")
+        .extra("[sql]\non_unparsed = \"as_write\"")
         .stage(
             "pre_query",
             "table",
-            &format!("when = {{ tables = [\"products\"] }}\n{rows}"),
+            &format!("when = {{ tables = [\"products\"] }}\nunless = {{ protocol = \"function_call\" }}\n{rows}"),
         )
         .stage(
             "pre_query",
@@ -359,8 +421,8 @@ fn what_a_session_cannot_do_is_recorded_as_refused() {
         [
             "simple deny by session_state:",
             "extended deny by session_state:",
-            "simple deny by table: table=reply",
-            "function_call deny by call: call=reply",
+            "simple deny by table: table=cached",
+            "function_call deny by call: call=cached",
         ]
     );
     clients_were_told(&told, &decisions);

@@ -5,6 +5,7 @@ use crate::support::document;
 use crate::support::proxy::pgwarden;
 use crate::support::repository;
 use crate::support::script;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -284,6 +285,51 @@ fn what_was_not_there_then_is_not_taken_from_the_disk() {
     }
     diff(folder.path(), &["--git", "HEAD~2", "site/policy.toml"], 0);
     diff(folder.path(), &["--git", "HEAD", "site/policy.toml"], 0);
+}
+
+#[test]
+fn no_program_of_the_repository_runs() {
+    let folder = Folder::new("diff-git");
+    whole_repository(&folder);
+    let monitor = folder.path().join("monitor");
+    std::fs::write(&monitor, "#!/bin/sh\ntouch \"$(dirname \"$0\")/ran\"\n").expect("a script");
+    std::fs::set_permissions(&monitor, std::fs::Permissions::from_mode(0o700)).expect("chmod");
+    let monitor = monitor.to_str().expect("a path");
+    let ran = || {
+        let ran = folder.path().join("ran");
+        let existed = ran.exists();
+        drop(std::fs::remove_file(ran));
+        existed
+    };
+    git(folder.path(), &["config", "core.fsmonitor", monitor]);
+    git(folder.path(), &["update-index", "--fsmonitor"]);
+    git(folder.path(), &["ls-files"]);
+    assert!(ran(), "git asks the monitor");
+    // What lies on the disk alone is asked for in the index.
+    diff(folder.path(), &["--git", "HEAD", "site/policy.toml"], 0);
+    assert!(!ran(), "the monitor has run");
+
+    // A clone that has not got everything, whose configuration says how the rest is fetched.
+    git(
+        folder.path(),
+        &["config", "extensions.partialClone", "origin"],
+    );
+    git(folder.path(), &["config", "remote.origin.promisor", "true"]);
+    git(
+        folder.path(),
+        &["config", "remote.origin.url", "ssh://host/path"],
+    );
+    git(folder.path(), &["config", "core.sshCommand", monitor]);
+    let object = git(folder.path(), &["rev-parse", "HEAD:site/rules/filed.rhai"]);
+    let (first, rest) = object.trim().split_at(2);
+    let object = folder.path().join(".git/objects").join(first).join(rest);
+    std::fs::remove_file(object).expect("a loose object");
+    let (_, err) = diff(folder.path(), &["--git", "HEAD", "site/policy.toml"], 78);
+    assert!(
+        err.contains("is not in this clone; fetch it first"),
+        "{err}"
+    );
+    assert!(!ran(), "it was fetched");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::support::frames::query;
 use crate::support::message::shape;
 use crate::support::policy::PolicyText;
 use crate::support::proxy::Proxy;
+use crate::support::signal;
 use crate::support::wait_for;
 use crate::support::wire::Wire;
 use std::net::TcpStream;
@@ -118,4 +119,35 @@ fn a_pipelining_client_gets_one_final_error() {
     assert_eq!(fatal, 1, "{messages:?}");
     assert_eq!(messages.last().expect("a final error").tag, 'E');
     assert_eq!(proxy.ended().code(), Some(0));
+}
+
+/// A reload that reads a pipe nobody writes to never ends by itself.
+#[test]
+fn a_reload_that_takes_for_ever_does_not_hold_up_the_stop() {
+    let base = PolicyText::of(Cluster::shared());
+    let mut proxy = Proxy::start_with(&base, &[], &["--drain-timeout", "600s"]);
+    let mut make = std::process::Command::new("mkfifo");
+    let made = make.arg(proxy.path("pipe.toml")).status();
+    assert!(made.expect("mkfifo").success());
+    let text = base.text();
+    let text = text.replacen(
+        "name = \"it\"\n",
+        "name = \"it\"\ninclude = [\"pipe.toml\"]\n",
+        1,
+    );
+    proxy.write_policy(&text);
+    signal("HUP", proxy.pid());
+    let mut wire = proxy.login("app");
+    wire.send(&query("SELECT pg_sleep(600)"));
+    let start = Instant::now();
+    proxy.terminate();
+    wait_until_closed(&proxy);
+    assert!(proxy.runs());
+    proxy.terminate();
+    assert_eq!(proxy.ended().code(), Some(0));
+    assert!(
+        start.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        start.elapsed()
+    );
 }

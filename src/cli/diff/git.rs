@@ -128,6 +128,14 @@ impl<'a> GitFiles<'a> {
         Some(beside)
     }
 
+    /// Whether the tree of the commit has the path, with or without what is there.
+    fn names(&self, path: &Path) -> bool {
+        let mut object = OsString::from(format!("{}:", self.commit));
+        object.push(path);
+        let words = ["rev-parse", "--verify", "--quiet"].map(OsStr::new);
+        line(&self.top, &[&words[..], &[object.as_os_str()]].concat()).is_ok()
+    }
+
     /// Whether git keeps a file of that path now.
     fn is_tracked(&self, path: &Path) -> io::Result<bool> {
         let mut only = OsString::from(":(top,literal)");
@@ -156,6 +164,13 @@ impl Files for GitFiles<'_> {
                 let folder = folder.parent().unwrap_or(&self.top).to_owned();
                 self.disk.read(&folder.join(place))
             }
+            Object::Missing if self.names(&inside) => Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                format!(
+                    "what it was at commit {:.12} is not in this clone; fetch it first",
+                    self.commit
+                ),
+            )),
             Object::Missing if self.is_tracked(&inside)? => Err(io::Error::new(
                 io::ErrorKind::NotFound,
                 format!("it was not there at commit {:.12}", self.commit),
@@ -280,17 +295,22 @@ fn broken(what: &str) -> io::Error {
 /// What a hook of git tells the programs it runs: the work tree of a policy is found by its folder alone.
 const OF_HOOKS: [&str; 4] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"];
 
-/// git in a folder, in English and without a lock on the index.
+/// git in a folder, in English, without a lock on the index, and without the programs that a repository's configuration can name
+/// for what is asked here: a monitor of the work tree, and a way to fetch what a partial clone has not got.
 fn git(folder: &Path) -> Command {
     let mut command = Command::new("git");
     for name in OF_HOOKS {
         command.env_remove(name);
     }
     command
+        .args(["-c", "core.fsmonitor=false"])
         .arg("-C")
         .arg(folder)
         .env("LC_ALL", "C")
         .env("GIT_OPTIONAL_LOCKS", "0")
+        .env("GIT_NO_LAZY_FETCH", "1")
+        // What git before 2.44 looks at.
+        .env("GIT_ALLOW_PROTOCOL", "none")
         .stdin(Stdio::null());
     command
 }

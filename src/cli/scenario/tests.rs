@@ -26,7 +26,8 @@ const KINDS: [&str; 11] = [
     "breaker_open",
 ];
 
-struct Text(String);
+/// A policy's one file.
+pub(in crate::cli) struct Text(pub(in crate::cli) String);
 
 impl Files for Text {
     fn read(&self, _: &Path) -> io::Result<Vec<u8>> {

@@ -127,6 +127,15 @@ fn order_counts(first: &Stage, second: &Stage) -> bool {
                 otherwise: others,
             },
         ) => to == other && otherwise == others,
+        // The shortest of several times holds.
+        (
+            Action::Rewrite {
+                add_limit: None, ..
+            },
+            Action::Rewrite {
+                add_limit: None, ..
+            },
+        ) => true,
         _ => only_refuses(first) && only_refuses(second),
     };
     !same && has_effect(first) && has_effect(second) && !first.is_apart_from(second)

@@ -109,6 +109,12 @@ impl Queue {
         self.some.notify_all();
     }
 
+    /// Whether nothing will be added any more.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.waiting().closed
+    }
+
     /// Counts lines that have been written, or could not be.
     pub fn note(&self, written: u64, failed: u64) {
         self.written.fetch_add(written, Relaxed);

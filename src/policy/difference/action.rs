@@ -4,13 +4,14 @@
 use super::Differs;
 use super::Findings;
 use super::Way;
+use super::force::Force;
 use super::grants;
 use super::mask;
 use super::path;
-use super::stage::Force;
 use super::stage::is_guest;
 use crate::hook::Refusal;
 use crate::policy::Action;
+use crate::policy::Cache;
 use crate::policy::Exceed;
 use crate::policy::Field;
 use crate::policy::Limit;
@@ -54,13 +55,14 @@ pub(super) fn differs(
             log_fields(found, &path, before, after);
         }
         (Action::Limit(old), Action::Limit(limit)) => {
-            let counts = Force::in_list(new) == Force::Tightens;
+            let counts = Force::of(found.new, new) == Force::Tightens;
             limits(found, &path, counts, old, limit);
         }
         (Action::Mask(old), Action::Mask(mask)) => {
-            let counts = Force::in_list(new) == Force::Tightens;
+            let counts = Force::of(found.new, new) == Force::Tightens;
             mask::differs(found, &path, counts, old, mask);
         }
+        (Action::Cache(old), Action::Cache(new)) => caches(found, &path, old, new),
         (Action::Script(_), Action::Script(_)) => {
             found.add(
                 Way::Changes,
@@ -77,7 +79,12 @@ pub(super) fn differs(
                 .values()
                 .replace(" otherwise none", "")
                 .replace('"', "");
-            found.add(Way::Changes, path, what.replace(" otherwise None", ""), "");
+            // What is led to the default goes on to the rest of the list.
+            let way = match (Force::of(found.old, old), Force::of(found.new, new)) {
+                (before, after) if before == after => Way::Changes,
+                _ => exchange(found, old, new),
+            };
+            found.add(way, path, what.replace(" otherwise None", ""), "");
         }
         _ => return false,
     }
@@ -92,7 +99,8 @@ fn rewrites(found: &mut Findings<'_>, path: &str, old: &Stage, new: &Stage) {
         } => (*add_limit, *statement_timeout),
         _ => (None, None),
     };
-    let counts = Force::in_list(new) == Force::Tightens;
+    let counts = Force::of(found.new, new) == Force::Tightens
+        && Force::of(found.old, old) == Force::Tightens;
     let ((old_limit, old_timeout), (limit, timeout)) = (bounds(old), bounds(new));
     let key = format!("{path}.add_limit");
     bound(found, &key, counts, (old_limit, limit), |limit| {
@@ -126,6 +134,14 @@ fn exchange(found: &Findings<'_>, old: &Stage, new: &Stage) -> Way {
             _ => Way::Changes,
         },
         (Force::Unknown, _) | (_, Force::Unknown) => Way::Changes,
+        (Force::Rewrites, _) => match new.action {
+            Action::Deny(_) => Way::Narrows,
+            _ => Way::Changes,
+        },
+        (_, Force::Rewrites) => match old.action {
+            Action::Deny(_) => Way::Widens,
+            _ => Way::Changes,
+        },
         (Force::Nothing, new) => new.way_of_presence(),
         (old, Force::Nothing) => old.way_of_presence().opposite(),
         (_, new) => new.way_of_presence(),
@@ -208,6 +224,33 @@ fn limits(found: &mut Findings<'_>, path: &str, counts: bool, old: &Limit, new: 
         tell("exceed", way, format!("{} -> {}", shown(old), shown(new)));
     }
     refusal(found, path, &old.refusal, &new.refusal);
+}
+
+/// `cache`: whom answers cross, how long they are given, and what ends them.
+fn caches(found: &mut Findings<'_>, path: &str, old: &Cache, new: &Cache) {
+    let why = "answers are now given to others too";
+    for vary in old.vary.iter().filter(|vary| !new.vary.contains(vary)) {
+        let what = format!("- {}", vary.name());
+        found.add(Way::Widens, format!("{path}.vary"), what, why);
+    }
+    for vary in new.vary.iter().filter(|vary| !old.vary.contains(vary)) {
+        let what = format!("+ {}", vary.name());
+        found.add(Way::Narrows, format!("{path}.vary"), what, "");
+    }
+    let mut tell = |key: &str, old: String, new: String| {
+        if old != new {
+            let what = format!("{old} -> {new}");
+            found.add(Way::Changes, format!("{path}.{key}"), what, "");
+        }
+    };
+    let time = crate::unit::format_duration;
+    let size = |bytes: usize| crate::unit::format_size(u64::try_from(bytes).unwrap_or(u64::MAX));
+    tell("ttl", time(old.ttl), time(new.ttl));
+    tell("max_bytes", size(old.bytes_max), size(new.bytes_max));
+    let largest = |cache: &Cache| size(cache.entry_bytes_max);
+    tell("max_entry", largest(old), largest(new));
+    let ends = |cache: &Cache| cache.invalidate.name().to_owned();
+    tell("invalidate", ends(old), ends(new));
 }
 
 /// A field that holds what clients wrote widens who reads it.

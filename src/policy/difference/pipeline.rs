@@ -3,9 +3,9 @@
 use super::Differs;
 use super::Findings;
 use super::Way;
+use super::force::Force;
 use super::path;
 use super::stage;
-use super::stage::Force;
 use super::words::ticked;
 use crate::hook::Hook;
 use crate::policy::Action;
@@ -121,7 +121,7 @@ fn list(found: &mut Findings<'_>, path: &str, hook: Hook, old: &Pipeline, new: &
         .collect();
     for stage in gone {
         // One that is nowhere any more is told by itself.
-        if stage::of(found.new, &stage.name).is_some() {
+        if stage::of(found.new, &stage.name).is_some() || found.stays("stage", &stage.name) {
             let force = Force::of(found.old, stage);
             let what = format!("- `{}`", stage.name);
             let way = force.way_of_presence().opposite();
@@ -129,7 +129,7 @@ fn list(found: &mut Findings<'_>, path: &str, hook: Hook, old: &Pipeline, new: &
         }
     }
     for stage in came {
-        if stage::of(found.old, &stage.name).is_some() {
+        if stage::of(found.old, &stage.name).is_some() || found.stayed("stage", &stage.name) {
             let force = Force::of(found.new, stage);
             let what = format!("+ `{}`", stage.name);
             found.add(
@@ -172,17 +172,18 @@ fn moves(found: &mut Findings<'_>, path: &str, after: &[&Stage], kept: &[usize])
                 });
             }
         }
-        let (way, why) = order(&jumped);
         let what = match at.checked_sub(1).and_then(|before| after.get(before)) {
             Some(before) => format!("moved `{}` after `{}`", stage.name, before.name),
             None => format!("moved `{}` to the front", stage.name),
         };
-        found.add(way, path, what, &why);
+        for (way, why) in order(found.new, &jumped) {
+            found.add(way, path, &*what, &why);
+        }
     }
 }
 
 /// What it does that the first of each pair is now asked before the second, and not after it.
-fn order(pairs: &[(&Stage, &Stage)]) -> (Way, String) {
+fn order(policy: &Policy, pairs: &[(&Stage, &Stage)]) -> Vec<(Way, String)> {
     let mut narrows = false;
     let mut unknown = false;
     let mut spared = Vec::new();
@@ -192,24 +193,32 @@ fn order(pairs: &[(&Stage, &Stage)]) -> (Way, String) {
         if is_mask(first) && is_allow(second) || is_allow(first) && is_mask(second) {
             continue; // what is allowed is masked all the same
         }
-        match (Force::in_list(first), Force::in_list(second)) {
+        match (
+            Force::in_list(policy, first),
+            Force::in_list(policy, second),
+        ) {
+            (Force::Nothing, _) | (_, Force::Nothing) => (),
             (Force::Loosens, Force::Tightens) => spared.push(&*second.name),
             (Force::Tightens, Force::Loosens) => narrows = true,
-            (Force::Unknown, Force::Nothing) | (Force::Nothing, Force::Unknown) => (),
-            (Force::Unknown, _) | (_, Force::Unknown) => unknown = true,
-            _ => unknown |= depends_on_order(first) || depends_on_order(second),
+            (Force::Tightens | Force::Loosens, Force::Tightens | Force::Loosens) => {
+                unknown |= depends_on_order(first) || depends_on_order(second);
+            }
+            _ => unknown = true,
         }
     }
+    let mut told = Vec::new();
     if !spared.is_empty() {
-        return (
-            Way::Widens,
-            format!("what it allows is spared {}", ticked(spared)),
-        );
+        let why = format!("what it lets by is spared {}", ticked(spared));
+        told.push((Way::Widens, why));
     }
-    match narrows && !unknown {
-        true => (Way::Narrows, "what it refuses is refused first".to_owned()),
-        false => (Way::Changes, String::new()),
+    if narrows && !unknown {
+        let why = "what it refuses is refused first".to_owned();
+        told.push((Way::Narrows, why));
     }
+    if told.is_empty() {
+        told.push((Way::Changes, String::new()));
+    }
+    told
 }
 
 /// What is asked about is the rewritten text, and what is refused before is not counted.

@@ -4,6 +4,8 @@ use super::Differs;
 use super::Findings;
 use super::Way;
 use super::guest;
+use crate::policy::Action;
+use crate::policy::OnFailure;
 use crate::policy::Plugin;
 use crate::policy::Policy;
 use crate::sandbox::State;
@@ -52,7 +54,28 @@ pub(super) fn differs(found: &mut Findings<'_>, differs: &Differs<'_>) -> bool {
             };
             found.add(way, differs.path(), differs.values(), why);
         }
-        _ => return guest::limits(found, differs, &old.limits, &new.limits),
+        _ => {
+            let told = found.changes.len();
+            let is_told = guest::limits(found, differs, &old.limits, &new.limits);
+            if fails_open(found.new, &new.name) {
+                guest::may_fail_more(found, told);
+            }
+            return is_told;
+        }
     }
     true
+}
+
+/// Whether a stage asks the plugin and lets pass where it fails.
+fn fails_open(policy: &Policy, plugin: &str) -> bool {
+    let asked = |id: &usize| {
+        policy
+            .plugins
+            .get(*id)
+            .is_some_and(|known| *known.name == *plugin)
+    };
+    policy.stages.iter().any(|stage| {
+        stage.on_failure == OnFailure::Open
+            && matches!(&stage.action, Action::Plugin(id) if asked(id))
+    })
 }

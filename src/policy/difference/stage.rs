@@ -1,99 +1,21 @@
-//! Stages: what one forces on statements, and what becomes of that when it comes, goes, changes its guards or what it does.
-//!
-//! `deny` and `rewrite` only ever take something away, `allow` only ever gives something. A script or plugin may do either, so
-//! that nothing is claimed of it beyond its rights and limits.
+//! Stages: what becomes of what one forces on statements when it comes, goes, changes its guards or what it does.
 
 use super::Differs;
 use super::Findings;
 use super::Way;
 use super::action;
+use super::force::Force;
 use super::grants;
 use super::guest;
 use super::path;
 use super::plugin;
 use super::words::cut;
-use crate::hook::Hook;
 use crate::policy::Action;
 use crate::policy::Mode;
 use crate::policy::OnFailure;
 use crate::policy::Policy;
 use crate::policy::Stage;
 use crate::policy::predicate::Growth;
-
-/// What a stage does to what is allowed, where it is asked.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Force {
-    /// It takes away.
-    Tightens,
-    /// It gives.
-    Loosens,
-    /// Whatever it likes.
-    Unknown,
-    /// It changes no verdict: it does not count, or has nothing to say about it.
-    Nothing,
-}
-
-impl Force {
-    /// Of the action alone.
-    fn of_action(action: &Action) -> Self {
-        match action {
-            Action::Deny(_) | Action::Limit(_) | Action::Mask(_) | Action::Rewrite { .. } => {
-                Self::Tightens
-            }
-            Action::Allow => Self::Loosens,
-            Action::Route { .. } | Action::Log { .. } => Self::Nothing,
-            Action::Script(_) | Action::Plugin(_) => Self::Unknown,
-        }
-    }
-
-    /// Where only the order within one list is in question.
-    pub(super) fn in_list(stage: &Stage) -> Self {
-        match stage.mode {
-            Mode::Enforce => Self::of_action(&stage.action),
-            Mode::Observe | Mode::Off => Self::Nothing,
-        }
-    }
-
-    /// In its policy: an `allow` behind which nothing could refuse gives nothing.
-    pub(super) fn of(policy: &Policy, stage: &Stage) -> Self {
-        match Self::in_list(stage) {
-            Self::Loosens if !spares_something(policy, stage) => Self::Nothing,
-            force => force,
-        }
-    }
-
-    /// Which way a policy moves when a stage of this force comes to be asked.
-    pub(super) fn way_of_presence(self) -> Way {
-        match self {
-            Self::Tightens => Way::Narrows,
-            Self::Loosens => Way::Widens,
-            Self::Unknown | Self::Nothing => Way::Changes,
-        }
-    }
-}
-
-/// Whether anything stands behind an `allow` that could have refused.
-fn spares_something(policy: &Policy, stage: &Stage) -> bool {
-    let may_refuse = |id: &usize| {
-        let behind = policy.stages.get(*id);
-        behind.is_some_and(|stage| {
-            let refuses = matches!(Force::in_list(stage), Force::Tightens | Force::Unknown);
-            refuses && !matches!(stage.action, Action::Mask(_))
-        })
-    };
-    policy.pipelines.iter().any(|pipeline| {
-        Hook::all().zip(&pipeline.hooks).any(|(hook, ids)| {
-            let own = |id: &usize| {
-                let known = policy.stages.get(*id);
-                known.is_some_and(|known| known.name == stage.name)
-            };
-            ids.iter().position(own).is_some_and(|at| {
-                let denied = hook == Hook::Authorize && !pipeline.otherwise.authorize_allows();
-                denied || ids.iter().skip(at + 1).any(may_refuse)
-            })
-        })
-    })
-}
 
 pub(super) fn of<'p>(policy: &'p Policy, name: &str) -> Option<&'p Stage> {
     policy.stages.iter().find(|known| &*known.name == name)
@@ -152,7 +74,9 @@ pub(super) fn why_came(stage: &Stage, force: Force) -> &'static str {
         (Force::Tightens, Action::Rewrite { .. } | Action::Limit(_)) => "bounds what it matches",
         (Force::Tightens, Action::Mask(_)) => "hides columns where it matches",
         (Force::Tightens, _) => "refuses what it matches",
+        (Force::Loosens, Action::Route { .. }) => "what stands behind it is not asked",
         (Force::Loosens, _) => "allows what it matches",
+        (Force::Rewrites, _) => "what stands behind it looks at another text",
         (Force::Unknown, _) => "foreign code decides there",
         (Force::Nothing, Action::Allow) if stage.mode == Mode::Enforce => {
             "nothing behind it could refuse"
@@ -169,7 +93,9 @@ pub(super) fn why_gone(stage: &Stage, force: Force) -> &'static str {
         }
         (Force::Tightens, Action::Mask(_)) => "no longer hides columns where it matched",
         (Force::Tightens, _) => "no longer refuses what it matched",
+        (Force::Loosens, Action::Route { .. }) => "what stands behind it is asked",
         (Force::Loosens, _) => "no longer allows what it matched",
+        (Force::Rewrites, _) => "what stands behind it looks at the text as it came",
         (Force::Unknown, _) => "foreign code no longer decides there",
         (Force::Nothing, _) => "",
     }
@@ -189,6 +115,7 @@ pub(super) fn differs(found: &mut Findings<'_>, differs: &Differs<'_>) -> bool {
         // Which lists it stands in is told by the pipelines.
         "hooks" => true,
         "mode" => mode(found, differs, old, new),
+        "waiver" => waiver(found, differs, old, new),
         _ => of_guest(found, differs, old, new),
     }
 }
@@ -199,6 +126,20 @@ fn mode(found: &mut Findings<'_>, differs: &Differs<'_>, old: &Stage, new: &Stag
         (Mode::Enforce, _) => (before.way_of_presence().opposite(), why_gone(old, before)),
         (_, Mode::Enforce) => (after.way_of_presence(), why_came(new, after)),
         _ => (Way::Changes, ""),
+    };
+    found.add(way, differs.path(), differs.values(), why);
+    true
+}
+
+/// More time for what is loosened widens; who answers for it, and why, is only told.
+fn waiver(found: &mut Findings<'_>, differs: &Differs<'_>, old: &Stage, new: &Stage) -> bool {
+    let end = |stage: &Stage| stage.waiver.as_ref().map(|waiver| waiver.expires);
+    let way = Way::of_rise(end(old), end(new));
+    let why = match (way, end(old)) {
+        (Way::Widens, None) => "is loosened for a time",
+        (Way::Widens, Some(_)) => "is loosened for longer",
+        (Way::Narrows, _) => "is loosened for less",
+        (Way::Changes, _) => "",
     };
     found.add(way, differs.path(), differs.values(), why);
     true
@@ -235,11 +176,13 @@ fn guard(
         (before, after) if before == after => after,
         _ => Force::Nothing,
     };
-    let asked_more = match (growth, is_when) {
-        (Growth::Unclear, _) => None,
-        (growth, is_when) => Some((growth == Growth::Grew) == is_when),
+    let asked_more = match growth {
+        Growth::Grew => Some(is_when),
+        Growth::Shrank => Some(!is_when),
+        Growth::Same | Growth::Unclear => None,
     };
     let (way, why) = match asked_more {
+        None if growth == Growth::Same => (Way::Changes, "matches the same"),
         None => (Way::Changes, ""),
         Some(true) => (force.way_of_presence(), more_of(force)),
         Some(false) => (force.way_of_presence().opposite(), less_of(force)),
@@ -253,6 +196,7 @@ fn more_of(force: Force) -> &'static str {
     match force {
         Force::Tightens => "is met by more",
         Force::Loosens => "lets more pass",
+        Force::Rewrites => "bounds more",
         Force::Unknown => "is asked about more",
         Force::Nothing => "",
     }
@@ -262,6 +206,7 @@ fn less_of(force: Force) -> &'static str {
     match force {
         Force::Tightens => "is met by less",
         Force::Loosens => "lets less pass",
+        Force::Rewrites => "bounds less",
         Force::Unknown => "is asked about less",
         Force::Nothing => "",
     }
@@ -289,6 +234,20 @@ fn values(old: Option<String>, new: Option<String>) -> String {
 
 /// What only scripts and plugins have.
 fn of_guest(found: &mut Findings<'_>, differs: &Differs<'_>, old: &Stage, new: &Stage) -> bool {
+    let told = found.changes.len();
+    let is_told = of_guest_itself(found, differs, old, new);
+    if new.on_failure == OnFailure::Open {
+        guest::may_fail_more(found, told);
+    }
+    is_told
+}
+
+fn of_guest_itself(
+    found: &mut Findings<'_>,
+    differs: &Differs<'_>,
+    old: &Stage,
+    new: &Stage,
+) -> bool {
     if !is_guest(old) || !is_guest(new) {
         // The other action brought it along.
         return true;

@@ -4,14 +4,17 @@
 use super::Differs;
 use super::Findings;
 use super::Way;
+use super::force::Force;
+use super::guards::Turned;
 use super::path;
-use super::stage::Force;
+use super::stage::is_guest;
 use super::words::ticked;
-use crate::policy::Action;
 use crate::policy::Credential;
 use crate::policy::Policy;
 use crate::policy::User;
+use crate::policy::predicate::Test;
 use crate::sandbox::See;
+use std::sync::Arc;
 
 fn of<'p>(policy: &'p Policy, name: &str) -> Option<&'p User> {
     policy.users.get(name)
@@ -127,57 +130,54 @@ fn day(seconds: i64) -> String {
 
 fn roles(found: &mut Findings<'_>, path: &str, old: &User, new: &User) {
     for role in new.roles.iter().filter(|role| !old.roles.contains(role)) {
-        let (way, why) = meaning(found.new, role);
-        found.add(way, path, format!("+ {role:?}"), &why);
+        let more = with(&old.roles, role);
+        let policy = found.new;
+        let mut ways = turned(policy, &old.roles, &more).ways();
+        if may_administer(policy, role) {
+            ways.push((Way::Widens, "may use the admin console".to_owned()));
+        }
+        tell_role(found, path, &format!("+ {role:?}"), ways);
     }
     for role in old.roles.iter().filter(|role| !new.roles.contains(role)) {
-        let (way, _) = meaning(found.old, role);
-        let why = match way.opposite() {
-            Way::Widens => "is no longer met by stages that refuse or bound",
-            _ => "",
-        };
-        found.add(way.opposite(), path, format!("- {role:?}"), why);
+        let more = with(&new.roles, role);
+        let policy = found.old;
+        let mut ways = turned(policy, &more, &new.roles).ways();
+        if may_administer(policy, role) {
+            let why = "may no longer use the admin console";
+            ways.push((Way::Narrows, why.to_owned()));
+        }
+        tell_role(found, path, &format!("- {role:?}"), ways);
     }
 }
 
-/// What having a role leads to: more where anything opens for it, less where stages only close, and who knows where foreign
-/// code may look at it.
-fn meaning(policy: &Policy, role: &str) -> (Way, String) {
-    let mut opens = Vec::new();
-    let mut closes = Vec::new();
-    let mut unknown = false;
-    for stage in &policy.stages {
-        let force = Force::of(policy, stage);
-        let is_guest = matches!(stage.action, Action::Script(_) | Action::Plugin(_));
-        unknown |= is_guest && force == Force::Unknown && stage.grants.may_see(See::Identity);
-        for (asks, way) in [
-            (stage.when.asks_for_role(role), force.way_of_presence()),
-            (
-                stage.unless.asks_for_role(role),
-                force.way_of_presence().opposite(),
-            ),
-        ] {
-            match way {
-                _ if !asks || force == Force::Nothing => (),
-                Way::Widens => opens.push(&*stage.name),
-                Way::Narrows => closes.push(&*stage.name),
-                Way::Changes => unknown = true,
-            }
+fn with(roles: &[Arc<str>], role: &Arc<str>) -> Vec<Arc<str>> {
+    let more = roles.iter().chain([role]);
+    more.cloned().collect()
+}
+
+fn may_administer(policy: &Policy, role: &str) -> bool {
+    policy.admin.roles.iter().any(|known| **known == *role)
+}
+
+/// What it leads to that somebody has other roles. Foreign code that sees who asks may make of it what it likes.
+fn turned<'p>(policy: &'p Policy, old: &[Arc<str>], new: &[Arc<str>]) -> Turned<'p> {
+    let any = |roles: &[Arc<str>], test: &Test| roles.iter().any(|role| test.wants_role(role));
+    let mut turned = Turned::of(policy, &|test| any(old, test), &|test| any(new, test));
+    for stage in policy.stages.iter().filter(|stage| is_guest(stage)) {
+        let decides = Force::of(policy, stage) == Force::Unknown;
+        if decides && stage.grants.may_see(See::Identity) {
+            turned.may_look(stage);
         }
     }
-    if policy.admin.roles.iter().any(|known| **known == *role) {
-        return (Way::Widens, "may use the admin console".to_owned());
+    turned
+}
+
+fn tell_role(found: &mut Findings<'_>, path: &str, what: &str, ways: Vec<(Way, String)>) {
+    if ways.is_empty() {
+        let why = "no stage decides otherwise for it";
+        found.add(Way::Changes, path, what, why);
     }
-    if !opens.is_empty() {
-        let stages = ticked(opens);
-        return (
-            Way::Widens,
-            format!("may now be matched as {role:?} by {stages}"),
-        );
-    }
-    match (unknown, closes.is_empty()) {
-        (false, false) => (Way::Narrows, format!("is now met by {}", ticked(closes))),
-        (true, _) => (Way::Changes, String::new()),
-        (false, true) => (Way::Changes, "no stage asks for it".to_owned()),
+    for (way, why) in ways {
+        found.add(way, path, what, &why);
     }
 }

@@ -14,6 +14,7 @@ use crate::policy::OnUnparsed;
 use crate::policy::Pool;
 use crate::policy::PoolMode;
 use crate::policy::SessionState;
+use crate::policy::SessionsMove;
 use crate::policy::SqlDetail;
 use crate::policy::Stage;
 use crate::policy::WhenFull;
@@ -140,6 +141,7 @@ fn node(lines: &mut Lines<'_>, policy: &Policy, name: &str) {
     lines.add("port", port.to_string());
     lines.add("tls", text("disable"));
     lines.duration("connect_timeout", node.connect_timeout);
+    lines.add("weight", node.weight.to_string());
 }
 
 fn pool(lines: &mut Lines<'_>, policy: &Policy, name: &str) {
@@ -224,6 +226,14 @@ pub(super) fn of_single(policy: &Policy, noun: &str, is_written: bool, word: &Wo
                 text(match policy.reload.gate {
                     Gate::Check => "check",
                     Gate::Tests => "tests",
+                }),
+            );
+            lines.add(
+                "sessions",
+                text(match policy.reload.sessions {
+                    SessionsMove::Statement => "next_statement",
+                    SessionsMove::Transaction => "next_transaction",
+                    SessionsMove::Session => "next_session",
                 }),
             );
         }

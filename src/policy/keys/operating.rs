@@ -3,7 +3,6 @@
 use super::Kind;
 use super::Noun;
 use super::key;
-use super::later;
 
 const TEXT: Kind = Kind::Text;
 
@@ -42,7 +41,11 @@ pub(in crate::policy) static RELOAD: Noun = Noun {
             Kind::OneOf(|| vec!["none", "check", "tests"]),
             "What a reload must pass. What `check` refuses is refused in any case; `tests` runs the policy's own tests as well. Default: `check`.",
         ),
-        later("sessions", "When sessions move to the new policy."),
+        key(
+            "sessions",
+            Kind::OneOf(|| vec!["next_statement", "next_transaction", "next_session"]),
+            "When sessions that are open move to this policy: before their next statement or batch, once no transaction is open, or never. Default: `next_statement`.",
+        ),
         key(
             "keep",
             Kind::Integer,

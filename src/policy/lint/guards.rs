@@ -5,8 +5,10 @@ use crate::hook::AuthMethod;
 use crate::hook::Hook;
 use crate::policy::code;
 use crate::policy::keys::STAGE;
+use crate::policy::listener::Bind;
 use crate::policy::listener::Listener;
 use crate::policy::listener::ListenerTlsMode;
+use crate::policy::predicate::Test;
 use crate::policy::report::Diagnostic;
 use crate::policy::stage::Mode;
 use crate::policy::stage::Stage;
@@ -84,33 +86,42 @@ fn covered(lint: Lint<'_, '_>, stage: &Stage) -> bool {
 }
 
 /// Guards that fit no user of the policy, and ways of logging in that nobody has.
-fn nobody(lint: Lint<'_, '_>, stage: &Stage) {
-    if let Some(test) = stage.when.tests().iter().find(|test| {
+fn nobody<'l>(lint: Lint<'l, '_>, stage: &'l Stage) {
+    let no_method = |test: &&Test| {
         let methods = test.auth_methods();
         methods.is_some_and(|methods| !methods.iter().any(|method| has_method(lint, *method)))
-    }) {
-        let message = format!(
-            "stage `{}` is never asked: nobody logs in by {}",
-            stage.name,
-            test.wanted()
-        );
-        return never(lint, stage, "when", test.key(), message, "no user can");
+    };
+    let why = |guard, test| format!("nobody logs in by {}", lint.wanted(stage, guard, test));
+    if let Some(test) = stage.when.tests().iter().find(no_method) {
+        return never_asked(lint, stage, test, &why("when", test), "no user can");
     }
-    if !lint.knows_everybody() || !lint.users_of(stage).is_empty() {
+    for test in stage.unless.tests().iter().filter(no_method) {
+        spares_nothing(
+            lint,
+            stage,
+            test,
+            &why("unless", test),
+            "no user can; remove it",
+        );
+    }
+    if !lint.knows_everybody() {
         return;
+    }
+    let asked = lint.users_who(stage.when.tests(), &[]);
+    if !asked.is_empty() && !lint.users_of(stage).is_empty() {
+        return nobody_spared(lint, stage, &asked);
     }
     // The first key that alone fits nobody; otherwise all of them together do not.
     let mut tests = stage.when.tests().iter();
     let alone = tests.find(|test| lint.users_who(std::slice::from_ref(test), &[]).is_empty());
     match alone {
         Some(test) => {
-            let message = format!(
-                "stage `{}` is never asked: no user of this policy has {} {}",
-                stage.name,
+            let why = format!(
+                "no user of this policy has {} {}",
                 test.key(),
-                test.wanted()
+                lint.wanted(stage, "when", test)
             );
-            never(lint, stage, "when", test.key(), message, "no user fits");
+            never_asked(lint, stage, test, &why, "no user fits");
         }
         None => {
             let message = format!(
@@ -124,6 +135,22 @@ fn nobody(lint: Lint<'_, '_>, stage: &Stage) {
     }
 }
 
+/// Exceptions for a user that none of those is about whom the stage is asked.
+fn nobody_spared<'l>(lint: Lint<'l, '_>, stage: &'l Stage, asked: &[&str]) {
+    for test in stage.unless.tests() {
+        let fitting = lint.users_who(std::slice::from_ref(test), &[]);
+        if fitting.iter().any(|user| asked.contains(user)) {
+            continue;
+        }
+        let (key, wanted) = (test.key(), lint.wanted(stage, "unless", test));
+        let why = match fitting.is_empty() {
+            true => format!("no user of this policy has {key} {wanted}"),
+            false => format!("no user whom it is asked about has {key} {wanted}"),
+        };
+        spares_nothing(lint, stage, test, &why, "no user fits; remove it");
+    }
+}
+
 fn guard_of(stage: &Stage) -> &'static str {
     if stage.when.is_empty() {
         "unless"
@@ -133,54 +160,62 @@ fn guard_of(stage: &Stage) -> &'static str {
 }
 
 /// Guards that fit no listener of the stage's pipelines, and databases that no pool serves.
-fn nowhere(lint: Lint<'_, '_>, stage: &Stage) {
+fn nowhere<'l>(lint: Lint<'l, '_>, stage: &'l Stage) {
     let listeners = listeners_of(lint, stage);
     for test in stage.when.tests() {
-        let answers: Vec<Option<bool>> = listeners
-            .iter()
-            .map(|listener| {
-                let mode = listener.tls.mode;
-                let tls = (
-                    mode != ListenerTlsMode::Disable,
-                    mode == ListenerTlsMode::Require,
-                );
-                test.matches_listener(&listener.name, tls)
-            })
-            .collect();
-        if !answers.is_empty() && answers.iter().all(|answer| *answer == Some(false)) {
-            let message = format!(
-                "stage `{}` is never asked: no listener of its pipelines has {} {}",
-                stage.name,
-                test.key(),
-                test.wanted()
-            );
-            return never(lint, stage, "when", test.key(), message, "no listener fits");
+        if let Some((why, label)) = fits_nowhere(lint, &listeners, (stage, "when"), test) {
+            return never_asked(lint, stage, test, &why, label);
         }
-        let pools = &lint.policy.pools;
-        let serves = |glob| pools.iter().any(|pool| pool.database.may_serve(glob));
-        if test
-            .databases()
-            .is_some_and(|globs| !globs.iter().any(serves))
-        {
-            let message = format!(
-                "stage `{}` is never asked: no pool serves the database {}",
-                stage.name,
-                test.wanted()
-            );
-            return never(lint, stage, "when", test.key(), message, "no pool fits");
+    }
+    for test in stage.unless.tests() {
+        if let Some((why, label)) = fits_nowhere(lint, &listeners, (stage, "unless"), test) {
+            spares_nothing(lint, stage, test, &why, label);
         }
     }
 }
 
-fn never(
-    lint: Lint<'_, '_>,
-    stage: &Stage,
-    guard: &str,
-    key: &str,
-    message: String,
-    label: &'static str,
-) {
-    let at = lint.guard_at(stage, guard, key);
+/// Why a key never matches at any of these listeners, and what to say at it.
+fn fits_nowhere<'l>(
+    lint: Lint<'l, '_>,
+    listeners: &[&Listener],
+    (stage, guard): (&Stage, &str),
+    test: &'l Test,
+) -> Option<(String, &'static str)> {
+    let (key, wanted) = (test.key(), lint.wanted(stage, guard, test));
+    let fits = |listener: &&Listener| {
+        let fits = test.matches_listener(&listener.name, ways_of(listener));
+        fits != Some(false)
+    };
+    if !listeners.is_empty() && !listeners.iter().any(fits) {
+        let why = format!("no listener of its pipelines has {key} {wanted}");
+        return Some((why, "no listener fits"));
+    }
+    let pools = &lint.policy.pools;
+    let serves = |glob| pools.iter().any(|pool| pool.database.may_serve(glob));
+    let globs = test.databases()?;
+    let why = format!("no pool serves the database {wanted}");
+    (!globs.iter().any(serves)).then_some((why, "no pool fits"))
+}
+
+/// Whether clients of the listener may use TLS, and whether they must. There is none on a Unix socket.
+fn ways_of(listener: &Listener) -> (bool, bool) {
+    let mode = listener.tls.mode;
+    let is_unix = |bind: &Bind| matches!(bind, Bind::Unix(_));
+    (
+        mode != ListenerTlsMode::Disable && !listener.bind.iter().all(is_unix),
+        mode == ListenerTlsMode::Require && !listener.bind.iter().any(is_unix),
+    )
+}
+
+fn never_asked(lint: Lint<'_, '_>, stage: &Stage, test: &Test, why: &str, label: &'static str) {
+    let message = format!("stage `{}` is never asked: {why}", stage.name);
+    let at = lint.guard_at(stage, "when", test.key());
+    lint.add(Diagnostic::warning(code::FITS_NOTHING, at, message).label(label));
+}
+
+fn spares_nothing(lint: Lint<'_, '_>, stage: &Stage, test: &Test, why: &str, label: &'static str) {
+    let message = format!("`unless` of stage `{}` spares nothing: {why}", stage.name);
+    let at = lint.guard_at(stage, "unless", test.key());
     lint.add(Diagnostic::warning(code::FITS_NOTHING, at, message).label(label));
 }
 

@@ -4,7 +4,6 @@ use super::Lint;
 use super::asks_guest;
 use crate::hook::Hook;
 use crate::policy::action::Action;
-use crate::policy::action::RouteTarget;
 use crate::policy::code;
 use crate::policy::pipeline::Pipeline;
 use crate::policy::predicate::Known;
@@ -31,7 +30,7 @@ pub(super) fn lint(lint: Lint<'_, '_>) {
 /// Reports the first stage before this one that hides it, wholly or in part.
 fn behind(lint: Lint<'_, '_>, pipeline: &Pipeline, hook: Hook, before: &[&Stage], stage: &Stage) {
     let ending = before.iter().enumerate();
-    let ending = ending.filter(|(_, first)| ends(first, hook));
+    let ending = ending.filter(|(_, first)| first.ends_list());
     let mut partly = None;
     for (index, first) in ending {
         let between = before.get(index + 1..).unwrap_or_default();
@@ -53,16 +52,6 @@ fn behind(lint: Lint<'_, '_>, pipeline: &Pipeline, hook: Hook, before: &[&Stage]
     if let Some(first) = partly {
         weakened(lint, pipeline, hook, first, stage);
     }
-}
-
-/// Whether the rest of the list is not asked where this stage matches.
-fn ends(stage: &Stage, hook: Hook) -> bool {
-    stage.mode == Mode::Enforce
-        && match stage.action {
-            Action::Deny(_) | Action::Allow => true,
-            Action::Route { to, .. } => hook == Hook::Route && to != RouteTarget::Default,
-            _ => false,
-        }
 }
 
 /// Whether `first` has matched wherever `stage` would.

@@ -39,6 +39,7 @@ fn is_empty(expect: &Expect) -> bool {
         sql,
         unchanged,
         masked,
+        statement_timeout,
         fuel_below,
         steps: _,
     } = expect;
@@ -50,6 +51,7 @@ fn is_empty(expect: &Expect) -> bool {
         && sql.is_none()
         && unchanged.is_none()
         && masked.is_none()
+        && statement_timeout.is_none()
         && fuel_below.is_none()
 }
 

@@ -62,7 +62,7 @@ fn a_stage_behind_one_that_ends_the_list_is_never_reached() {
     );
     authorize(
         "when = { tables = [\"pay*\"] }\nunless = { role = \"dba\" }\ndeny = \"no\"",
-        "when = { tables = \"pay_roll\" }\nunless = { role = \"d*\", user = \"x\" }\nscript = \"next()\"",
+        "when = { tables = \"pay_roll\" }\nunless = { role = \"d*\", user = \"d*\" }\nscript = \"next()\"",
         B,
     );
     // An allow speaks of statements all of whose kinds it names; a later deny still catches the others.
@@ -187,12 +187,24 @@ fn an_exception_that_covers_the_rule_is_told() {
         "when = { client = \"10.1.0.0/16\" }\nunless = { client = \"10.0.0.0/8\" }",
         &["P0704 client"],
     );
+    guard(
+        "when = { time = \"09:00..17:00\" }\nunless = { time = \"18:00..08:00\" }",
+        &[],
+    );
+    guard(
+        "when = { time = \"09:00..17:00\" }\nunless = { time = \"09:00..19:00+01:00\" }",
+        &["P0704 time"],
+    );
+    guard("unless = { weekday = \"mon..sun\" }", &["P0704 weekday"]);
     // A statement that deletes and selects is refused.
     guard(
         "when = { kind = \"delete\" }\nunless = { kind = \"delete\" }",
         &[],
     );
-    guard("when = { user = \"a*\" }\nunless = { user = \"ab*\" }", &[]);
+    guard(
+        "when = { user = \"*a*\" }\nunless = { user = \"da*\" }",
+        &[],
+    );
 }
 
 #[test]
@@ -205,6 +217,19 @@ fn guards_that_fit_nobody_and_nothing_are_told() {
     guard("when = { auth_method = \"md5\" }", &["P0705 auth_method"]);
     guard("when = { tls = true }", &["P0705 tls"]);
     guard("when = { tls = false }", &[]);
+    guard("unless = { user = \"dnaa\" }", &["P0705 user"]);
+    guard("unless = { user = \"d*\" }", &[]);
+    guard(
+        "when = { role = \"dba\" }\nunless = { user = \"al\" }",
+        &["P0705 user"],
+    );
+    guard(
+        "when = { kind = \"ddl\" }\nunless = { role = \"app\" }",
+        &[],
+    );
+    guard("unless = { attr = { team = \"b\" } }", &["P0705 team"]);
+    guard("unless = { auth_method = \"md5\" }", &["P0705 auth_method"]);
+    guard("unless = { tls = true }", &["P0705 tls"]);
     let shop = SMALLEST
         .replace("database = \"*\"", "database = \"shop_*\"")
         .replace("otherwise", "authorize = [\"a\"]\notherwise");
@@ -221,9 +246,57 @@ fn guards_that_fit_nobody_and_nothing_are_told() {
 }
 
 #[test]
+fn a_guard_out_of_the_environment_is_told_as_it_is_written() {
+    let root = SMALLEST.replace("otherwise", "authorize = [\"a\"]\notherwise");
+    let stage = "[stage.a]\nhook = \"authorize\"\nunless = { user = { env = \"WHO\" } }\ndeny = \"no\"\n[user.al]\ntrust = true\n";
+    let memory = Memory::default()
+        .file("policy.toml", format!("{root}{stage}"))
+        .variable("WHO", "hunter2");
+    let lines = memory.load(None).1.lines().concat();
+    assert!(lines.contains("has user { env = \"WHO\" }"), "{lines}");
+    assert!(!lines.contains("hunter2"), "{lines}");
+}
+
+#[test]
+fn there_is_no_tls_on_a_unix_socket() {
+    let said = |bind: &str, mode: &str, guard: &str| {
+        let root = SMALLEST
+            .replace("\"127.0.0.1:6432\"", bind)
+            .replace(
+                "[node.pg]",
+                &format!("tls = {{ mode = \"{mode}\", cert = \"cert.pem\", key = {{ file = \"key.pem\" }} }}\n[node.pg]"),
+            )
+            .replace("otherwise", "authorize = [\"a\"]\notherwise");
+        let stage =
+            format!("[stage.a]\nhook = \"authorize\"\nwhen = {{ {guard} }}\ndeny = \"no\"\n");
+        let memory = Memory::default()
+            .file("policy.toml", format!("{root}{stage}"))
+            .file("cert.pem", "-----BEGIN CERTIFICATE-----\n")
+            .file("key.pem", "-----BEGIN PRIVATE KEY-----\n");
+        of(&memory)
+    };
+    let (tcp, unix) = ("\"127.0.0.1:6432\"", "\"unix:/run/pgw\"");
+    let both = format!("{tcp}, {unix}");
+    const NEVER: &[&str] = &["P0705 tls"];
+    for (bind, mode, guard, expected) in [
+        (tcp, "require", "tls = false", NEVER),
+        (tcp, "allow", "tls = false", &[]),
+        (tcp, "require", "tls = true", &[]),
+        (&*both, "require", "tls = false", &[]),
+        (&*both, "allow", "tls = true", &[]),
+        (unix, "require", "tls = false", &[]),
+        (unix, "require", "tls = true", NEVER),
+    ] {
+        assert_eq!(said(bind, mode, guard), expected, "{bind} {mode} {guard}");
+    }
+}
+
+#[test]
 fn without_users_nothing_is_said_of_them() {
     let stage = "[role.x]\n[stage.a]\nhook = \"authorize\"\nwhen = { user = \"any\", role = \"x\" }\ndeny = \"no\"\n";
     assert_eq!(said("authorize = [\"a\"]", stage), [""; 0]);
+    let stage = stage.replace("when", "unless");
+    assert_eq!(said("authorize = [\"a\"]", &stage), [""; 0]);
 }
 
 #[test]

@@ -10,7 +10,6 @@ use super::Predicate;
 use super::Test;
 use super::glob::Glob;
 use super::glob::NameGlob;
-use super::glob::any_glob;
 
 /// How what is matched has changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,6 +18,8 @@ pub(in crate::policy) enum Growth {
     Grew,
     /// Nothing is matched that was not.
     Shrank,
+    /// The same is matched, in other words.
+    Same,
     /// Both, or it cannot be told.
     Unclear,
 }
@@ -38,14 +39,6 @@ impl Predicate {
         }
     }
 
-    /// Whether it asks for a role that this one would do for.
-    pub(in crate::policy) fn asks_for_role(&self, role: &str) -> bool {
-        self.tests.iter().any(|test| match &test.matcher {
-            Matcher::Role(globs) => any_glob(globs, role),
-            _ => false,
-        })
-    }
-
     fn test(&self, key: &str) -> Option<&Test> {
         self.tests.iter().find(|test| &*test.key == key)
     }
@@ -56,23 +49,22 @@ impl Growth {
         match self {
             Self::Grew => Self::Shrank,
             Self::Shrank => Self::Grew,
-            Self::Unclear => Self::Unclear,
+            same => same,
         }
     }
 }
 
 fn between(old: &Matcher, new: &Matcher, polarity: Polarity) -> Growth {
-    if covers(new, old, polarity) {
-        return Growth::Grew;
+    match (covers(new, old, polarity), covers(old, new, polarity)) {
+        (true, true) => Growth::Same,
+        (true, false) => Growth::Grew,
+        (false, true) => Growth::Shrank,
+        (false, false) => Growth::Unclear,
     }
-    if covers(old, new, polarity) {
-        return Growth::Shrank;
-    }
-    Growth::Unclear
 }
 
-/// Whether `wide` is known to match wherever `narrow` does.
-fn covers(wide: &Matcher, narrow: &Matcher, polarity: Polarity) -> bool {
+/// Whether `wide` is known to match wherever `narrow` does, both read the same way.
+pub(super) fn covers(wide: &Matcher, narrow: &Matcher, polarity: Polarity) -> bool {
     match (wide, narrow) {
         (Matcher::Text(fact, wide), Matcher::Text(other, narrow)) => {
             fact == other && globs_cover(wide, narrow)
@@ -101,6 +93,7 @@ fn covers(wide: &Matcher, narrow: &Matcher, polarity: Polarity) -> bool {
         (Matcher::AuthMethod(wide), Matcher::AuthMethod(narrow)) => holds(wide, narrow),
         (Matcher::Protocol(wide), Matcher::Protocol(narrow)) => holds(wide, narrow),
         (Matcher::Fingerprint(wide), Matcher::Fingerprint(narrow)) => holds(wide, narrow),
+        (Matcher::Clock(wide), Matcher::Clock(narrow)) => narrow.are_within(wide),
         (Matcher::Kind(wide), Matcher::Kind(narrow)) => narrow.is_subset(*wide),
         _ => false,
     }

@@ -136,4 +136,20 @@ mod tests {
             assert!(Network::parse(wrong).is_err(), "{wrong}");
         }
     }
+
+    #[test]
+    fn networks_within_networks() {
+        for (inner, outer, within) in [
+            ("10.1.0.0/16", "10.0.0.0/8", true),
+            ("10.0.0.0/8", "10.1.0.0/16", false),
+            ("10.0.0.1", "10.0.0.1", true),
+            ("fd00::1", "fd00::/8", true),
+            ("unix", "unix", true),
+            ("127.0.0.1", "unix", false),
+            ("11.0.0.1", "10.0.0.0/8", false),
+        ] {
+            let parse = |text| Network::parse(text).unwrap();
+            assert_eq!(parse(outer).covers(parse(inner)), within, "{inner}");
+        }
+    }
 }

@@ -1,18 +1,17 @@
 //! How the keys of guards relate, whatever the statement: one that can only match where another does, two that never match
 //! together. Owns no judgement about a policy: `lint` has that. Every answer is on the safe side: what cannot be shown is "no".
 
-use super::Bounds;
 use super::Glob;
 use super::Matcher;
-use super::NameGlob;
 use super::Polarity;
 use super::Predicate;
 use super::Test;
+use super::compare::covers;
 use super::fact::COULD_BE;
+use super::fact::FigureFact;
 use super::fact::FlagFact;
 use super::fact::TextFact;
 use super::glob::any_glob;
-use super::network::Network;
 use crate::hook::AuthMethod;
 use crate::statement::Kind;
 use crate::statement::KindSet;
@@ -47,6 +46,14 @@ impl Predicate {
     pub(in crate::policy) fn tests(&self) -> &[Test] {
         &self.tests
     }
+
+    /// Whether it asks for a listener of that name; `None`: it asks for none.
+    pub(in crate::policy) fn wants_listener(&self, name: &str) -> Option<bool> {
+        self.tests.iter().find_map(|test| match &test.matcher {
+            Matcher::Text(TextFact::Listener, globs) => Some(any_glob(globs, name)),
+            _ => None,
+        })
+    }
 }
 
 impl Test {
@@ -78,6 +85,7 @@ impl Test {
     pub(in crate::policy) fn is_always(&self) -> bool {
         matches!(&self.matcher, Matcher::Text(TextFact::User | TextFact::Database | TextFact::App | TextFact::Listener, globs)
             if globs.iter().any(Glob::is_any))
+            || matches!(&self.matcher, Matcher::Clock(spans) if spans.are_whole())
     }
 
     /// Whether the other one matches, read as `theirs`, wherever this one does, read as `mine`.
@@ -87,11 +95,12 @@ impl Test {
         other: &Self,
         theirs: Polarity,
     ) -> bool {
-        // A loose reading of a set, or of what is not known, says nothing about a strict one.
+        // A loose reading of a set, or of what is not known, says nothing about a strict one; the time is always known.
         let kept = mine == Polarity::All
             || theirs == Polarity::Any
-            || self.lasting() != Lasting::Statement;
-        kept && self.key == other.key && self.matcher.is_within(&other.matcher)
+            || self.lasting() != Lasting::Statement
+            || matches!(self.matcher, Matcher::Clock(_));
+        kept && self.key == other.key && covers(&other.matcher, &self.matcher, theirs)
     }
 
     /// Whether the two never match together.
@@ -127,6 +136,7 @@ impl Test {
             (Matcher::Figure(fact, mine), Matcher::Figure(same, theirs)) => {
                 fact == same && (mine.max < theirs.min || theirs.max < mine.min)
             }
+            (Matcher::Clock(mine), Matcher::Clock(theirs)) => mine.are_apart(theirs),
             (Matcher::Kind(wanted), Matcher::Kind(others)) => {
                 let first = (*wanted, mine);
                 kinds_are_apart(first, (*others, theirs))
@@ -155,92 +165,23 @@ fn are_apart<T>(left: &[T], right: &[T], apart: impl Fn(&T, &T) -> bool) -> bool
         .all(|left| right.iter().all(|right| apart(left, right)))
 }
 
-fn all_within<T>(inner: &[T], outer: &[T], within: impl Fn(&T, &T) -> bool) -> bool {
-    inner
-        .iter()
-        .all(|inner| outer.iter().any(|outer| within(inner, outer)))
-}
-
 impl Matcher {
-    /// Whether whatever this one wants is wanted by the other one of the same key.
-    fn is_within(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Text(_, mine), Self::Text(_, theirs))
-            | (Self::Attribute(_, mine), Self::Attribute(_, theirs))
-            | (Self::Role(mine), Self::Role(theirs))
-            | (Self::Schemas(mine), Self::Schemas(theirs))
-            | (Self::Columns(mine), Self::Columns(theirs))
-            | (Self::Hint(mine), Self::Hint(theirs))
-            | (Self::Code(mine), Self::Code(theirs)) => all_within(mine, theirs, Glob::is_within),
-            (Self::Tables(mine), Self::Tables(theirs))
-            | (Self::Functions(mine), Self::Functions(theirs)) => {
-                all_within(mine, theirs, NameGlob::is_within)
-            }
-            (Self::Flag(_, mine), Self::Flag(_, theirs)) => mine == theirs,
-            (Self::Figure(_, mine), Self::Figure(_, theirs)) => mine.is_within(*theirs),
-            (Self::Client(mine), Self::Client(theirs)) => {
-                all_within(mine, theirs, |mine, theirs| mine.is_within(*theirs))
-            }
-            (Self::AuthMethod(mine), Self::AuthMethod(theirs)) => {
-                all_within(mine, theirs, |mine, theirs| mine == theirs)
-            }
-            (Self::Protocol(mine), Self::Protocol(theirs)) => {
-                all_within(mine, theirs, |mine, theirs| mine == theirs)
-            }
-            (Self::Fingerprint(mine), Self::Fingerprint(theirs)) => {
-                all_within(mine, theirs, |mine, theirs| mine == theirs)
-            }
-            (Self::Kind(mine), Self::Kind(theirs)) => mine.is_subset(*theirs),
-            _ => false,
-        }
-    }
-
     /// Keys of different names that never match together, however they are read.
     fn contradicts(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Flag(FlagFact::ReadOnly, true), Self::Kind(kinds)) => kinds.is_subset(WRITES),
             // Only an error has a code, and what a stage answered came from no node.
             (Self::Flag(FlagFact::Error, false), Self::Code(_))
-            | (Self::Flag(FlagFact::Cached, true), Self::Text(TextFact::Node, _)) => true,
-            _ => false,
-        }
-    }
-}
-
-impl Bounds {
-    fn is_within(self, other: Self) -> bool {
-        other.min <= self.min && self.max <= other.max
-    }
-}
-
-impl Network {
-    fn is_within(self, other: Self) -> bool {
-        match (self, other) {
-            (Self::Unix, Self::Unix) => true,
-            (Self::V4(network, mask), Self::V4(wider, shorter)) => {
-                shorter & mask == shorter && network & shorter == wider
-            }
-            (Self::V6(network, mask), Self::V6(wider, shorter)) => {
-                shorter & mask == shorter && network & shorter == wider
-            }
+            | (
+                Self::Flag(FlagFact::Cached, true),
+                Self::Text(TextFact::Node, _) | Self::Figure(FigureFact::Lag, _),
+            ) => true,
             _ => false,
         }
     }
 }
 
 impl Glob {
-    /// Whether whatever matches this one matches the other.
-    fn is_within(&self, other: &Self) -> bool {
-        match (self, other) {
-            _ if self == other => true,
-            (_, Self::Any) => true,
-            (Self::Exact(text), _) => other.matches(text),
-            (Self::Prefix(longer), Self::Prefix(shorter)) => longer.starts_with(&**shorter),
-            (Self::Suffix(longer), Self::Suffix(shorter)) => longer.ends_with(&**shorter),
-            _ => false,
-        }
-    }
-
     /// Whether no text matches both.
     pub(in crate::policy) fn is_apart(&self, other: &Self) -> bool {
         match (self, other) {
@@ -249,13 +190,6 @@ impl Glob {
             (Self::Suffix(a), Self::Suffix(b)) => !a.ends_with(&**b) && !b.ends_with(&**a),
             _ => false,
         }
-    }
-}
-
-impl NameGlob {
-    fn is_within(&self, other: &Self) -> bool {
-        // Where a statement names no schema, two patterns with one count differently: only the same is surely within.
-        self == other || other.schema.is_none() && self.name.is_within(&other.name)
     }
 }
 
@@ -296,6 +230,19 @@ impl Test {
             }
             _ => return None,
         })
+    }
+
+    /// Whether its fact may be another once a limit was added to a statement, or lowered: a limit that is no number is lowered
+    /// by a function.
+    pub(in crate::policy) fn depends_on_limit(&self) -> bool {
+        matches!(
+            &self.matcher,
+            Matcher::Flag(FlagFact::HasLimit, _)
+                | Matcher::Figure(FigureFact::Bytes, _)
+                | Matcher::Fingerprint(_)
+                | Matcher::Functions(_)
+                | Matcher::Negated(_)
+        )
     }
 
     /// The globs over names of databases, if it asks for one.
@@ -368,7 +315,30 @@ mod tests {
     }
 
     #[test]
-    fn globs_within_and_apart() {
+    fn a_limit_that_is_lowered_changes_no_fact_but_those_that_depend_on_it() {
+        let facts = |text: &str| {
+            let needs = Needs {
+                normalized: false,
+                parse: true,
+            };
+            analyze(text, needs)
+        };
+        let text = "SELECT id FROM t LIMIT (2 + 1)";
+        let limited = crate::statement::add_limit(text, &facts(text), 2).unwrap();
+        let (before, after) = (facts(text), facts(&limited));
+        assert_ne!(text, limited);
+        assert_eq!(before.read_only, after.read_only);
+        assert_eq!(before.relations.tables, after.relations.tables);
+        assert_eq!(before.relations.columns, after.relations.columns);
+        assert_ne!(before.relations.functions, after.relations.functions);
+        assert_eq!(
+            (before.kinds, before.has_where, before.has_cte),
+            (after.kinds, after.has_where, after.has_cte)
+        );
+    }
+
+    #[test]
+    fn globs_that_cover_one_another_or_are_apart() {
         for (inner, outer, within, apart) in [
             ("a", "a", true, false),
             ("a", "b", false, true),
@@ -383,25 +353,9 @@ mod tests {
             ("x", "a*c", false, true),
         ] {
             let (inner, outer) = (Glob::new(inner), Glob::new(outer));
-            assert_eq!(inner.is_within(&outer), within, "{inner:?} {outer:?}");
+            assert_eq!(outer.covers(&inner), within, "{inner:?} {outer:?}");
             assert_eq!(inner.is_apart(&outer), apart, "{inner:?} {outer:?}");
             assert_eq!(outer.is_apart(&inner), apart, "{inner:?} {outer:?}");
-        }
-    }
-
-    #[test]
-    fn networks_within_networks() {
-        for (inner, outer, within) in [
-            ("10.1.0.0/16", "10.0.0.0/8", true),
-            ("10.0.0.0/8", "10.1.0.0/16", false),
-            ("10.0.0.1", "10.0.0.1", true),
-            ("fd00::1", "fd00::/8", true),
-            ("unix", "unix", true),
-            ("127.0.0.1", "unix", false),
-            ("11.0.0.1", "10.0.0.0/8", false),
-        ] {
-            let parse = |text| Network::parse(text).unwrap();
-            assert_eq!(parse(inner).is_within(parse(outer)), within, "{inner}");
         }
     }
 }

@@ -104,7 +104,7 @@ impl Section<'_, '_> {
             table: self.table.clone(),
             key,
             value: value.to_string(),
-            effect,
+            effect: effect.where_sessions_move(self.rows.policy.reload.sessions),
         });
     }
 
@@ -243,6 +243,8 @@ impl<'p> Rows<'p> {
             address,
             tls: NodeTls { mode, ca },
             connect_timeout,
+            weight,
+            max_lag,
             place: _,
         } = node;
         let (host, port) = match address {
@@ -254,6 +256,9 @@ impl<'p> Rows<'p> {
         section.row("host", host);
         section.row("port", port);
         section.duration("connect_timeout", *connect_timeout);
+        section.row("weight", weight);
+        let max_lag = max_lag.map(unit::format_duration);
+        section.text("max_lag", max_lag.as_deref());
         let mut section = section.within(&NODE_TLS, "tls.");
         section.row("mode", word(&node::MODES, *mode));
         section.file("ca", ca.as_deref());
@@ -397,10 +402,16 @@ impl<'p> Rows<'p> {
     }
 
     fn reload(&mut self, rules: ReloadRules) {
-        let ReloadRules { watch, gate, keep } = rules;
+        let ReloadRules {
+            watch,
+            gate,
+            sessions,
+            keep,
+        } = rules;
         let mut section = self.single(&RELOAD);
         section.row("watch", watch);
         section.row("gate", word(&settings::GATES, gate));
+        section.row("sessions", word(&settings::SESSIONS, sessions));
         section.row("keep", keep);
     }
 

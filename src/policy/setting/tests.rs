@@ -241,6 +241,35 @@ fn values_are_shown_as_they_are_written_and_secrets_by_their_reference() {
 }
 
 #[test]
+fn what_waits_for_sessions_to_move_waits_as_long_as_the_policy_has_them_stay() {
+    for (sessions, statement, transaction) in [
+        (
+            "next_statement",
+            Effect::NextStatement,
+            Effect::NextTransaction,
+        ),
+        (
+            "next_transaction",
+            Effect::NextTransaction,
+            Effect::NextTransaction,
+        ),
+        ("next_session", Effect::NextSession, Effect::NextSession),
+    ] {
+        let rows = smallest(&format!("[reload]\nsessions = \"{sessions}\"\n"))
+            .policy()
+            .settings();
+        let shown = row(&rows, "reload", "sessions");
+        assert_eq!(shown, (sessions.to_owned(), true, Effect::Now));
+        assert_eq!(row(&rows, "sql", "max_bytes").2, statement, "{sessions}");
+        assert_eq!(row(&rows, "pool.main", "size").2, transaction, "{sessions}");
+        assert_eq!(
+            row(&rows, "pool.main", "lifetime").2,
+            Effect::NextConnection
+        );
+    }
+}
+
+#[test]
 fn the_documentation_tells_every_effect() {
     let document = repository_file("docs/operations.md");
     let mut missing = Vec::new();

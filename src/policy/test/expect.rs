@@ -86,6 +86,7 @@ pub(super) fn expectation(
         sql: table.arc("sql"),
         unchanged: table.boolean("unchanged"),
         masked: masked(&table),
+        statement_timeout: table.duration("statement_timeout"),
         fuel_below: table.integer("fuel_below", 1..=u64::MAX),
         steps,
     };

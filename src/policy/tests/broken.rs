@@ -60,9 +60,8 @@ script = "next()"
 hook = "route"
 deny = { code = "00000", message = "m" }
 allow = true
-[stage.z]
-hook = "pre_query"
-cache = { rate = 1 }
+[role.z]
+roles = ["a"]
 [plugin.p]
 path = "missing.wasm"
 sha256 = "abc"
@@ -82,6 +81,43 @@ const RULES: &[(&str, &str)] = &[
         "P0602",
     ),
     ("[stage.a]\nhook = \"pre_query\"\n", "P0601"),
+    (
+        "[stage.a]\nhook = \"pre_query\"\ncache = { ttl = \"1s\" }\n",
+        "P0602",
+    ),
+    (
+        "[stage.a]\nhook = [\"cache_get\", \"cache_set\"]\ncache = { ttl = \"1s\" }\n",
+        "P0602",
+    ),
+    ("[stage.a]\nhook = \"cache_get\"\ncache = {}\n", "P0201"),
+    (
+        "[stage.a]\nhook = \"cache_get\"\ncache = { ttl = \"25h\" }\n",
+        "P0503",
+    ),
+    (
+        "[stage.a]\nhook = \"cache_get\"\ncache = { ttl = \"1s\", vary = [\"users\"] }\n",
+        "P0502",
+    ),
+    (
+        "[stage.a]\nhook = \"cache_get\"\ncache = { ttl = \"1s\", vary = [\"attr.\"] }\n",
+        "P0502",
+    ),
+    (
+        "[stage.a]\nhook = \"cache_get\"\ncache = { ttl = \"1s\", vary = [\"user\", \"user\"] }\n",
+        "P0608",
+    ),
+    (
+        "[stage.a]\nhook = \"cache_get\"\ncache = { ttl = \"1s\", max_bytes = \"1KiB\" }\n",
+        "P0503",
+    ),
+    (
+        "[stage.a]\nhook = \"cache_get\"\ncache = { ttl = \"1s\", max_entry = \"5MiB\" }\n",
+        "P0503",
+    ),
+    (
+        "[stage.a]\nhook = \"cache_get\"\ncache = { ttl = \"1s\", invalidate = \"on_reads\" }\n",
+        "P0502",
+    ),
     (
         "[stage.a]\nhook = \"pre_query\"\ndeny = \"x\"\nfuel = 5\n",
         "P0208",
@@ -117,8 +153,16 @@ const RULES: &[(&str, &str)] = &[
         "P0509",
     ),
     (
-        "[stage.a]\nhook = \"pre_query\"\nwhen = { weekday = \"mon\" }\ndeny = \"x\"\n",
-        "P0204",
+        "[stage.a]\nhook = \"pre_query\"\nwhen = { weekday = \"monday\" }\ndeny = \"x\"\n",
+        "P0508",
+    ),
+    (
+        "[stage.a]\nhook = \"pre_query\"\nwhen = { time = \"08:00..08:00\" }\ndeny = \"x\"\n",
+        "P0508",
+    ),
+    (
+        "[stage.a]\nhook = \"pre_query\"\nwhen = { weekday = [\"mon+01:00\", \"tue\"] }\ndeny = \"x\"\n",
+        "P0508",
     ),
     ("[stage.a]\nhook = \"pre_query\"\nplugin = \"p\"\n", "P0301"),
     (
@@ -157,7 +201,8 @@ const RULES: &[(&str, &str)] = &[
         "[stage.a]\nhook = \"authorize\"\nmask = { columns = \"t.c\", key = { env = \"K\" } }\n",
         "P0208",
     ),
-    ("[reload]\nsessions = \"next\"\n", "P0204"),
+    ("[log]\nlevel = \"info\"\n", "P0204"),
+    ("[reload]\nsessions = \"next\"\n", "P0502"),
     ("[reload]\nkeep = 101\n", "P0503"),
     ("[admin]\nsocket = \"admin.sock\"\n", "P0504"),
     ("[admin]\nsocket = \"unix:/run/admin.sock\"\n", "P0504"),
@@ -367,11 +412,11 @@ fn secrets_in_the_policy_are_not_shown() {
 
 #[test]
 fn what_comes_later_is_refused_by_name() {
-    let lines = mistakes("[stage.rate]\nhook = \"pre_query\"\ncache = { rate = 1 }\n");
+    let lines = mistakes("[role.z]\nroles = [\"a\"]\n");
     assert!(
         lines
             .iter()
-            .any(|line| line.contains("`cache` in `[stage.rate]` is not supported by this version")),
+            .any(|line| line.contains("`roles` in `[role.z]` is not supported by this version")),
         "{lines:?}"
     );
 }

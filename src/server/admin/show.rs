@@ -3,25 +3,30 @@
 use super::guests;
 use crate::hook::ClientAddress;
 use crate::hook::Rows;
+use crate::policy::Vary;
 use crate::pool::Pool;
+use crate::server::caches;
 use crate::server::services::ProcessServices;
 use crate::server::status::Status;
 use crate::session::Activity;
 use crate::session::Shared;
-use crate::unit;
+use crate::session::World;
+use crate::unit::format_duration;
+use crate::unit::format_time;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::SystemTime;
 
 /// Everything there is to show.
-pub(super) const NAMES: [&str; 13] = [
+pub(super) const NAMES: [&str; 15] = [
     "POLICY",
     "CONFIG",
     "HISTORY",
+    "NODES",
     "POOLS",
     "CLIENTS",
     "SERVERS",
     "STATS",
     "STAGES",
+    "CACHES",
     "PLUGINS",
     "METRICS",
     "DECISIONS",
@@ -43,11 +48,13 @@ pub(super) fn show(
         "POLICY" => policy(shared, status),
         "CONFIG" => config(shared),
         "HISTORY" => history(status),
+        "NODES" => nodes(shared),
         "POOLS" => pools(shared),
         "CLIENTS" => clients(shared),
         "SERVERS" => servers(shared),
         "STATS" => stats(shared),
         "STAGES" => guests::stages(shared),
+        "CACHES" => caches(shared),
         "PLUGINS" => guests::plugins(shared),
         "METRICS" => metrics(services),
         "DECISIONS" => decisions(shared),
@@ -98,24 +105,58 @@ fn policy(shared: &Shared, status: &Status) -> Rows {
             "last_reload",
             "at",
             "mistakes",
+            "part",
         ],
         [vec![
             policy.name.to_string(),
             policy.revision.full(),
             policy.bundle.to_string(),
             world.commit.as_deref().unwrap_or("none").to_owned(),
-            utc(world.loaded),
+            format_time(world.loaded),
             status.history.by(),
             policy.stages.len().to_string(),
             outcome.to_owned(),
             last.as_ref()
-                .map_or_else(|| "-".to_owned(), |last| utc(last.at)),
+                .map_or_else(|| "-".to_owned(), |last| format_time(last.at)),
             last.map_or_else(String::new, |last| {
                 let shown = last.reasons.len().min(MISTAKES_MAX);
                 last.reasons[..shown].join("\n")
             }),
-        ]],
+            "in force".to_owned(),
+        ]]
+        .into_iter()
+        .chain(tried(&world)),
     )
+}
+
+/// What is tried beside the policy in force.
+fn tried(world: &World) -> Vec<Vec<String>> {
+    let row = |tried: &World, part: String| {
+        let policy = &tried.policy;
+        let mut row = vec![
+            policy.name.to_string(),
+            policy.revision.full(),
+            policy.bundle.to_string(),
+            tried.commit.as_deref().unwrap_or("none").to_owned(),
+            format_time(tried.loaded),
+            "reload".to_owned(),
+            policy.stages.len().to_string(),
+        ];
+        row.extend(["-", "-", ""].map(str::to_owned));
+        row.push(part);
+        row
+    };
+    let shadow = world.shadow.as_ref();
+    let shadow = shadow.map(|shadow| row(&shadow.world, "shadow".to_owned()));
+    let canary = world.canary.as_ref();
+    let canary = canary.map(|canary| {
+        let (percent, open) = (canary.percent, canary.sessions());
+        row(
+            &canary.world,
+            format!("canary, {percent} %, {open} sessions"),
+        )
+    });
+    shadow.into_iter().chain(canary).collect()
 }
 
 fn config(shared: &Shared) -> Rows {
@@ -169,6 +210,23 @@ fn key_of(pool: &Pool) -> Vec<String> {
         key.database.to_string(),
         key.user.to_string(),
     ]
+}
+
+fn nodes(shared: &Shared) -> Rows {
+    let views = super::super::nodes::nodes(shared, &shared.live.load());
+    rows(
+        &["node", "role", "state", "lag", "max_lag", "failures"],
+        views.into_iter().map(|node| {
+            vec![
+                node.name.to_string(),
+                node.role.to_owned(),
+                node.state.name().to_owned(),
+                node.lag_text(),
+                node.max_lag_text(),
+                node.failures.to_string(),
+            ]
+        }),
+    )
 }
 
 fn pools(shared: &Shared) -> Rows {
@@ -229,7 +287,7 @@ fn clients(shared: &Shared) -> Rows {
                     Activity::Active => "active",
                 }
                 .to_owned(),
-                utc(control.connected),
+                format_time(control.connected),
             ]
         }),
     )
@@ -289,6 +347,51 @@ fn stats(shared: &Shared) -> Rows {
     )
 }
 
+fn caches(shared: &Shared) -> Rows {
+    let world = shared.live.load();
+    rows(
+        &[
+            "stage",
+            "ttl",
+            "vary",
+            "invalidate",
+            "max_bytes",
+            "bytes",
+            "entries",
+            "hits",
+            "misses",
+            "stored",
+            "unfit",
+            "invalidated",
+            "expired",
+            "evicted",
+        ],
+        caches::all(&world).map(|(stage, rule, of)| {
+            let vary: Vec<String> = rule.vary.iter().map(Vary::name).collect();
+            let mut row = vec![
+                stage.to_owned(),
+                format_duration(rule.ttl),
+                vary.join(","),
+                rule.invalidate.name().to_owned(),
+                rule.bytes_max.to_string(),
+            ];
+            let figures = [
+                of.bytes,
+                of.entries,
+                of.hits,
+                of.misses,
+                of.stored,
+                of.unfit,
+                of.invalidated,
+                of.expired,
+                of.evicted,
+            ];
+            row.extend(figures.map(|figure| figure.to_string()));
+            row
+        }),
+    )
+}
+
 fn metrics(services: &ProcessServices) -> Rows {
     rows(
         &["stage", "name", "kind", "value", "count"],
@@ -324,10 +427,4 @@ fn decisions(shared: &Shared) -> Rows {
             ]
         }),
     )
-}
-
-/// A time as RFC 3339 in UTC, to the second.
-fn utc(time: SystemTime) -> String {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH);
-    unit::format_utc(since.unwrap_or_default())
 }

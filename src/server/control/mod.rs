@@ -4,12 +4,14 @@
 mod call;
 mod protocol;
 mod report;
+mod tried;
 
 pub use call::CallError;
 pub use call::call;
 pub use protocol::Answer;
 pub use protocol::Done;
 pub use protocol::LastOutcome;
+pub use protocol::NodeReport;
 pub use protocol::PoolState;
 pub use protocol::Refused;
 pub use protocol::Request;
@@ -17,10 +19,23 @@ pub use protocol::RunningFile;
 pub use protocol::RunningFiles;
 pub use protocol::Sessions;
 pub use protocol::StatusReport;
+pub use tried::CanaryReport;
+pub use tried::Candidate;
+pub use tried::Difference;
+pub use tried::Sample;
+pub use tried::ShadowReport;
+pub use tried::SideCounts;
+pub use tried::StageCounts;
+pub use tried::Tried;
+pub use tried::Withdrawn;
 
+use super::history::Entry;
+use super::reload::Cause;
+use super::reload::Ended;
 use super::reload::Mistakes;
 use super::reload::Reload;
 use super::reload::Reloader;
+use crate::kernel;
 use crate::policy::Colour;
 use std::io;
 use std::sync::Arc;
@@ -58,7 +73,7 @@ impl Desk {
     /// # Errors
     /// When the peer goes away, or takes too long to take the answer.
     pub(super) async fn serve(&self, mut stream: UnixStream) -> io::Result<()> {
-        let (peer, own) = (stream.peer_cred()?.uid(), own_user()?);
+        let (peer, own) = (stream.peer_cred()?.uid(), kernel::user());
         let answer = if may_ask(peer, own) {
             match timeout(REQUEST_WAIT, read(&mut stream)).await {
                 Ok(Ok(request)) => self.answer(request).await,
@@ -85,39 +100,108 @@ impl Desk {
         match request {
             Request::Status => Answer::Status(Box::new(report::status(&reloader))),
             Request::History => Answer::History(reloader.status().history.entries()),
-            Request::Files => {
-                let status = Arc::clone(reloader.status());
-                let read = tokio::task::spawn_blocking(move || status.history.back(0));
-                match read.await {
-                    Ok(Ok((entry, snapshot))) => {
-                        Answer::Files(Box::new(RunningFiles::new(entry, &snapshot)))
-                    }
-                    Ok(Err(why)) => Answer::Error(why),
-                    Err(error) => Answer::Error(error.to_string()),
-                }
-            }
+            Request::Files => files(&reloader).await,
             Request::Reload { colour } => {
-                let by = super::reload::Cause::Control;
-                changed(&reloader, colour, |reloader| reloader.reload(by)).await
+                let reload = reloader.reload(Cause::Control);
+                changed(&reloader, colour, reload).await
             }
             Request::Rollback { back, colour } => {
-                changed(&reloader, colour, |reloader| reloader.rollback(back)).await
+                changed(&reloader, colour, reloader.rollback(back)).await
             }
+            Request::Promote { colour } => changed(&reloader, colour, reloader.promote()).await,
+            Request::Shadow {
+                policy: Some(policy),
+                colour,
+            } => tried(&reloader, None, colour, reloader.shadow(policy)).await,
+            Request::Shadow { policy: None, .. } => {
+                withdrawn(&reloader, reloader.end_shadow().await)
+            }
+            Request::Canary { percent, .. } if !(0.0 < percent && percent <= 100.0) => {
+                Answer::Error("the share of a canary is above 0 and up to 100 percent".to_owned())
+            }
+            Request::Canary {
+                percent,
+                policy,
+                colour,
+            } => {
+                let trying = reloader.canary(percent, policy);
+                tried(&reloader, Some(percent), colour, trying).await
+            }
+            Request::Withdraw => withdrawn(&reloader, reloader.withdraw().await),
         }
     }
 }
 
-/// Puts another revision into force, and says what came of it.
-async fn changed<'r, F>(
-    reloader: &'r Reloader,
+/// The files of the revision in force, read and encoded off the threads that move messages.
+async fn files(reloader: &Reloader) -> Answer {
+    let status = Arc::clone(reloader.status());
+    let read = tokio::task::spawn_blocking(move || match status.history.back(0) {
+        Ok((entry, snapshot)) => Answer::Files(Box::new(RunningFiles::new(entry, &snapshot))),
+        Err(why) => Answer::Error(why),
+    });
+    let read = read.await;
+    read.unwrap_or_else(|error| Answer::Error(error.to_string()))
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn refused(reloader: &Reloader, colour: bool, mistakes: Mistakes) -> Answer {
+    let colour = if colour { Colour::Ansi } else { Colour::Never };
+    Answer::Refused(Refused {
+        report: mistakes.report.map(|report| report.render(colour)),
+        mistakes: mistakes.reasons,
+        revision: reloader.shared().live.load().policy.revision.full(),
+    })
+}
+
+/// Tries another policy, and says what came of it.
+async fn tried(
+    reloader: &Reloader,
+    percent: Option<f64>,
     colour: bool,
-    change: impl FnOnce(&'r Reloader) -> F,
-) -> Answer
-where
-    F: Future<Output = Reload>,
-{
+    trying: impl Future<Output = Result<Entry, Mistakes>>,
+) -> Answer {
     let started = Instant::now();
-    match change(reloader).await {
+    match trying.await {
+        Ok(entry) => Answer::Tried(Tried {
+            what: match percent {
+                Some(_) => "canary",
+                None => "shadow",
+            }
+            .to_owned(),
+            policy: entry.policy,
+            revision: entry.revision,
+            commit: entry.commit,
+            percent,
+            running: reloader.shared().live.load().policy.revision.full(),
+            millis: millis(started),
+        }),
+        Err(mistakes) => refused(reloader, colour, mistakes),
+    }
+}
+
+fn withdrawn(reloader: &Reloader, outcome: Result<Ended, Mistakes>) -> Answer {
+    match outcome {
+        Ok(Ended { what, entry }) => Answer::Withdrawn(Withdrawn {
+            what: what.to_owned(),
+            policy: entry.policy,
+            revision: entry.revision,
+            running: reloader.shared().live.load().policy.revision.full(),
+        }),
+        Err(mistakes) => refused(reloader, false, mistakes),
+    }
+}
+
+/// Puts another revision into force, and says what came of it.
+async fn changed(
+    reloader: &Reloader,
+    colour: bool,
+    change: impl Future<Output = Reload>,
+) -> Answer {
+    let started = Instant::now();
+    match change.await {
         Reload::Swapped { from, to } => {
             let world = reloader.shared().live.load();
             Answer::Done(Done {
@@ -125,17 +209,10 @@ where
                 from: from.full(),
                 revision: to.full(),
                 commit: world.commit.as_deref().map(str::to_owned),
-                millis: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                millis: millis(started),
             })
         }
-        Reload::Kept(Mistakes { reasons, report }) => {
-            let colour = if colour { Colour::Ansi } else { Colour::Never };
-            Answer::Refused(Refused {
-                report: report.map(|report| report.render(colour)),
-                mistakes: reasons,
-                revision: reloader.shared().live.load().policy.revision.full(),
-            })
-        }
+        Reload::Kept(mistakes) => refused(reloader, colour, mistakes),
     }
 }
 
@@ -154,12 +231,6 @@ async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Request, String> 
     let end = line.iter().position(|byte| *byte == b'\n');
     let line = &line[..end.unwrap_or(line.len())];
     serde_json::from_slice(line).map_err(|error| format!("this is no request: {error}"))
-}
-
-/// The user this process runs as, as a peer of ours would see it.
-fn own_user() -> io::Result<u32> {
-    let (here, _there) = UnixStream::pair()?;
-    Ok(here.peer_cred()?.uid())
 }
 
 /// The file's mode says so as well; but whoever may write the folder could put another file there.

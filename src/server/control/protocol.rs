@@ -1,5 +1,9 @@
 //! What is asked and answered over the admin socket. Both sides know these types; a field may be added, none may change.
 
+use super::tried::CanaryReport;
+use super::tried::ShadowReport;
+use super::tried::Tried;
+use super::tried::Withdrawn;
 use crate::server::history::Entry;
 use crate::server::snapshot::Snapshot;
 use base64::Engine as _;
@@ -9,7 +13,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 
 /// What is asked.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "snake_case")]
 pub enum Request {
     /// Read the files and put them into force.
@@ -26,6 +30,32 @@ pub enum Request {
         #[serde(default)]
         colour: bool,
     },
+    /// Have a policy decide every statement beside the one in force.
+    Shadow {
+        /// Its root file, by an absolute path; none ends the shadow there is.
+        policy: Option<PathBuf>,
+        /// Whether mistakes are told with escape codes for a terminal.
+        #[serde(default)]
+        colour: bool,
+    },
+    /// Serve some of the sessions that begin by another policy.
+    Canary {
+        /// The share of the sessions, above 0 and up to 100.
+        percent: f64,
+        /// Its root file, by an absolute path; none is the process's own, as it is now.
+        policy: Option<PathBuf>,
+        /// Whether mistakes are told with escape codes for a terminal.
+        #[serde(default)]
+        colour: bool,
+    },
+    /// Put the canary into force.
+    Promote {
+        /// Whether mistakes are told with escape codes for a terminal.
+        #[serde(default)]
+        colour: bool,
+    },
+    /// End the canary, or the shadow.
+    Withdraw,
     /// How the process is.
     Status,
     /// The revisions that can be gone back to.
@@ -40,6 +70,10 @@ pub enum Request {
 pub enum Answer {
     /// It is in force.
     Done(Done),
+    /// It is tried from now on.
+    Tried(Tried),
+    /// It is no longer tried.
+    Withdrawn(Withdrawn),
     /// The running policy stays.
     Refused(Refused),
     /// How the process is.
@@ -79,7 +113,7 @@ pub struct Refused {
 }
 
 /// How the process is.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct StatusReport {
     /// The program's version.
     pub version: String,
@@ -109,10 +143,34 @@ pub struct StatusReport {
     pub refused: u64,
     /// The last of them.
     pub last_reload: Option<LastOutcome>,
+    /// What decides beside the policy in force.
+    #[serde(default)]
+    pub shadow: Option<ShadowReport>,
+    /// What serves some of the sessions.
+    #[serde(default)]
+    pub canary: Option<CanaryReport>,
     /// Clients.
     pub sessions: Sessions,
+    /// The nodes of the policy.
+    #[serde(default)]
+    pub nodes: Vec<NodeReport>,
     /// Server connections.
     pub pools: Vec<PoolState>,
+}
+
+/// How one node is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NodeReport {
+    /// The node's name.
+    pub node: String,
+    /// `primary` or `standby`.
+    pub role: String,
+    /// `ready`, `away`, `behind`, or `unmeasured`: only the first is given statements.
+    pub state: String,
+    /// How far it is behind in milliseconds, where it is measured and known.
+    pub lag_ms: Option<u64>,
+    /// How far it may be behind.
+    pub max_lag_ms: Option<u64>,
 }
 
 /// What the last reload came to.
@@ -205,7 +263,9 @@ impl RunningFiles {
             let bytes = bytes.map_err(|error| format!("{}: {error}", file.path.display()))?;
             Ok((file.path.clone(), bytes.into()))
         });
-        let files = files.collect::<Result<_, String>>()?;
-        Ok(Snapshot::new(files, self.secrets.iter().cloned().collect()))
+        Ok(Snapshot {
+            files: files.collect::<Result<_, String>>()?,
+            secrets: self.secrets.iter().cloned().collect(),
+        })
     }
 }

@@ -1,15 +1,19 @@
 //! What `status` tells, put together from those who know it.
 
 use super::LastOutcome;
+use super::NodeReport;
 use super::PoolState;
 use super::Sessions;
 use super::StatusReport;
+use super::tried;
 use crate::pool::Pool;
+use crate::server::nodes::NodeView;
+use crate::server::nodes::millis;
+use crate::server::nodes::nodes;
 use crate::server::reload::Reloader;
 use crate::session::Activity;
 use crate::session::Clients;
-use crate::unit;
-use std::time::SystemTime;
+use crate::unit::format_time;
 
 /// How the process is.
 pub(super) fn status(reloader: &Reloader) -> StatusReport {
@@ -18,43 +22,64 @@ pub(super) fn status(reloader: &Reloader) -> StatusReport {
     let policy = &world.policy;
     let (swapped, refused) = status.reloads();
     let pools = shared.pools.all();
+    let (shadow, canary) = {
+        let trials = reloader.trials();
+        (trials.shadow.clone(), trials.canary.clone())
+    };
+    let sessions = sessions(&shared.clients);
     StatusReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
-        started: utc(status.started),
+        started: format_time(status.started),
         draining: status.is_draining(),
         policy: policy.name.to_string(),
         revision: policy.revision.full(),
         bundle: policy.bundle.to_string(),
         commit: world.commit.as_deref().map(str::to_owned),
-        loaded: utc(world.loaded),
+        loaded: format_time(world.loaded),
         by: status.history.by(),
         earlier: status.history.entries().len().saturating_sub(1),
         swapped,
         refused,
         last_reload: status.last().map(|last| LastOutcome {
-            at: utc(last.at),
+            at: format_time(last.at),
             by: last.by.name().to_owned(),
             mistakes: last.reasons,
         }),
-        sessions: sessions(&shared.clients),
+        shadow: world
+            .shadow
+            .as_ref()
+            .zip(shadow)
+            .map(|(shadow, entry)| tried::shadow(shadow, entry)),
+        canary: world.canary.as_ref().zip(canary).map(|(canary, entry)| {
+            let open = sessions.idle + sessions.waiting + sessions.active;
+            tried::canary(canary, &world, open, entry)
+        }),
+        sessions,
+        nodes: nodes(shared, &world).iter().map(node).collect(),
         pools: pools.iter().map(|pool| state(pool)).collect(),
     }
 }
 
-fn sessions(clients: &Clients) -> Sessions {
-    let mut sessions = Sessions {
-        connections: clients.count(),
-        ..Sessions::default()
-    };
-    for client in clients.all() {
-        match client.activity() {
-            Activity::Idle => sessions.idle += 1,
-            Activity::Waiting => sessions.waiting += 1,
-            Activity::Active => sessions.active += 1,
-        }
+fn node(view: &NodeView) -> NodeReport {
+    NodeReport {
+        node: view.name.to_string(),
+        role: view.role.to_owned(),
+        state: view.state.name().to_owned(),
+        lag_ms: view.lag.map(millis),
+        max_lag_ms: view.max_lag.map(millis),
     }
-    sessions
+}
+
+fn sessions(clients: &Clients) -> Sessions {
+    let by_activity = clients.by_activity();
+    let of = |activity: Activity| by_activity[activity as usize];
+    Sessions {
+        connections: clients.count(),
+        idle: of(Activity::Idle),
+        waiting: of(Activity::Waiting),
+        active: of(Activity::Active),
+    }
 }
 
 fn state(pool: &Pool) -> PoolState {
@@ -69,9 +94,4 @@ fn state(pool: &Pool) -> PoolState {
         waiting: counts.waiting,
         node_failures: u64::from(pool.health.failures()),
     }
-}
-
-fn utc(time: SystemTime) -> String {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH);
-    unit::format_utc(since.unwrap_or_default())
 }

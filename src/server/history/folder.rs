@@ -3,6 +3,7 @@
 
 use super::Entry;
 use crate::digest::sha256_hex;
+use crate::kernel;
 use crate::server::snapshot::Snapshot;
 use serde::Deserialize;
 use serde::Serialize;
@@ -16,6 +17,7 @@ use std::io::BufReader;
 use std::io::Read as _;
 use std::io::Write as _;
 use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -70,7 +72,9 @@ impl Folder {
             .recursive(true)
             .mode(FOLDER_MODE)
             .create(path)?;
-        let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
+        let folder = std::fs::metadata(path)?;
+        belongs_to(folder.uid(), kernel::user())?;
+        let mode = folder.permissions().mode() & 0o777;
         if mode & OTHERS != 0 {
             return Err(invalid(format!(
                 "is open to others (mode {mode:04o}); run chmod 700"
@@ -137,8 +141,14 @@ impl Folder {
         let mut line = serde_json::to_vec(&header)?;
         line.push(b'\n');
         let new = self.path.join(NEW);
+        // What an earlier process left half written. Only a new file is known to be ours.
+        if let Err(error) = std::fs::remove_file(&new)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error);
+        }
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
+        options.write(true).create_new(true);
         let mut file = options.mode(FILE_MODE).open(&new)?;
         file.write_all(&line)?;
         file.write_all(&body)?;
@@ -150,6 +160,16 @@ impl Folder {
         File::open(&self.path)?.sync_all()?;
         Ok(path)
     }
+}
+
+/// Whoever owns the folder can put any revision there, with any mode.
+fn belongs_to(owner: u32, own: u32) -> io::Result<()> {
+    if owner == own {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "belongs to user {owner}, and this process runs as user {own}"
+    )))
 }
 
 fn number_of(path: &Path) -> Option<u64> {
@@ -195,4 +215,44 @@ pub(super) fn read(path: &Path) -> io::Result<Snapshot> {
         body = rest;
     }
     Ok(Snapshot::new(files, header.secrets.into_iter().collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_another_user_is_refused_also_for_root() {
+        assert!(belongs_to(1_000, 1_000).is_ok());
+        for (owner, own) in [(1_000, 0), (0, 1_000), (1_001, 1_000)] {
+            let error = belongs_to(owner, own).unwrap_err().to_string();
+            assert!(error.contains(&format!("user {owner}, ")), "{error}");
+        }
+    }
+
+    /// What lies where a revision is written is never written through.
+    #[test]
+    fn a_link_in_the_way_of_a_revision_is_not_followed() {
+        let path = std::env::temp_dir().join(format!("pgwarden-folder-{}", std::process::id()));
+        drop(std::fs::remove_dir_all(&path));
+        let folder = Folder::open(&path).unwrap();
+        let elsewhere = path.join("elsewhere");
+        std::fs::write(&elsewhere, "untouched").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, path.join(NEW)).unwrap();
+        let entry = Entry {
+            policy: "p".to_owned(),
+            revision: "0123456789".to_owned(),
+            bundle: "b".to_owned(),
+            commit: None,
+            loaded: "2026-01-01T00:00:00Z".to_owned(),
+            by: "reload".to_owned(),
+            root: "/etc/policy.toml".into(),
+            environment: None,
+            folder: "/".into(),
+        };
+        let written = folder.write(&entry, &Snapshot::default()).unwrap();
+        assert!(read(&written).unwrap().files.is_empty());
+        assert_eq!(std::fs::read_to_string(&elsewhere).unwrap(), "untouched");
+        std::fs::remove_dir_all(&path).unwrap();
+    }
 }

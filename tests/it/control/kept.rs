@@ -1,4 +1,4 @@
-//! Revisions that are kept on disk: they outlive the process, and hold no secret.
+//! Revisions that are kept: they outlive the process, hold no secret, and know the commit they came from.
 
 use super::*;
 
@@ -119,4 +119,127 @@ fn kept_revisions_outlive_the_process_and_hold_no_secret() {
     assert!(refused.errors.contains("password"), "{refused:?}");
     assert_eq!(refusal(), "old");
     stop(second);
+}
+
+/// A certificate and its key in one file, or the key's file by another path: neither leaves the place where it lies.
+#[test]
+fn a_private_key_is_neither_kept_nor_told_by_whatever_path_it_is_read() {
+    let state = Folder::new("keys");
+    let kept = state.path().join("kept");
+    let arguments = ["--state", kept.to_str().expect("UTF-8")];
+    let running = Running::start("first", &arguments);
+    let folder = running.proxy.folder().to_owned();
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).expect("a file");
+    let both = read("server.crt") + &read("server.key");
+    std::fs::write(folder.join("both.pem"), &both).expect("written");
+    std::fs::create_dir(folder.join("more")).expect("a folder");
+    std::os::unix::fs::symlink("both.pem", folder.join("link.pem")).expect("a link");
+    std::fs::hard_link(folder.join("both.pem"), folder.join("hard.pem")).expect("a link");
+    let text = policy(&running.base, &running.socket, "second").text();
+    for (cert, key) in [
+        ("both.pem", "server.key"),
+        ("both.pem", "link.pem"),
+        ("link.pem", "both.pem"),
+        ("hard.pem", "more/../both.pem"),
+    ] {
+        let text = text
+            .replace("cert = \"server.crt\"", &format!("cert = \"{cert}\""))
+            .replace("file = \"server.key\"", &format!("file = \"{key}\""));
+        assert!(text.contains(cert) && text.contains(key), "{text}");
+        running.proxy.write_policy(&text);
+        works(&running.socket, &["reload"]);
+        let mut stream = UnixStream::connect(&running.socket).expect("connected");
+        stream.write_all(b"{\"verb\":\"files\"}\n").expect("asked");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answered");
+        let answer: Value = serde_json::from_str(&answer).expect("JSON");
+        let files = answer["files"]["files"].as_array().expect("a list");
+        let names: Vec<&str> = files
+            .iter()
+            .filter_map(|file| file["path"].as_str()?.rsplit('/').next())
+            .collect();
+        assert_eq!(names, ["policy.toml"], "{cert} {key}");
+        let secrets = answer["files"]["secrets"].to_string();
+        assert!(secrets.contains(cert), "{secrets}");
+        holds_no_secret(&kept);
+    }
+    works(&running.socket, &["rollback", "3"]);
+    assert_eq!(running.says(), "second");
+}
+
+/// What the figure says is about the files on disk; what is kept has nothing to do with it.
+#[test]
+fn a_rollback_says_nothing_of_the_files_on_disk() {
+    let port = crate::support::free_port();
+    let base =
+        PolicyText::of(Cluster::shared()).admin_key(&format!("metrics = \"127.0.0.1:{port}\""));
+    let make = |base: &PolicyText, socket: &Path| policy(base, socket, "first");
+    let running = Running::over(base, make, &[]);
+    let failed = || {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("connected");
+        write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("an answer");
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("pgwarden_last_reload_failed "));
+        line.expect("a figure").to_owned()
+    };
+    assert_eq!(ask(&running.socket, &["rollback"]).code, Some(1));
+    assert_eq!(failed(), "0", "a rollback that was refused read no file");
+    running.write("second");
+    works(&running.socket, &["reload"]);
+    let text = policy(&running.base, &running.socket, "third").text();
+    running
+        .proxy
+        .write_policy(&text.replace("size = 10", "siez = 10"));
+    assert_eq!(ask(&running.socket, &["reload"]).code, Some(1));
+    assert_eq!(failed(), "1");
+    works(&running.socket, &["rollback"]);
+    assert_eq!(failed(), "1", "the files on disk are as wrong as before");
+    running.write("third");
+    works(&running.socket, &["reload"]);
+    assert_eq!(failed(), "0");
+}
+
+/// The commit alone does not say what is in force where a file of the policy is not as it is there.
+#[test]
+fn a_policy_that_is_not_as_in_its_commit_is_called_dirty() {
+    let running = Running::start("first", &[]);
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git")
+            .args(["-c", "user.name=a", "-c", "user.email=a@b", "-C"])
+            .arg(running.proxy.folder())
+            .args(arguments)
+            .output()
+            .expect("git starts");
+        assert!(output.status.success(), "{arguments:?} {output:?}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    git(&["init", "-q"]);
+    git(&["add", "policy.toml", "server.crt"]);
+    git(&["commit", "-q", "-m", "first"]);
+    let first = git(&["rev-parse", "HEAD"]);
+    let commit = || status(&running.socket)["commit"].clone();
+    assert_eq!(commit(), Value::Null);
+    // Files beside it that are none of its own do not count, nor does its key.
+    works(&running.socket, &["reload"]);
+    assert_eq!(commit(), first);
+    running.write("second");
+    let dirty = format!("{first}-dirty");
+    let out = works(&running.socket, &["reload"]);
+    assert!(out.contains(&format!("commit {dirty}, ")), "{out}");
+    assert_eq!(commit(), dirty);
+    let row = running.proxy.admin().table("SHOW POLICY").swap_remove(0);
+    assert_eq!(row["commit"], dirty);
+    let told = works(&running.socket, &["history"]);
+    assert!(told.contains(&format!("{}-dirty", &first[..8])), "{told}");
+    running.proxy.event("the log says so", |event| {
+        event["message"] == "policy reloaded" && event["commit"] == *dirty
+    });
+    git(&["commit", "-q", "-a", "-m", "second"]);
+    works(&running.socket, &["reload"]);
+    assert_eq!(commit(), git(&["rev-parse", "HEAD"]));
+    works(&running.socket, &["rollback"]);
+    assert_eq!(commit(), first, "the one it was loaded with");
 }

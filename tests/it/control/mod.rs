@@ -1,6 +1,8 @@
 //! The admin socket: `reload`, `status`, `history` and `rollback` against a running proxy, and who may ask.
 
+mod canary;
 mod kept;
+mod shadow;
 
 use crate::support::Folder;
 use crate::support::cluster::Cluster;
@@ -74,12 +76,15 @@ fn listed(entries: &[Value]) -> Vec<(String, String)> {
         .collect()
 }
 
+fn with_socket(base: &PolicyText, socket: &Path) -> PolicyText {
+    base.clone()
+        .admin_key(&format!("socket = \"{}\"", socket.display()))
+}
+
 /// A policy with an admin socket and a rule that says `message`.
 fn policy(base: &PolicyText, socket: &Path, message: &str) -> PolicyText {
     let rule = format!("when = {{ tables = [\"by_rule\"] }}\ndeny = {{ message = \"{message}\" }}");
-    base.clone()
-        .admin_key(&format!("socket = \"{}\"", socket.display()))
-        .stage("pre_query", "rule", &rule)
+    with_socket(base, socket).stage("pre_query", "rule", &rule)
 }
 
 struct Running {
@@ -92,12 +97,25 @@ struct Running {
 
 impl Running {
     fn start(message: &str, arguments: &[&str]) -> Self {
+        let base = PolicyText::of(Cluster::shared());
+        Self::over(
+            base,
+            |base, socket| policy(base, socket, message),
+            arguments,
+        )
+    }
+
+    /// With a policy that is made of the base and the socket's path.
+    fn over(
+        base: PolicyText,
+        make: impl Fn(&PolicyText, &Path) -> PolicyText,
+        arguments: &[&str],
+    ) -> Self {
         let folder = Folder::new("socket");
         let socket = folder.path().join("admin.sock");
-        let base = PolicyText::of(Cluster::shared());
-        let proxy = Proxy::start_with(&policy(&base, &socket, message), &[], arguments);
-        wait_for("the admin socket is there", || {
-            socket.exists().then_some(())
+        let proxy = Proxy::start_with(&make(&base, &socket), &[], arguments);
+        wait_for("the admin socket answers", || {
+            UnixStream::connect(&socket).ok().map(drop)
         });
         Self {
             base,
@@ -105,6 +123,18 @@ impl Running {
             socket,
             _folder: folder,
         }
+    }
+
+    /// The base with the admin socket, for other policies of the same process.
+    fn with_socket(&self) -> PolicyText {
+        with_socket(&self.base, &self.socket)
+    }
+
+    /// Writes another policy beside the process's own, and gives its path.
+    fn candidate(&self, policy: &PolicyText) -> String {
+        let path = self.proxy.path("next.toml");
+        std::fs::write(&path, policy.text()).expect("written");
+        path.to_str().expect("UTF-8").to_owned()
     }
 
     /// Writes a policy whose rule says `message`.

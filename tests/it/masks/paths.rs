@@ -345,3 +345,23 @@ fn a_row_too_long_to_be_masked_ends_the_session() {
         format!("T {}C ZI", "D ".repeat(9))
     );
 }
+
+#[test]
+fn what_a_cache_keeps_for_others_is_not_given_in_place_of_masks() {
+    let policy = base().stage("authorize", "masks", MASK).stage(
+        "cache_get",
+        "kept",
+        "cache = { ttl = \"1m\", vary = \"database\" }",
+    );
+    let proxy = Proxy::start(&policy);
+    let sql = "SELECT id, email FROM apart.users WHERE id = 1";
+    let (mut exempt, mut masked) = (proxy.login("other"), proxy.login("app"));
+    for _ in 0..3 {
+        for answer in [exempt.query(sql), exempt.extended(sql)] {
+            assert_eq!(rows(&answer), ["1|kolibri7@example.org"]);
+        }
+        for answer in [masked.query(sql), masked.extended(sql)] {
+            assert_eq!(rows(&answer), ["1|-"]);
+        }
+    }
+}

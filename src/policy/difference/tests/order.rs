@@ -70,6 +70,13 @@ const GUARDS: &[Change] = &[
         "changes stage.away.when.read_only: false -> true",
     ),
     (
+        // In other words.
+        "tables = \"shop.*\"",
+        "tables = [\"shop.*\", \"shop.a\"]",
+        "changes stage.reads.when.tables: + shop.a",
+        "changes stage.reads.when.tables: - shop.a",
+    ),
+    (
         "hook = \"pre_query\"\nscript",
         "hook = \"pre_query\"\nwhen = { kind = \"ddl\" }\nscript",
         "changes stage.budget.when.kind: + ddl",
@@ -383,6 +390,39 @@ fn what_foreign_code_may() {
         ),
     ] {
         check(from, to, &[there], &[back]);
+    }
+}
+
+#[test]
+fn less_for_a_stage_that_fails_open_narrows_nothing_for_certain() {
+    let open = BASE.replacen(
+        "script = \"next()\"",
+        "script = \"next()\"\non_failure = \"open\"",
+        1,
+    );
+    for (from, to, there, back) in [
+        (
+            "fuel = 1000",
+            "fuel = 2000",
+            "widens stage.budget.fuel: 1000 -> 2000",
+            "changes stage.budget.fuel: 2000 -> 1000",
+        ),
+        (
+            "max_rows = 5",
+            "max_rows = 6",
+            "widens permissions.budget.load.statements.limit.max_rows: 5 -> 6",
+            "changes permissions.budget.load.statements.limit.max_rows: 6 -> 5",
+        ),
+        (
+            "see = [\"identity\", \"sql.kind\"]",
+            "see = [\"identity\", \"sql.kind\", \"sql.text\"]",
+            "widens permissions.budget.see: + \"sql.text\"",
+            "changes permissions.budget.see: - \"sql.text\"",
+        ),
+    ] {
+        let (old, new) = (policy(&open), policy(&open.replacen(from, to, 1)));
+        assert_eq!(told(&old, &new), [there]);
+        assert_eq!(told(&new, &old), [back]);
     }
 }
 

@@ -21,12 +21,13 @@ hook = "authorize"
 plugin = "guard"
 
 [stage.two]
-hook = "authorize"
+hook = "pre_query"
 plugin = "guard"
 fuel = 50
 
 [pipeline.default]
-authorize = ["one", "two"]
+pre_query = ["two"]
+authorize = ["one"]
 otherwise = { authorize = "allow" }
 "#;
 
@@ -81,4 +82,16 @@ fn what_a_plugin_has_is_not_told_of_its_stages_again() {
         assert_eq!(told(&old, &new), [there]);
         assert_eq!(told(&new, &old), [back]);
     }
+}
+
+#[test]
+fn a_plugin_that_may_use_less_may_fail_more_often() {
+    let open = BASE.replacen("fuel = 50", "fuel = 50\non_failure = \"open\"", 1);
+    let more = open.replacen("fuel = 100", "fuel = 200", 1);
+    let (less, more) = (policy(&open, "m"), policy(&more, "m"));
+    assert_eq!(told(&less, &more), ["widens plugin.guard.fuel: 100 -> 200"]);
+    assert_eq!(
+        told(&more, &less),
+        ["changes plugin.guard.fuel: 200 -> 100"]
+    );
 }
