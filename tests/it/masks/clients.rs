@@ -27,7 +27,10 @@ fn psql_sees_null() {
         "SELECT * FROM apart.users WHERE id = 9",
     ];
     let printed = psql(proxy.port, "app", Transport::Plain, &statements);
-    assert_eq!(printed, "1|\n2|\n1|company@example.org\n9|name 9|NULL|NULL|159\n");
+    assert_eq!(
+        printed,
+        "1|\n2|\n1|company@example.org\n9|name 9|NULL|NULL|159\n"
+    );
 }
 
 #[test]
