@@ -115,6 +115,8 @@ impl Subject {
             auth: None,
             custom: None,
             loaded: &[],
+            now: None,
+            lag: None,
         };
         black_box(guest.call(&input, &self.services).done().unwrap());
     }
@@ -129,6 +131,7 @@ impl Subject {
             tx_writes: false,
             statement_count: 1,
             prepared: &NoPrepared,
+            lag: None,
         };
         let trace = decide_at_once(pipeline, &statement, &self.services, Detail::Verdict).unwrap();
         black_box(trace.fuel);

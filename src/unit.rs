@@ -155,6 +155,37 @@ pub fn format_utc_micros(since_1970: Duration) -> String {
     format!("{text}.{:06}Z", since_1970.subsec_micros())
 }
 
+/// Reads what [`format_utc_micros`] wrote, as time since 1970; `None` for anything else.
+#[must_use]
+pub fn parse_utc_micros(text: &str) -> Option<Duration> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let (time, micros) = time.split_once('.')?;
+    let three = |text: &str, between: char| {
+        let mut parts = text.split(between).map(|part| part.parse::<u64>().ok());
+        let all = [parts.next()??, parts.next()??, parts.next()??];
+        parts.next().is_none().then_some(all)
+    };
+    let [year, month, day] = three(date, '-')?;
+    let [hour, minute, second] = three(time, ':')?;
+    let is_legal = (1970..=9999).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=31).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second < 60
+        && micros.len() == 6;
+    let micros: u64 = micros.parse().ok().filter(|_| is_legal)?;
+    // Howard Hinnant's days_from_civil.
+    let shifted = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (shifted / 400, shifted % 400);
+    let month_index = (month + 9) % 12;
+    let day_of_year = (153 * month_index + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let days = (era * 146_097 + day_of_era).checked_sub(719_468)?;
+    let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second;
+    Some(Duration::from_secs(seconds) + Duration::from_micros(micros))
+}
+
 fn format(value: u64, units: &[(&str, u64)], zero: &str) -> String {
     let exact = units
         .iter()
@@ -273,6 +304,30 @@ mod tests {
         }
         assert_eq!(format_duration(Duration::from_millis(1_500)), "1500ms");
         assert_eq!(format_size(2_097_152), "2MiB");
+    }
+
+    #[test]
+    fn a_time_that_was_written_is_read_back() {
+        for micros in [
+            0,
+            1_709_164_800_000_000,
+            1_735_689_599_999_999,
+            4_107_542_400_000_001,
+        ] {
+            let time = Duration::from_micros(micros);
+            let text = format_utc_micros(time);
+            assert_eq!(parse_utc_micros(&text), Some(time), "{text}");
+        }
+        for text in [
+            "",
+            "2026-11-24T13:30:26Z",
+            "2026-13-24T13:30:26.000000Z",
+            "2026-11-24T24:30:26.000000Z",
+            "1969-11-24T13:30:26.000000Z",
+            "2026-11-24-1T13:30:26.000000Z",
+        ] {
+            assert_eq!(parse_utc_micros(text), None, "{text}");
+        }
     }
 
     #[test]

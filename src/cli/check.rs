@@ -1,4 +1,7 @@
-//! `pgwarden check`: every mistake of a policy at once, in one environment or in all, for people or for programs.
+//! `pgwarden check`: every mistake of a policy at once, in one environment or in all, for people or for programs. No node is asked
+//! but with `--live`.
+
+mod live;
 
 use super::PolicyArguments;
 use super::output;
@@ -8,10 +11,12 @@ use crate::policy::Report;
 use crate::policy::Severity;
 use crate::server::environments;
 use crate::server::review;
+use crate::session::World;
 use crate::statement::Analyzer;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
+use std::time::SystemTime;
 
 /// `pgwarden check POLICY`.
 #[derive(Debug, clap::Args)]
@@ -21,12 +26,18 @@ pub struct Arguments {
     /// Check without an environment and in each that the policy has.
     #[arg(long, conflicts_with = "env")]
     all_envs: bool,
+    /// Log in to every node as the pools do, and report its version, its role and whether the databases are there.
+    #[arg(long, conflicts_with_all = ["all_envs", "format"])]
+    live: bool,
     /// How it is told: for people, as JSON, as SARIF 2.1.0, or as commands of GitHub Actions.
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: Format,
     /// Warnings, too, make the exit code 1. Notes never do.
     #[arg(long)]
     deny_warnings: bool,
+    /// Check as if it were that day, or that time: what has an end, such as a waiver, may be past by then.
+    #[arg(long, value_name = "DATE", value_parser = super::time)]
+    today: Option<SystemTime>,
     /// Say nothing of warnings and notes with this code.
     #[arg(long, value_name = "CODE")]
     allow: Vec<String>,
@@ -60,7 +71,7 @@ pub(super) const STATEMENTS_MAX: usize = 1_000;
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let started = Instant::now();
-    let (policy, mut report) = found(arguments);
+    let (world, mut report) = found(arguments);
     report.forgive(&arguments.allow);
     let took = started.elapsed().as_millis();
     match arguments.format {
@@ -69,8 +80,8 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             if !pictures.is_empty() {
                 output::complain(&format!("{pictures}{} ({took} ms)\n", report.summary()));
             }
-            if let Some(policy) = policy {
-                output::print(&good(&policy));
+            if let Some(world) = &world {
+                output::print(&good(&world.policy));
             }
         }
         Format::Json => output::print(&format!("{:#}\n", report.json())),
@@ -79,36 +90,56 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     }
     let is_bad =
         report.has_errors() || arguments.deny_warnings && report.count(Severity::Warning) != 0;
-    match is_bad {
+    let are_nodes_bad = match &world {
+        Some(world) if arguments.live => !are_as_they_should(world),
+        _ => false,
+    };
+    match is_bad || are_nodes_bad {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
     }
 }
 
-/// What there is to say, and the policy where it is good in every environment that was asked for.
-fn found(arguments: &Arguments) -> (Option<Policy>, Report) {
+/// Asks the nodes, and tells what they say.
+fn are_as_they_should(world: &World) -> bool {
+    match live::found(world) {
+        Ok(found) => {
+            for line in &found.good {
+                output::print(&format!("{line}\n"));
+            }
+            for line in &found.bad {
+                output::complain(&format!("error: {line}\n"));
+            }
+            found.bad.is_empty()
+        }
+        Err(error) => {
+            output::complain(&format!("error: the nodes cannot be asked: {error}\n"));
+            false
+        }
+    }
+}
+
+/// What there is to say, and the policy's world where it is good in every environment that was asked for.
+fn found(arguments: &Arguments) -> (Option<World>, Report) {
     let analyzer = Arc::new(Analyzer::new(STATEMENTS_MAX));
+    let now = arguments.today.unwrap_or_else(SystemTime::now);
     let check = |environment: Option<String>| {
         let mut source = arguments.policy.source();
         source.environment = environment;
-        let (world, report) = review(&source, &StatsRegistry::default(), &analyzer);
-        (
-            world.map(|world| Arc::unwrap_or_clone(world.policy)),
-            report,
-        )
+        review(&source, &StatsRegistry::default(), &analyzer, now)
     };
     if !arguments.all_envs {
         return check(arguments.policy.env.clone());
     }
-    let (mut policy, plain) = check(None);
+    let (mut world, plain) = check(None);
     let mut reports = vec![("without an environment".to_owned(), plain)];
     for name in environments(&arguments.policy.source()) {
         let words = format!("in the environment `{name}`");
         let (of_environment, report) = check(Some(name));
-        policy = policy.filter(|_| of_environment.is_some());
+        world = world.filter(|_| of_environment.is_some());
         reports.push((words, report));
     }
-    (policy, Report::merged(reports))
+    (world, Report::merged(reports))
 }
 
 fn good(policy: &Policy) -> String {

@@ -23,6 +23,9 @@ const UNAVAILABLE: u8 = 69;
 /// The environment variable that stands for `--socket`.
 const SOCKET: &str = "PGWARDEN_SOCKET";
 
+/// How long verbs that have no `--timeout` wait.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Characters of a hash that people are shown.
 const SHORT: usize = 8;
 
@@ -48,6 +51,15 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 impl Reach {
+    /// At that socket, or at the one of a policy in that environment.
+    pub(super) fn at(socket: Option<PathBuf>, env: Option<String>) -> Self {
+        Self {
+            socket,
+            env,
+            timeout: PATIENCE,
+        }
+    }
+
     /// Asks, or says why it cannot, with the exit code.
     pub(super) fn ask(&self, policy: Option<&Path>, request: &Request) -> Result<Answer, ExitCode> {
         let socket = self.socket(policy)?;

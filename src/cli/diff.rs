@@ -2,21 +2,24 @@
 //! what it is, is told by `policy::Difference`.
 
 mod git;
+mod impact;
+mod running;
 mod show;
 #[cfg(test)]
 mod tests;
 
 use super::TrustArguments;
 use super::check::STATEMENTS_MAX;
+use super::control::Reach;
 use super::output;
 use crate::pipeline::StatsRegistry;
 use crate::policy::Difference;
 use crate::policy::Files;
-use crate::policy::Policy;
 use crate::server::Disk;
 use crate::server::Source;
 use crate::server::Trust;
 use crate::server::build_from;
+use crate::session::World;
 use crate::statement::Analyzer;
 use git::GitFiles;
 use std::path::Path;
@@ -30,15 +33,25 @@ const CHANGED: u8 = 2;
 /// The newer one lets something happen that the older one did not.
 const WIDENS: u8 = 3;
 
-/// `pgwarden diff OLD NEW`, `pgwarden diff --git REV POLICY`.
+/// `pgwarden diff OLD NEW`, `pgwarden diff --git REV POLICY`, `pgwarden diff --running POLICY`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The older policy and the newer one; with --git the newer one alone.
+    /// The older policy and the newer one; with --git or --running the newer one alone.
     #[arg(required = true, num_args = 1..=2, value_name = "POLICY")]
     policies: Vec<PathBuf>,
     /// The older policy is the same file as it was at this commit; nothing is checked out.
     #[arg(long, value_name = "REV")]
     git: Option<String>,
+    /// The older policy is the one that a running process has in force.
+    #[arg(long, conflicts_with = "git")]
+    running: bool,
+    /// That process's admin socket. Default: the one that the policy names.
+    #[arg(long, value_name = "PATH", requires = "running")]
+    socket: Option<PathBuf>,
+    /// Decide the traffic of this log of decisions by both, and tell where they differ; several times for several, the oldest
+    /// first.
+    #[arg(long, value_name = "LOG")]
+    impact: Vec<PathBuf>,
     /// Values of this environment override those of `vars`, in both.
     #[arg(long, value_name = "NAME")]
     env: Option<String>,
@@ -57,25 +70,58 @@ const JSON: &str = "json";
 enum Stop {
     /// Wrong usage.
     Usage(String),
+    /// Something cannot be had.
+    Failed(String),
+    /// The same, and why has been said.
+    Said(ExitCode),
     /// A side that is no policy; what is wrong with it has been said.
     Policy,
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match compare(arguments) {
-        Ok((old, new, difference)) => {
-            output::print(&match &*arguments.format {
-                JSON => show::json(&old, &new, &difference),
-                _ => show::human(&old, &new, &difference),
-            });
-            exit_code(&difference)
-        }
+        Ok((old, new, difference)) => told(arguments, &old, &new, &difference),
         Err(Stop::Usage(why)) => {
             output::complain(&format!("error: {why}\n"));
             ExitCode::from(super::USAGE)
         }
+        Err(Stop::Failed(why)) => {
+            output::complain(&format!("error: {why}\n"));
+            ExitCode::FAILURE
+        }
+        Err(Stop::Said(code)) => code,
         Err(Stop::Policy) => ExitCode::from(super::CONFIG),
     }
+}
+
+/// Prints the difference, and what it does to recorded traffic, which is read before anything is printed.
+fn told(arguments: &Arguments, old: &World, new: &World, difference: &Difference) -> ExitCode {
+    let impact = match &arguments.impact[..] {
+        [] => None,
+        logs => match impact::of(logs, old, new) {
+            Ok(impact) => Some(impact),
+            Err(why) => {
+                output::complain(&format!("error: {why}\n"));
+                return ExitCode::FAILURE;
+            }
+        },
+    };
+    let (before, after) = (&old.policy, &new.policy);
+    output::print(&match &*arguments.format {
+        JSON => {
+            let mut whole = show::json(before, after, difference);
+            if let Some(impact) = impact {
+                whole["impact"] = impact.json();
+            }
+            format!("{whole:#}\n")
+        }
+        _ => {
+            let mut text = show::human(before, after, difference);
+            text.extend(impact.map(|impact| impact.human()));
+            text
+        }
+    });
+    exit_code(difference)
 }
 
 fn exit_code(difference: &Difference) -> ExitCode {
@@ -88,7 +134,7 @@ fn exit_code(difference: &Difference) -> ExitCode {
     }
 }
 
-fn compare(arguments: &Arguments) -> Result<(Policy, Policy, Difference), Stop> {
+fn compare(arguments: &Arguments) -> Result<(World, World, Difference), Stop> {
     let trust = Trust {
         root: arguments.trust.trust_root.root(),
         require_signed: arguments.trust.require_signed,
@@ -103,7 +149,14 @@ fn compare(arguments: &Arguments) -> Result<(Policy, Policy, Difference), Stop> 
         read(&source, files, name)
     };
     let (old, new) = match (&arguments.git, &arguments.policies[..]) {
-        (None, [old, new]) => (
+        (None, [policy]) if arguments.running => {
+            let reach = Reach::at(arguments.socket.clone(), arguments.env.clone());
+            (
+                running::world(&reach, policy, &trust),
+                side(policy, &disk, "the newer policy"),
+            )
+        }
+        (None, [old, new]) if !arguments.running => (
             side(old, &disk, "the older policy"),
             side(new, &disk, "the newer policy"),
         ),
@@ -116,7 +169,7 @@ fn compare(arguments: &Arguments) -> Result<(Policy, Policy, Difference), Stop> 
             )
         }
         (None, _) => {
-            let why = "write two policies, the older one first, or --git REV and one";
+            let why = "write two policies, the older one first, or one with --git REV or --running";
             return Err(Stop::Usage(why.to_owned()));
         }
         (Some(_), _) => {
@@ -126,16 +179,16 @@ fn compare(arguments: &Arguments) -> Result<(Policy, Policy, Difference), Stop> 
     };
     // What is wrong with either is told before giving up.
     let (old, new) = (old?, new?);
-    let difference = old.difference(&new);
+    let difference = old.policy.difference(&new.policy);
     Ok((old, new, difference))
 }
 
 /// A policy as it would be served.
-fn read(source: &Source, files: &dyn Files, name: &str) -> Result<Policy, Stop> {
+fn read(source: &Source, files: &dyn Files, name: &str) -> Result<World, Stop> {
     let analyzer = Arc::new(Analyzer::new(STATEMENTS_MAX));
     let (world, report) = build_from(source, files, &StatsRegistry::default(), &analyzer);
     match world {
-        Some(world) => Ok(Arc::unwrap_or_clone(world.policy)),
+        Some(world) => Ok(world),
         None => {
             output::complain(&format!("{name} is refused:\n"));
             output::complain(&report.render(output::colour()));

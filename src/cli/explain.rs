@@ -1,4 +1,6 @@
-//! `pgwarden explain`: what would become of a statement, and every stage's part in it.
+//! `pgwarden explain`: what would become of a statement, and every stage's part in it. What became of one is told by `decision`.
+
+mod decision;
 
 use super::PolicyArguments;
 use super::check::STATEMENTS_MAX;
@@ -22,21 +24,28 @@ use crate::statement::Analyzer;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// `pgwarden explain POLICY --user U --sql S`.
+/// `pgwarden explain POLICY --user U --sql S`, `pgwarden explain POLICY --decision ID`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
     policy: PolicyArguments,
     /// Whose statement.
-    #[arg(long)]
-    user: String,
+    #[arg(long, required_unless_present = "decision")]
+    user: Option<String>,
     /// The statement; several times for several messages of one session.
-    #[arg(long, required = true)]
+    #[arg(long, required_unless_present = "decision")]
     sql: Vec<String>,
+    /// A decision that was made, by the id that its error, the log and the client have.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["user", "sql", "database", "client", "app", "listener", "time", "load", "query"])]
+    decision: Option<String>,
+    /// The log of decisions that it is in; several times for several. Without it, the policy's own, and what was rotated beside it.
+    #[arg(long, value_name = "FILE", requires = "decision", conflicts_with_all = ["user", "sql"])]
+    log: Vec<PathBuf>,
     /// The database; without it, the user's name, as with psql.
     #[arg(long)]
     database: Option<String>,
@@ -52,6 +61,9 @@ pub struct Arguments {
     /// How the statement arrives.
     #[arg(long, default_value = "simple", value_parser = ["simple", "extended"])]
     protocol: String,
+    /// The time, or the beginning of a day in UTC; without it, now.
+    #[arg(long, value_name = "TIME", value_parser = super::time)]
+    time: Option<SystemTime>,
     /// What a stage loads, by its name; several times for several.
     #[arg(long, value_name = "NAME=VALUE", value_parser = given)]
     load: Vec<(String, String)>,
@@ -92,6 +104,10 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         }
     };
     let policy = &world.policy;
+    if let Some(id) = &arguments.decision {
+        return decision::run(&world, id, &arguments.log);
+    }
+    let user = arguments.user.as_deref().unwrap_or_default();
     let wanted = arguments.listener.as_deref();
     let Some(listener) = policy
         .listeners
@@ -102,8 +118,8 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         return ExitCode::from(super::USAGE);
     };
     let who = Who {
-        user: &arguments.user,
-        database: arguments.database.as_deref().unwrap_or(&arguments.user),
+        user,
+        database: arguments.database.as_deref().unwrap_or(user),
         client: arguments
             .client
             .map_or(ClientAddress::Unix, |address| ClientAddress::Ip(address, 0)),
@@ -116,7 +132,8 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             Protocol::Simple
         },
     };
-    let now = SystemTime::now()
+    let now = arguments.time.unwrap_or_else(SystemTime::now);
+    let now = now
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
     let services = StillServices::new(u64::try_from(now.as_micros()).unwrap_or(0));
@@ -175,7 +192,7 @@ fn explain_all(
 }
 
 /// The whole trace of one message, as text.
-fn explain(policy: &Policy, sql: &str, played: &Played) -> String {
+pub(super) fn explain(policy: &Policy, sql: &str, played: &Played) -> String {
     let mut out = format!("\n{sql}\n");
     for trace in &played.traces {
         if let Some(facts) = &trace.facts {
@@ -217,6 +234,12 @@ fn explain(policy: &Policy, sql: &str, played: &Played) -> String {
                 format_args!("  => answered by {by} with {} rows", rows.rows.len()),
             );
         }
+        (None, Some(Verdict::Cached(..))) => {
+            line(
+                &mut out,
+                format_args!("  => answered by {by} from its cache"),
+            );
+        }
         _ => {
             line(
                 &mut out,
@@ -244,25 +267,53 @@ fn write_step(out: &mut String, step: &Step) {
         StepResult::Observed(answer) => format!("observed, would {answer}"),
         StepResult::Failed(fault) => format!("failed: {fault}"),
     };
-    let guards = if step.guards.is_empty() {
-        String::new()
-    } else {
-        format!("  ({})", step.guards.join(", "))
+    let part = Part {
+        hook: step.hook.name(),
+        stage: &step.stage,
+        place: Some(&step.place),
+        result: &result,
+        reasons: &step.reasons(),
+        fuel: step.fuel,
     };
-    let fuel = if step.fuel == 0 {
-        String::new()
-    } else {
-        format!("  fuel {}", step.fuel)
-    };
-    line(
-        out,
-        format_args!(
-            "  {:<10} {:<20} {}  {result}{guards}{fuel}",
-            step.hook.name(),
-            step.stage,
-            step.place
-        ),
-    );
+    part.write(out);
+}
+
+/// One stage's part, as a line.
+struct Part<'a> {
+    hook: &'a str,
+    stage: &'a str,
+    place: Option<&'a str>,
+    result: &'a str,
+    /// Its guards; empty where it has none.
+    reasons: &'a str,
+    fuel: u64,
+}
+
+impl Part<'_> {
+    fn write(&self, out: &mut String) {
+        let place = match self.place {
+            Some(place) => format!("{place}  "),
+            None => String::new(),
+        };
+        let reasons = match self.reasons {
+            "" => String::new(),
+            reasons => format!("  ({reasons})"),
+        };
+        let fuel = match self.fuel {
+            0 => String::new(),
+            fuel => format!("  fuel {fuel}"),
+        };
+        let Self {
+            hook,
+            stage,
+            result,
+            ..
+        } = self;
+        line(
+            out,
+            format_args!("  {hook:<10} {stage:<20} {place}{result}{reasons}{fuel}"),
+        );
+    }
 }
 
 fn line(out: &mut String, text: fmt::Arguments<'_>) {

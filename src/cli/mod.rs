@@ -3,18 +3,22 @@
 
 mod check;
 mod control;
+mod decisions;
 mod diff;
 mod explain;
 mod fmt;
 mod hash;
 mod history;
 mod init;
+mod nodes;
 mod output;
 mod place;
 mod plugin;
 mod promote;
 mod reload;
 mod render;
+mod repl;
+mod replay;
 mod rollback;
 mod run;
 mod scenario;
@@ -23,6 +27,7 @@ mod status;
 mod test;
 mod why;
 
+use crate::policy;
 use crate::server::Source;
 use crate::server::Trust;
 use clap::Parser;
@@ -30,6 +35,8 @@ use clap::Subcommand;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
+use std::time::SystemTime;
 
 /// The environment variable that stands for `--trust-root`.
 const TRUST_ROOT: &str = "PGWARDEN_TRUST_ROOT";
@@ -59,6 +66,8 @@ pub enum Command {
     Test(test::Arguments),
     /// Show what would become of a statement, and why.
     Explain(explain::Arguments),
+    /// Type statements as a user, and see what would become of each.
+    Repl(repl::Arguments),
     /// Let a running process read its policy again, and wait for the outcome.
     Reload(reload::Arguments),
     /// Put the canary of a running process into force, and wait for the outcome.
@@ -73,6 +82,8 @@ pub enum Command {
     Rollback(rollback::Arguments),
     /// Tell what a change of a policy means: what it widens, what it narrows, what is merely different.
     Diff(diff::Arguments),
+    /// Decide recorded traffic again by another policy, and tell what would have been otherwise.
+    Replay(replay::Arguments),
     /// Print a policy with all its files, variables and environment as one text.
     Render(render::Arguments),
     /// Make, test, pin and sign plugins.
@@ -142,6 +153,13 @@ impl TrustRoot {
     }
 }
 
+/// `2026-12-31`, or a time with its offset.
+fn time(text: &str) -> Result<SystemTime, String> {
+    let seconds = policy::parse_time(text).and_then(|seconds| u64::try_from(seconds).ok());
+    let since = seconds.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    since.ok_or_else(|| "expected a date such as 2026-12-31".to_owned())
+}
+
 /// Reads the arguments, the program's name first.
 ///
 /// # Errors
@@ -176,6 +194,8 @@ pub fn run(command: Command) -> ExitCode {
         Command::History(arguments) => history::run(&arguments),
         Command::Rollback(arguments) => rollback::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
+        Command::Repl(arguments) => repl::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Render(arguments) => render::run(&arguments),
         Command::Plugin(command) => plugin::run(&command),
         Command::Schema(arguments) => schema::run(&arguments),

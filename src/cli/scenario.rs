@@ -1,9 +1,16 @@
 //! A session as `test` and `explain` play it: a user of the policy, statements in order, a clock that stands still, and
-//! `pipeline::decide` for each of them. Nothing is connected to.
+//! `pipeline::decide` for each of them; and single statements that a log of decisions tells of. Nothing is connected to.
 
+mod services;
+
+pub(super) use services::StillServices;
+
+mod kept;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
+use super::nodes;
+use super::nodes::Nodes;
 use crate::hook::AuthMethod;
 use crate::hook::ClientAddress;
 use crate::hook::Identity;
@@ -21,162 +28,32 @@ use crate::pipeline::Trace;
 use crate::pipeline::TurnedAway;
 use crate::pipeline::Verdict;
 use crate::pipeline::decide;
-use crate::policy::Mocks;
+use crate::pipeline::decide_by_facts;
 use crate::policy::Policy;
+use crate::policy::Role;
 use crate::routing;
 use crate::routing::Candidate;
+use crate::routing::Choice;
 use crate::routing::Pick;
 use crate::routing::Place;
-use crate::sandbox::Asking;
-use crate::sandbox::Level;
-use crate::sandbox::MetricOp;
-use crate::sandbox::Query;
-use crate::sandbox::QueryError;
-use crate::sandbox::QueryResult;
 use crate::sandbox::Services;
-use crate::sandbox::Store;
 use crate::session::introduce;
 use crate::statement;
+use crate::statement::Facts;
+use crate::statement::Kind;
 use crate::statement::Needs;
 use crate::statement::Sql;
+use kept::Kept;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
 use std::time::Duration;
 use uuid::Uuid;
-
-/// The outside as a test sees it: the time it names, values it stored, numbers that repeat.
-#[derive(Debug)]
-pub(super) struct StillServices {
-    unix_micros: u64,
-    store: Store,
-    drawn: AtomicU64,
-    lines: Mutex<Vec<String>>,
-    given: Mutex<GivenRows>,
-}
-
-/// What is there in place of a node's rows.
-#[derive(Debug, Default)]
-struct GivenRows {
-    all: Mocks,
-    step: Mocks,
-    /// What was asked for and is not there, one line each.
-    missing: Vec<String>,
-}
-
-impl GivenRows {
-    fn answer(&mut self, query: &Query) -> QueryResult {
-        let (what, name) = match &query.load {
-            Some(load) => ("load", load),
-            None => ("query", &query.statement.name),
-        };
-        let given = |mocks: &Mocks| {
-            let rows = match &query.load {
-                Some(_) => mocks.loads.get(name),
-                None => mocks.queries.get(name),
-            };
-            rows.map(Arc::clone)
-        };
-        let Some(rows) = given(&self.step).or_else(|| given(&self.all)) else {
-            let line = format!("nothing is given for `{what}` of `{name}`");
-            if !self.missing.contains(&line) {
-                self.missing.push(line);
-            }
-            return Err(QueryError::NotGiven);
-        };
-        let bytes: usize = rows.rows.iter().flatten().flatten().map(String::len).sum();
-        let statement = &query.statement;
-        if statement.max_rows < rows.rows.len() || statement.max_bytes < bytes {
-            return Err(QueryError::TooMuch);
-        }
-        Ok(rows)
-    }
-}
-
-impl StillServices {
-    pub(super) fn new(unix_micros: u64) -> Self {
-        Self {
-            unix_micros,
-            store: Store::default(),
-            drawn: AtomicU64::new(0),
-            lines: Mutex::default(),
-            given: Mutex::default(),
-        }
-    }
-
-    /// The same with rows in place of a node's.
-    pub(super) fn with(self, mocks: Mocks) -> Self {
-        self.given().all = mocks;
-        self
-    }
-
-    /// The rows that only this step has.
-    pub(super) fn begin_step(&self, mocks: Mocks) {
-        self.given().step = mocks;
-    }
-
-    /// What was asked for and is not given, one line each.
-    pub(super) fn missing(&self) -> Vec<String> {
-        self.given().missing.clone()
-    }
-
-    fn given(&self) -> MutexGuard<'_, GivenRows> {
-        self.given.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What the stages logged.
-    pub(super) fn lines(&self) -> Vec<String> {
-        self.lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-}
-
-impl Services for StillServices {
-    fn unix_micros(&self) -> u64 {
-        self.unix_micros
-    }
-
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn random(&self) -> u64 {
-        self.drawn.fetch_add(0x9e37_79b9_7f4a_7c15, Relaxed)
-    }
-
-    fn store(&self) -> &Store {
-        &self.store
-    }
-
-    fn metric(&self, _: &str, _: &str, _: MetricOp, _: f64) {}
-
-    fn log(&self, stage: &str, level: Level, message: &str) {
-        let line = format!("{} {stage}: {message}", level.name());
-        self.lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(line);
-    }
-
-    fn query<'a>(&'a self, query: &'a Query) -> Asking<'a> {
-        Asking::Ready(self.given().answer(query))
-    }
-    fn aside(&self, work: &mut (dyn FnMut() + Send)) {
-        work();
-    }
-}
 
 /// Everything a stage waits for is given or missing here, so that this is a mistake of ours; and a mistake refuses.
 const WAITED: &str = "a stage waits where nothing is to wait for";
@@ -205,6 +82,31 @@ pub(super) struct Who<'a> {
     pub(super) protocol: Protocol,
 }
 
+/// One statement as a log of decisions tells of it.
+pub(super) struct Logged<'a> {
+    /// The decision's id.
+    pub(super) id: Uuid,
+    /// Its text; empty where only facts are known.
+    pub(super) text: &'a str,
+    /// What is known of it, where its text is not.
+    pub(super) facts: Option<Arc<Facts>>,
+    /// What an EXECUTE in it runs.
+    pub(super) runs: Option<Arc<str>>,
+    pub(super) protocol: Protocol,
+    pub(super) in_transaction: bool,
+    pub(super) tx_writes: bool,
+    pub(super) statement_count: u32,
+}
+
+/// The one statement that an EXECUTE can mean.
+struct Only<'a>(Option<&'a Arc<str>>);
+
+impl Prepared for Only<'_> {
+    fn body(&self, _: &str) -> Option<Arc<str>> {
+        self.0.map(Arc::clone)
+    }
+}
+
 /// A played session.
 pub(super) struct Scenario<'a> {
     policy: &'a Policy,
@@ -216,6 +118,15 @@ pub(super) struct Scenario<'a> {
     in_transaction: bool,
     tx_writes: bool,
     held: Option<Place>,
+    kept: Kept,
+    nodes: Nodes,
+}
+
+/// Where a session stands: what it has prepared and whether it is in a transaction.
+pub(super) struct State {
+    prepared: Names,
+    in_transaction: bool,
+    tx_writes: bool,
 }
 
 /// What became of one message.
@@ -226,6 +137,8 @@ pub(super) struct Played {
     pub(super) place: Option<Place>,
     /// The text that is sent.
     pub(super) text: String,
+    /// The time after which it is cancelled.
+    pub(super) timeout: Option<Duration>,
 }
 
 #[derive(Default)]
@@ -286,21 +199,73 @@ impl<'a> Scenario<'a> {
             introduce(user, &mut context);
         }
         Self {
+            protocol: who.protocol,
+            ..Self::of(policy, pipeline, services, context)
+        }
+    }
+
+    /// A session whose user has logged in already.
+    pub(super) fn of(
+        policy: &'a Policy,
+        pipeline: Arc<Pipeline>,
+        services: Arc<dyn Services>,
+        context: SessionContext,
+    ) -> Self {
+        Self {
             policy,
             pipeline,
             services,
             context,
-            protocol: who.protocol,
+            protocol: Protocol::Simple,
             prepared: Names::default(),
             in_transaction: false,
             tx_writes: false,
             held: None,
+            kept: Kept::default(),
+            nodes: Nodes::new(),
         }
+    }
+
+    /// The same with nodes that are not all well.
+    pub(super) fn with_nodes(self, nodes: Nodes) -> Self {
+        Self { nodes, ..self }
+    }
+
+    /// How far behind the nearest standby is.
+    fn nearest_lag(&self) -> Option<Duration> {
+        let (user, database) = (&self.context.identity.user, &self.context.database);
+        let pool = self.policy.pool_of(user, database)?;
+        nodes::nearest_lag(self.policy, &self.nodes, pool)
+    }
+
+    /// Where it stands.
+    pub(super) fn into_state(self) -> State {
+        State {
+            prepared: self.prepared,
+            in_transaction: self.in_transaction,
+            tx_writes: self.tx_writes,
+        }
+    }
+
+    /// Goes on where another session of the same client stood.
+    pub(super) fn go_on(&mut self, state: State) {
+        self.prepared = state.prepared;
+        self.in_transaction = state.in_transaction;
+        self.tx_writes = state.tx_writes;
+    }
+
+    pub(super) fn is_in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
+    /// What its stages have been told of it and have learned.
+    pub(super) fn into_context(self) -> SessionContext {
+        self.context
     }
 
     /// Asks `on_connect`; with the guards of the stages that were asked.
     pub(super) fn connect(&mut self) -> (Result<(), TurnedAway>, Vec<Connecting>) {
-        let mut guards = self.pipeline.connect_guards(&self.context);
+        let mut guards = self.pipeline.connect_guards(&self.context, &self.services);
         let asked = at_once(self.pipeline.connect(&mut self.context, &self.services));
         let outcome = asked.unwrap_or_else(|| {
             Err(TurnedAway {
@@ -335,8 +300,10 @@ impl<'a> Scenario<'a> {
             traces: Vec::new(),
             place: None,
             text: String::new(),
+            timeout: None,
         };
         let mut joined: Option<Permit> = None;
+        let mut wanted = None;
         for (index, text) in texts.iter().enumerate() {
             let statement = Statement {
                 session: &self.context,
@@ -347,8 +314,9 @@ impl<'a> Scenario<'a> {
                 tx_writes: self.tx_writes,
                 statement_count: count,
                 prepared: &self.prepared,
+                lag: self.nearest_lag(),
             };
-            let trace = at_once(decide(&self.pipeline, &statement, &self.services, detail))
+            let mut trace = at_once(decide(&self.pipeline, &statement, &self.services, detail))
                 .unwrap_or_else(waited);
             let sent = trace.text.as_deref().unwrap_or(text).to_owned();
             played.text = if played.text.is_empty() {
@@ -356,6 +324,8 @@ impl<'a> Scenario<'a> {
             } else {
                 format!("{}; {sent}", played.text)
             };
+            wanted = self.kept.look_up(&mut trace, &self.context, &sent);
+            self.kept.ran(&trace, &self.context, &sent);
             if let Verdict::Forward(permit) = &trace.verdict {
                 joined = Some(match joined.take() {
                     Some(before) => before.join(permit.clone(), None),
@@ -369,12 +339,43 @@ impl<'a> Scenario<'a> {
             }
             self.follow(&sent);
         }
+        played.timeout = joined.as_ref().and_then(Permit::timeout);
         played.place = joined.and_then(|permit| self.place(&permit));
+        if let (Some(wanted), Some(place)) = (wanted, played.place) {
+            let is_late = self.policy.nodes[place.node].role == Role::Standby;
+            self.kept.keep(wanted, is_late);
+        }
         self.held = played.place.filter(|_| self.in_transaction);
         played
     }
 
-    /// Where the permit leads with every node in order; inside a transaction, where it began.
+    /// Decides one statement of the session, whatever was played before.
+    pub(super) fn decide(&self, logged: &Logged<'_>, detail: Detail) -> Trace {
+        let statement = Statement {
+            session: &self.context,
+            request_id: logged.id,
+            text: logged.text,
+            protocol: logged.protocol,
+            in_transaction: logged.in_transaction,
+            tx_writes: logged.tx_writes,
+            statement_count: logged.statement_count,
+            lag: self.nearest_lag(),
+            prepared: &Only(logged.runs.as_ref()),
+        };
+        let (pipeline, services) = (&self.pipeline, &self.services);
+        let trace = match &logged.facts {
+            Some(facts) => {
+                let facts = Arc::clone(facts);
+                at_once(decide_by_facts(
+                    pipeline, &statement, facts, services, detail,
+                ))
+            }
+            None => at_once(decide(pipeline, &statement, services, detail)),
+        };
+        trace.unwrap_or_else(waited)
+    }
+
+    /// Where the permit leads with the nodes as they are given; inside a transaction, where it began.
     fn place(&self, permit: &Permit) -> Option<Place> {
         if let Some(held) = self.held {
             return Some(held);
@@ -382,32 +383,17 @@ impl<'a> Scenario<'a> {
         let pool = self
             .policy
             .pool_of(&self.context.identity.user, &self.context.database)?;
-        let candidates = |nodes: &[usize]| -> Vec<Candidate> {
-            nodes
-                .iter()
-                .map(|&node| Candidate {
-                    node,
-                    role: self.policy.nodes[node].role,
-                    usable: true,
-                })
-                .collect()
+        let candidate = |node: usize| nodes::candidate(self.policy, &self.nodes, node);
+        let candidates = |nodes: &[usize]| nodes.iter().map(|id| candidate(*id)).collect();
+        let nodes: Vec<Candidate> = candidates(&self.policy.pools[pool].nodes);
+        let choice = Choice {
+            pool: &nodes,
+            branch: &|branch| candidates(&self.policy.branches[branch].nodes),
+            node: &candidate,
         };
-        let nodes = candidates(&self.policy.pools[pool].nodes);
-        let branches: Vec<_> = self
-            .policy
-            .branches
-            .iter()
-            .map(|branch| candidates(&branch.nodes))
-            .collect();
-        match routing::pick(
-            &nodes,
-            &|branch| &branches[branch],
-            permit.route(),
-            permit.otherwise(),
-            0,
-        ) {
+        match routing::pick(choice, permit.route(), permit.otherwise(), 0) {
             Pick::Node(place) => Some(place),
-            Pick::None => None,
+            Pick::Behind | Pick::None => None,
         }
     }
 
@@ -420,7 +406,8 @@ impl<'a> Scenario<'a> {
                 parse: false,
             },
         );
-        self.tx_writes |= !facts.read_only;
+        // A PREPARE runs nothing.
+        self.tx_writes |= !facts.read_only && !facts.kinds.contains(Kind::Prepare);
         match &facts.sql {
             Sql::Prepare { name, body } => drop(
                 self.prepared

@@ -8,8 +8,10 @@ use super::output;
 use crate::server::Answer;
 use crate::server::Request;
 use crate::server::StatusReport;
+use crate::unit;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// `pgwarden status [POLICY]`.
 #[derive(Debug, clap::Args)]
@@ -87,11 +89,33 @@ fn told(status: &StatusReport) -> String {
         text.push('\n');
         text.push_str(&tried::canary(canary));
     }
+    if !status.nodes.is_empty() {
+        text.push('\n');
+        text.push_str(&nodes(status));
+    }
     if !status.pools.is_empty() {
         text.push('\n');
         text.push_str(&pools(status));
     }
     text
+}
+
+fn nodes(status: &StatusReport) -> String {
+    let time = |millis: Option<u64>| {
+        let time = millis.map(|millis| unit::format_duration(Duration::from_millis(millis)));
+        time.unwrap_or_else(|| "-".to_owned())
+    };
+    let rows = status.nodes.iter().map(|node| {
+        vec![
+            node.node.clone(),
+            node.role.clone(),
+            node.state.clone(),
+            time(node.lag_ms),
+            time(node.max_lag_ms),
+        ]
+    });
+    let head = ["node", "role", "state", "lag", "max_lag"];
+    control::table(&head, &rows.collect::<Vec<_>>())
 }
 
 fn pools(status: &StatusReport) -> String {

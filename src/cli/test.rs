@@ -107,6 +107,13 @@ fn tell(arguments: &Arguments, world: &World, analyzer: &Arc<Analyzer>) -> ExitC
         ));
     }
     let lives = results.mutated.as_ref().is_some_and(Mutated::lives);
+    if let Some(mutated) = &results.mutated
+        && !arguments.format.tells_mutants()
+    {
+        for line in &mutated.alive {
+            output::complain(&format!("error: a change that no test notices: {line}\n"));
+        }
+    }
     if results.failed() == 0 && has_run && is_enough && !lives {
         ExitCode::SUCCESS
     } else {

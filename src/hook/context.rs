@@ -192,6 +192,8 @@ pub struct Outcome {
     pub error: Option<Arc<str>>,
     /// Whether the answer came from a stage instead of a node.
     pub cached: bool,
+    /// How far behind the node was that answered, where guards ask for it; nothing of a primary, `None`: not known.
+    pub lag: Option<Duration>,
 }
 
 /// What an `authenticate` stage is asked.
@@ -252,4 +254,8 @@ pub struct Input<'a> {
     pub custom: Option<CustomCall<'a>>,
     /// What the stage has loaded.
     pub loaded: &'a [Loaded],
+    /// Microseconds since 1970, where the guards of a stage ask for the time; the same for all stages of a moment.
+    pub now: Option<u64>,
+    /// At `route`, how far behind the nearest standby is, where guards ask for it; `None`: not known.
+    pub lag: Option<Duration>,
 }

@@ -67,7 +67,11 @@ pub fn compare(running: (&Pipeline, &Trace), tried: (&Pipeline, &Trace)) -> Opti
         (_, Verdict::Refuse(_)) => Differs::Deny,
         (Verdict::Reply(one), Verdict::Reply(other)) if one == other => return None,
         (Verdict::Reply(_), _) | (_, Verdict::Reply(_)) => Differs::Reply,
-        (Verdict::Forward(one), Verdict::Forward(other)) => {
+        // A kept answer is what its node would have given.
+        (
+            Verdict::Forward(one) | Verdict::Cached(one, _),
+            Verdict::Forward(other) | Verdict::Cached(other, _),
+        ) => {
             if route(running.0, one.route()) != route(tried.0, other.route())
                 || one.otherwise().map(|to| route(running.0, to))
                     != other.otherwise().map(|to| route(tried.0, to))
@@ -107,7 +111,7 @@ fn side((pipeline, trace): (&Pipeline, &Trace), differs: Differs) -> Side {
     let verdict = match &trace.verdict {
         Verdict::Refuse(refusal) => format!("deny {}", refusal.code),
         Verdict::Reply(_) => "reply".to_owned(),
-        Verdict::Forward(permit) => {
+        Verdict::Forward(permit) | Verdict::Cached(permit, _) => {
             let mut words = format!("allow to {}", route(pipeline, permit.route()));
             if permit.text().is_some() {
                 words.push_str(", rewritten");

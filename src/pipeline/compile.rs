@@ -129,7 +129,11 @@ pub fn compile_variant(
             && pipeline.otherwise.authorize_allows()
             && !policy.sql.written
             && policy.decisions.is_none();
+        let asks_time = hooks.iter().flatten().any(|stage| stage.asks_time());
+        let asks_lag = hooks.iter().flatten().any(|stage| stage.asks_lag());
         Arc::new(Pipeline {
+            asks_time,
+            asks_lag,
             waits: Waits::of(&hooks),
             name: Arc::clone(&pipeline.name),
             policy: Arc::clone(&policy.name),
@@ -159,6 +163,7 @@ fn compile_stage(
         (policy::Action::Limit(rule), None, None) => {
             Action::Limit(Limiter::new(rule, stats.buckets(&stage.name)))
         }
+        (policy::Action::Cache(rule), None, None) => Action::Cache(stats.cache(&stage.name, rule)),
         (action, None, None) => rule(action),
     };
     // A stage that fails as a test wants it to loads nothing.
@@ -208,7 +213,10 @@ fn rule(action: &policy::Action) -> Action {
             fields: fields.clone().into(),
         },
         // They were made before, so that this is a mistake of ours; and a mistake refuses.
-        policy::Action::Limit(_) | policy::Action::Script(_) | policy::Action::Plugin(_) => {
+        policy::Action::Limit(_)
+        | policy::Action::Cache(_)
+        | policy::Action::Script(_)
+        | policy::Action::Plugin(_) => {
             Action::Guest(Arc::new(Failing(Fault::Internal("a stage is not loaded"))))
         }
     }

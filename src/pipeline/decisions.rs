@@ -21,6 +21,30 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
+/// A decision of which it is not known yet whether a cache has the answer. Dropped, the statement was sent.
+#[derive(Debug)]
+pub struct PendingDecision {
+    queue: Arc<Queue>,
+    sent: Option<String>,
+    answered: String,
+}
+
+impl PendingDecision {
+    /// A cache had the answer.
+    pub fn answered(mut self) {
+        self.sent = None;
+        self.queue.put(std::mem::take(&mut self.answered));
+    }
+}
+
+impl Drop for PendingDecision {
+    fn drop(&mut self) {
+        if let Some(line) = self.sent.take() {
+            self.queue.put(line);
+        }
+    }
+}
+
 /// What one policy revision writes of decisions.
 pub struct DecisionLog {
     sample: Sample,
@@ -72,18 +96,56 @@ impl DecisionLog {
         trace: &Trace,
         time: Duration,
     ) {
+        if let Some(line) = self.line(pipeline, statement, trace, time) {
+            self.queue.put(line);
+        }
+    }
+
+    /// The same for a statement that a cache may answer yet.
+    pub fn record_later(
+        &self,
+        pipeline: &Pipeline,
+        statement: &Statement<'_>,
+        trace: &Trace,
+        time: Duration,
+    ) -> Option<PendingDecision> {
+        let Verdict::Forward(permit) = &trace.verdict else {
+            return None;
+        };
+        let cache = permit.cache()?;
+        let mut answered = trace.clone();
+        answered.answered(cache, Arc::default());
+        Some(PendingDecision {
+            queue: Arc::clone(&self.queue),
+            answered: self.line(pipeline, statement, &answered, time)?,
+            sent: Some(self.line(pipeline, statement, trace, time)?),
+        })
+    }
+
+    /// The line of a decision, if it is one of those that are written.
+    fn line(
+        &self,
+        pipeline: &Pipeline,
+        statement: &Statement<'_>,
+        trace: &Trace,
+        time: Duration,
+    ) -> Option<String> {
         let share = match trace.verdict {
             Verdict::Refuse(_) => self.sample.deny,
-            Verdict::Reply(_) | Verdict::Forward(_) => self.sample.allow,
+            Verdict::Reply(_) | Verdict::Cached(..) | Verdict::Forward(_) => self.sample.allow,
         };
         if share <= draw(statement.request_id) {
-            return;
+            return None;
         }
-        let record = Record::of(self, pipeline, statement, trace, time);
-        match serde_json::to_string(&record) {
-            Ok(line) => self.queue.put(line),
-            Err(_) => self.queue.lose(),
+        // What `[sql]` refused unread is read for the record, where there is a text.
+        let read = (trace.facts.is_none() && !statement.text.is_empty())
+            .then(|| pipeline.analyzer.facts(statement.text, pipeline.needs));
+        let record = Record::of(self, pipeline, statement, trace, read.as_deref(), time);
+        let line = serde_json::to_string(&record).ok();
+        if line.is_none() {
+            self.queue.lose();
         }
+        line
     }
 }
 

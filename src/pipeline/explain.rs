@@ -6,6 +6,7 @@ use super::stage::Asked;
 use super::stage::Spent;
 use super::stage::Stage;
 use super::verdict::Detail;
+use super::verdict::Guard;
 use super::verdict::Step;
 use super::verdict::StepResult;
 use super::verdict::route_word;
@@ -16,15 +17,12 @@ use crate::policy::Explained;
 use crate::policy::Mode;
 use crate::policy::Polarity;
 use crate::policy::Predicate;
+use crate::sandbox::Services;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-fn guard(word: &str, key: &Explained) -> String {
-    let matched = if key.matched { "yes" } else { "no" };
-    format!(
-        "{word} {}={} {matched}, it is {}",
-        key.key, key.wanted, key.found
-    )
+fn guard(word: &'static str, asked: Explained) -> Guard {
+    Guard { word, asked }
 }
 
 /// What came of asking `stage`, and with [`Detail::Full`] why.
@@ -48,6 +46,11 @@ pub(super) fn step(
         }
         Asked::Route { .. } => answered("route".into()),
         Asked::Bound { .. } => answered("rewrite".into()),
+        Asked::Cache(Ok(_)) => answered("cache".into()),
+        Asked::Cache(Err(why)) if detail == Detail::Full => {
+            answered(format!("continue: {why}").into())
+        }
+        Asked::Cache(Err(_)) => answered("continue".into()),
         Asked::Fault(fault) => StepResult::Failed(fault.clone()),
     };
     let (when, unless) = match detail {
@@ -85,8 +88,12 @@ fn held(stage: &Stage, input: &Input<'_>) -> (Option<bool>, Option<bool>) {
 impl Pipeline {
     /// The guards of the `on_connect` stages about a session, as if each were asked.
     #[must_use]
-    pub fn connect_guards(&self, session: &SessionContext) -> Vec<Connecting> {
-        let input = session_input(Hook::OnConnect, session, None);
+    pub fn connect_guards(
+        &self,
+        session: &SessionContext,
+        services: &Arc<dyn Services>,
+    ) -> Vec<Connecting> {
+        let input = session_input(Hook::OnConnect, session, None, self.now(services));
         let mut found = Vec::new();
         for stage in self.stages(Hook::OnConnect) {
             let (when, unless) = held(stage, &input);
@@ -111,11 +118,10 @@ pub struct Connecting {
     pub unless: Option<bool>,
 }
 
-fn guards(stage: &Stage, input: &Input<'_>) -> Vec<String> {
+fn guards(stage: &Stage, input: &Input<'_>) -> Vec<Guard> {
     let (when, unless) = stage.polarities;
-    let when = stage.when.explain(input, when);
-    let unless = stage.unless.explain(input, unless);
-    let when = when.iter().map(|key| guard("when", key));
-    when.chain(unless.iter().map(|key| guard("unless", key)))
-        .collect()
+    let when = stage.when.explain(input, when).into_iter();
+    let unless = stage.unless.explain(input, unless).into_iter();
+    let when = when.map(|key| guard("when", key));
+    when.chain(unless.map(|key| guard("unless", key))).collect()
 }

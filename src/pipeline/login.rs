@@ -49,9 +49,10 @@ impl Pipeline {
         session: &mut SessionContext,
         services: &Arc<dyn Services>,
     ) -> Result<Option<Arc<str>>, TurnedAway> {
+        let now = self.now(services);
         for stage in self.stages(Hook::OnConnect) {
             let by = || Arc::clone(&stage.name);
-            let input = session_input(Hook::OnConnect, session, None);
+            let input = session_input(Hook::OnConnect, session, None, now);
             let mut spent = Spent::default();
             let asked = stage.ask(&input, services, &mut spent).await;
             if let Some(effects) = spent.effects {
@@ -66,16 +67,9 @@ impl Pipeline {
                     });
                 }
                 _ if stage.mode == Mode::Observe => (),
-                Asked::Answer(Answer::Block(mut refusal)) => {
+                Asked::Answer(Answer::Block(refusal)) => {
                     stage.stats.refusals.fetch_add(1, Relaxed);
-                    let signature = format!(
-                        "Policy {} ({}), stage {}, session {}.",
-                        self.policy, self.revision, stage.name, session.client_id
-                    );
-                    refusal.detail = Some(match &refusal.detail {
-                        Some(detail) => format!("{detail}\n{signature}").into(),
-                        None => signature.into(),
-                    });
+                    let refusal = self.signed_at_login(refusal, &stage.name, session.client_id);
                     return Err(TurnedAway { by: by(), refusal });
                 }
                 Asked::Answer(Answer::Allow) => return Ok(Some(by())),
@@ -92,9 +86,15 @@ impl Pipeline {
         request: &AuthRequest<'_>,
         services: &Arc<dyn Services>,
     ) -> Login {
+        let input = session_input(
+            Hook::Authenticate,
+            session,
+            Some(request),
+            self.now(services),
+        );
         for stage in self.stages(Hook::Authenticate) {
             let mut spent = Spent::default();
-            let login = ask_login(stage, session, request, services, &mut spent).await;
+            let login = ask_login(stage, &input, services, &mut spent).await;
             if let Some(effects) = spent.effects {
                 self.emit(&effects, session, services).await;
             }
@@ -108,13 +108,11 @@ impl Pipeline {
 
 async fn ask_login(
     stage: &Stage,
-    session: &SessionContext,
-    request: &AuthRequest<'_>,
+    input: &Input<'_>,
     services: &Arc<dyn Services>,
     spent: &mut Spent,
 ) -> Option<Login> {
-    let input = session_input(Hook::Authenticate, session, Some(request));
-    let asked = stage.ask(&input, services, spent).await;
+    let asked = stage.ask(input, services, spent).await;
     if let Asked::Fault(fault) = &asked {
         return stage
             .fault_refuses(Hook::Authenticate, fault, services)
@@ -148,6 +146,7 @@ pub(super) fn session_input<'a>(
     hook: Hook,
     session: &'a SessionContext,
     auth: Option<&'a AuthRequest<'a>>,
+    now: Option<u64>,
 ) -> Input<'a> {
     Input {
         hook,
@@ -158,5 +157,7 @@ pub(super) fn session_input<'a>(
         auth,
         custom: None,
         loaded: &[],
+        now,
+        lag: None,
     }
 }

@@ -4,6 +4,7 @@
 //! Owns no sockets, no clock and no swapped pointer; time, randomness and stored values come through `sandbox::Services`.
 
 mod breaker;
+mod cache;
 mod compare;
 mod compile;
 mod conduct;
@@ -15,6 +16,7 @@ mod login;
 mod observe;
 mod registry;
 mod run;
+mod signature;
 mod stage;
 mod statement;
 mod subject;
@@ -22,6 +24,14 @@ mod unload;
 mod uses;
 mod verdict;
 
+pub use cache::Answer;
+pub use cache::Asked;
+pub use cache::CacheFigures;
+pub use cache::Cacheable;
+pub use cache::Circumstances;
+pub use cache::Generations;
+pub use cache::Key;
+pub use cache::Stamp;
 pub use compare::Differing;
 pub use compare::Differs;
 pub use compare::Side;
@@ -33,6 +43,7 @@ pub use compile::compile_with_faults;
 pub use compile::load_guests;
 pub use compile::review_guests;
 pub use decisions::DecisionLog;
+pub use decisions::PendingDecision;
 pub use decisions::Queue;
 pub use decisions::decision_schema;
 pub use decisions::draw;
@@ -48,6 +59,7 @@ pub use registry::PluginId;
 pub use registry::StatsRegistry;
 pub use run::decide;
 pub use run::decide_at_once;
+pub use run::decide_by_facts;
 pub use statement::NoPrepared;
 pub use statement::Prepared;
 pub use statement::Statement;
@@ -55,6 +67,7 @@ pub use unload::unload;
 pub use uses::uses;
 pub use verdict::Decider;
 pub use verdict::Detail;
+pub use verdict::Guard;
 pub use verdict::Permit;
 pub use verdict::Step;
 pub use verdict::StepResult;
@@ -66,6 +79,7 @@ use crate::hook::Hook;
 use crate::policy::Otherwise;
 use crate::policy::RouteTarget;
 use crate::policy::SqlRules;
+use crate::sandbox::Services;
 use crate::statement::Analyzer;
 use crate::statement::Needs;
 use stage::Action;
@@ -91,6 +105,10 @@ pub struct Pipeline {
     branches: Arc<[Arc<str>]>,
     plain: bool,
     waits: Waits,
+    /// Whether the guards of a stage ask for the time.
+    asks_time: bool,
+    /// Whether the guards of a stage ask how far behind standbys are.
+    asks_lag: bool,
 }
 
 /// Where stages stand whose answer may take time.
@@ -144,6 +162,12 @@ impl Pipeline {
         self.has(Hook::PostQuery) || self.has(Hook::Metrics) || self.has(Hook::CacheSet)
     }
 
+    /// Whether the guards of a stage ask how far behind standbys are.
+    #[must_use]
+    pub fn asks_lag(&self) -> bool {
+        self.asks_lag
+    }
+
     /// Whether deciding about a statement may take time.
     #[must_use]
     pub fn may_wait(&self) -> bool {
@@ -156,10 +180,34 @@ impl Pipeline {
         self.waits.observe
     }
 
+    /// Whether every statement is parsed, so that its facts say what it names.
+    #[must_use]
+    pub fn parses(&self) -> bool {
+        self.needs.parse
+    }
+
     /// What the policy says of SQL in general.
     #[must_use]
     pub fn sql(&self) -> &SqlRules {
         &self.sql
+    }
+
+    /// What must be found out about a statement before its stages can be asked.
+    #[must_use]
+    pub fn needs(&self) -> Needs {
+        self.needs
+    }
+
+    /// A route by the names of the policy: `primary`, `node:NAME`.
+    #[must_use]
+    pub fn route_name(&self, route: RouteTarget) -> Cow<'static, str> {
+        match route {
+            RouteTarget::Default => "default".into(),
+            RouteTarget::Primary => "primary".into(),
+            RouteTarget::Standby => "standby".into(),
+            RouteTarget::Node(id) => format!("node:{}", self.nodes[id]).into(),
+            RouteTarget::Branch(id) => format!("branch:{}", self.branches[id]).into(),
+        }
     }
 
     /// How a stage of this pipeline is doing; `None` where it has no such stage.
@@ -168,6 +216,17 @@ impl Pipeline {
         let mut stages = self.hooks.iter().flatten();
         let stage = stages.find(|known| *known.name == *stage)?;
         Some(stage.health(now))
+    }
+
+    /// The figures of a stage's cache; `None` where it has no such stage, or one that keeps nothing.
+    #[must_use]
+    pub fn cache_figures(&self, stage: &str) -> Option<CacheFigures> {
+        let mut stages = self.stages(Hook::CacheGet).iter();
+        let stage = stages.find(|known| *known.name == *stage)?;
+        match &stage.action {
+            Action::Cache(store) => Some(store.figures()),
+            _ => None,
+        }
     }
 
     /// Closes every breaker and fills every bucket: each of a policy's tests begins anew.
@@ -185,15 +244,9 @@ impl Pipeline {
         stage.may_wait || self.waits.custom && matches!(stage.action, Action::Guest(_))
     }
 
-    /// A route by the names of the policy.
-    fn route_name(&self, route: RouteTarget) -> Cow<'_, str> {
-        match route {
-            RouteTarget::Default => "default".into(),
-            RouteTarget::Primary => "primary".into(),
-            RouteTarget::Standby => "standby".into(),
-            RouteTarget::Node(id) => format!("node:{}", self.nodes[id]).into(),
-            RouteTarget::Branch(id) => format!("branch:{}", self.branches[id]).into(),
-        }
+    /// The time for the guards of a moment's stages; `None` where none of them asks.
+    fn now(&self, services: &Arc<dyn Services>) -> Option<u64> {
+        self.asks_time.then(|| services.unix_micros())
     }
 
     fn stages(&self, hook: Hook) -> &[Arc<Stage>] {

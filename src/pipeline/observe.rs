@@ -41,7 +41,7 @@ impl<'a> Ended<'a> {
         hooks.into_iter().skip(usize::from(!cacheable))
     }
 
-    fn input(&self, hook: Hook) -> Input<'a> {
+    fn input(&self, hook: Hook, now: Option<u64>) -> Input<'a> {
         Input {
             hook,
             request_id: self.request_id,
@@ -51,6 +51,8 @@ impl<'a> Ended<'a> {
             auth: None,
             custom: None,
             loaded: &[],
+            now,
+            lag: None,
         }
     }
 }
@@ -59,15 +61,17 @@ impl Pipeline {
     /// Tells `cache_set` (after a read that a node answered), `post_query` and `metrics` how a statement ended, and waits
     /// where one of them has to. Cancel safe.
     pub async fn ended(&self, ended: &Ended<'_>, services: &Arc<dyn Services>) {
+        let now = self.now(services);
         for hook in ended.hooks() {
-            self.watch(&ended.input(hook), services).await;
+            self.watch(&ended.input(hook, now), services).await;
         }
     }
 
     /// The same where [`Pipeline::observers_may_wait`] says no.
     pub fn ended_at_once(&self, ended: &Ended<'_>, services: &Arc<dyn Services>) {
+        let now = self.now(services);
         for hook in ended.hooks() {
-            let input = ended.input(hook);
+            let input = ended.input(hook, now);
             for stage in self.stages(hook) {
                 let mut spent = Spent::default();
                 let asked = stage.ask_at_once(&input, services, &mut spent);
@@ -81,8 +85,8 @@ impl Pipeline {
 
     /// Tells `on_disconnect` that the client has gone. Cancel safe.
     pub async fn disconnect(&self, session: &SessionContext, services: &Arc<dyn Services>) {
-        self.watch(&session_input(Hook::OnDisconnect, session, None), services)
-            .await;
+        let input = session_input(Hook::OnDisconnect, session, None, self.now(services));
+        self.watch(&input, services).await;
     }
 
     /// Runs the `custom` chain. Cancel safe.
@@ -95,7 +99,7 @@ impl Pipeline {
         call: CustomCall<'_>,
         services: &Arc<dyn Services>,
     ) -> Result<usize, Refusal> {
-        let input = custom_input(session, call);
+        let input = custom_input(session, call, self.now(services));
         let mut asked = 0;
         for stage in self.stages(Hook::Custom) {
             // What it wants to have happen does not: events of events could go on for ever.
@@ -112,7 +116,7 @@ impl Pipeline {
         call: CustomCall<'_>,
         services: &Arc<dyn Services>,
     ) -> Result<(), Refusal> {
-        let input = custom_input(session, call);
+        let input = custom_input(session, call, self.now(services));
         for stage in self.stages(Hook::Custom) {
             let answer = stage.ask_at_once(&input, services, &mut Spent::default());
             stage.took_part(answer, services)?;
@@ -163,10 +167,14 @@ impl Pipeline {
     }
 }
 
-fn custom_input<'a>(session: &'a SessionContext, call: CustomCall<'a>) -> Input<'a> {
+fn custom_input<'a>(
+    session: &'a SessionContext,
+    call: CustomCall<'a>,
+    now: Option<u64>,
+) -> Input<'a> {
     Input {
         custom: Some(call),
-        ..session_input(Hook::Custom, session, None)
+        ..session_input(Hook::Custom, session, None, now)
     }
 }
 

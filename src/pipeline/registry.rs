@@ -1,7 +1,10 @@
 //! What outlives a revision, by the name of a stage or plugin: figures, and which plugins come and go. Owns no figure.
 
+use super::cache::Generations;
+use super::cache::Store;
 use super::figures::StageStats;
 use super::limit::Buckets;
+use crate::policy::Cache;
 use crate::policy::Plugin;
 use crate::policy::Policy;
 use std::collections::BTreeMap;
@@ -10,6 +13,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::Weak;
 
 /// Plugins that are shown as unloaded at most; the oldest goes first.
 const UNLOADED_MAX: usize = 32;
@@ -19,6 +23,9 @@ const UNLOADED_MAX: usize = 32;
 pub struct StatsRegistry {
     stages: Mutex<BTreeMap<Arc<str>, Arc<StageStats>>>,
     buckets: Arc<Mutex<BTreeMap<Arc<str>, Arc<Buckets>>>>,
+    /// Of every revision that is alive, also of those that never came into force.
+    caches: Mutex<Vec<(Arc<str>, Weak<Store>)>>,
+    generations: Arc<Generations>,
     plugins: Mutex<Plugins>,
 }
 
@@ -75,6 +82,26 @@ impl StatsRegistry {
     /// The buckets of a stage that limits; full ones for a new name.
     pub(super) fn buckets(&self, name: &Arc<str>) -> Arc<Buckets> {
         Arc::clone(lock(&self.buckets).entry(Arc::clone(name)).or_default())
+    }
+
+    /// The answers of a stage that keeps some; none yet for a new name, or for one that means something else now.
+    pub(super) fn cache(&self, name: &Arc<str>, rule: &Arc<Cache>) -> Arc<Store> {
+        let mut caches = lock(&self.caches);
+        caches.retain(|(_, store)| store.strong_count() != 0);
+        let of_name = caches.iter().filter(|(known, _)| known == name);
+        let mut alive = of_name.filter_map(|(_, store)| store.upgrade());
+        if let Some(store) = alive.find(|store| store.rule() == rule) {
+            return store;
+        }
+        let store = Arc::new(Store::new(rule, &self.generations));
+        caches.push((Arc::clone(name), Arc::downgrade(&store)));
+        store
+    }
+
+    /// What is written through this process.
+    #[must_use]
+    pub fn generations(&self) -> &Arc<Generations> {
+        &self.generations
     }
 
     /// All of them, by name.

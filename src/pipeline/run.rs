@@ -7,6 +7,7 @@ mod text;
 
 use super::Pipeline;
 use super::Statement;
+use super::cache::Cacheable;
 use super::explain::step;
 use super::login::learn;
 use super::stage::Asked;
@@ -22,6 +23,7 @@ use super::verdict::Verdict;
 use crate::hook::Answer;
 use crate::hook::Hook;
 use crate::hook::Input;
+use crate::hook::Protocol;
 use crate::hook::Refusal;
 use crate::hook::Rows;
 use crate::hook::SessionContext;
@@ -32,11 +34,11 @@ use crate::sandbox::Effects;
 use crate::sandbox::Fault;
 use crate::sandbox::Services;
 use crate::sqlstate::SqlState;
+use crate::statement::Facts;
 use crate::statement::Kind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// Asks every stage of the pipeline about one statement, and waits where a stage has to. Cancel safe.
 pub async fn decide(
@@ -45,13 +47,8 @@ pub async fn decide(
     services: &Arc<dyn Services>,
     detail: Detail,
 ) -> Trace {
-    let mut run = Run::new(pipeline, statement, services, detail);
-    loop {
-        if let Some(verdict) = run.go_on() {
-            return run.finish(verdict);
-        }
-        run.wait().await;
-    }
+    let run = Run::new(pipeline, statement, services, detail);
+    run.run_out().await
 }
 
 /// The same where no stage has to wait, without the cost of being able to. `None` where one has.
@@ -64,6 +61,29 @@ pub fn decide_at_once(
     let mut run = Run::new(pipeline, statement, services, detail);
     let verdict = run.go_on()?;
     Some(run.finish(verdict))
+}
+
+/// The same for a statement of which no more than the facts is known, as from a log of decisions: the text is empty, and no
+/// limit is put into it. Cancel safe.
+pub async fn decide_by_facts(
+    pipeline: &Pipeline,
+    statement: &Statement<'_>,
+    facts: Arc<Facts>,
+    services: &Arc<dyn Services>,
+    detail: Detail,
+) -> Trace {
+    let mut run = Run::new(pipeline, statement, services, detail);
+    if !pipeline.plain {
+        let refused = match statement.protocol {
+            Protocol::FunctionCall => Ok(()), // the stages may still have a better word
+            Protocol::Simple | Protocol::Extended => run.refuse_unparsed(&facts),
+        };
+        run.subject = Some(run.unread(facts));
+        if let Err(refusal) = refused {
+            return run.finish(Verdict::Refuse(*refusal));
+        }
+    }
+    run.run_out().await
 }
 
 /// The hooks on a statement's way.
@@ -89,9 +109,15 @@ struct Run<'a> {
     learned: Option<Box<SessionContext>>,
     steps: Vec<Step>,
     subject: Option<Subject<'a>>,
+    /// What was known of the text that came, where a stage replaced it.
+    came: Option<Arc<Facts>>,
     timeout: Option<Duration>,
+    /// When it arrived, for all its stages; `None` where no guard asks.
+    now: Option<u64>,
     /// Rows that a stage gave before the statement was authorized.
     reply: Option<Box<Rows>>,
+    /// The first cache that may keep its answer.
+    cache: Option<Arc<Cacheable>>,
     /// Where it stands: a hook of the way, and the stage of it that is asked next.
     hook: usize,
     next: usize,
@@ -135,11 +161,23 @@ impl<'a> Run<'a> {
             learned: None,
             steps: Vec::new(),
             subject: None,
+            came: None,
             timeout: None,
+            now: pipeline.now(services),
             reply: None,
+            cache: None,
             hook: 0,
             next: 0,
             answered: None,
+        }
+    }
+
+    async fn run_out(mut self) -> Trace {
+        loop {
+            if let Some(verdict) = self.go_on() {
+                return self.finish(verdict);
+            }
+            self.wait().await;
         }
     }
 
@@ -158,6 +196,7 @@ impl<'a> Run<'a> {
             bounded_by: self.bounded_by,
             facts,
             text,
+            came: self.came,
             fuel: self.fuel,
             faults: self.faults,
             learned: self.learned,
@@ -220,12 +259,8 @@ impl<'a> Run<'a> {
             (route, otherwise) = (RouteTarget::Primary, None); // what may write goes where writes go
         }
         let text = self.subject.as_ref().and_then(Subject::changed_text);
-        Ok(Verdict::Forward(Permit::new(
-            text,
-            route,
-            otherwise,
-            self.timeout,
-        )))
+        let permit = Permit::new(text, route, otherwise, self.timeout);
+        Ok(Verdict::Forward(permit.cacheable(self.cache.take())))
     }
 
     fn stands_at(&self, hook: Hook) -> bool {
@@ -255,7 +290,7 @@ impl<'a> Run<'a> {
         };
         let context = context(self.statement, subject);
         let session = self.learned.as_deref().unwrap_or(self.statement.session);
-        let input = input(self.statement, session, hook, &context);
+        let input = input(self.statement, session, hook, &context, self.now);
         let mut spent = Spent::timed(self.detail != Detail::Verdict);
         let asked = stage.ask(&input, self.services, &mut spent).await;
         if let Some(effects) = &spent.effects {
@@ -306,9 +341,15 @@ impl<'a> Run<'a> {
 
     fn cache_get(&mut self) -> Result<Option<Rows>, Stop> {
         for stage in self.rest(Hook::CacheGet) {
-            if let Asked::Answer(Answer::Cached(rows)) = self.ask(stage, Hook::CacheGet)? {
-                self.by = Decider::Stage(Arc::clone(&stage.name));
-                return Ok(Some(rows));
+            match self.ask(stage, Hook::CacheGet)? {
+                Asked::Answer(Answer::Cached(rows)) => {
+                    self.by = Decider::Stage(Arc::clone(&stage.name));
+                    return Ok(Some(rows));
+                }
+                Asked::Cache(Ok(cache)) => {
+                    self.cache.get_or_insert_with(|| Arc::from(cache));
+                }
+                _ => (),
             }
         }
         Ok(None)
@@ -321,7 +362,7 @@ impl<'a> Run<'a> {
         };
         let context = context(self.statement, subject);
         let session = self.learned.as_deref().unwrap_or(self.statement.session);
-        let input = input(self.statement, session, hook, &context);
+        let input = input(self.statement, session, hook, &context, self.now);
         let mut spent = Spent::timed(self.detail != Detail::Verdict);
         let mut emitted = false;
         let asked = if !self.pipeline.waits_for(stage) {
@@ -410,24 +451,6 @@ impl<'a> Run<'a> {
     }
 }
 
-impl Pipeline {
-    /// Adds which policy, revision, stage and decision refused.
-    #[must_use]
-    pub fn signed(&self, mut refusal: Refusal, by: &Decider, id: Uuid) -> Refusal {
-        let signature = format!(
-            "Policy {} ({}), stage {}, decision {id}.",
-            self.policy,
-            self.revision,
-            by.name()
-        );
-        refusal.detail = Some(match &refusal.detail {
-            Some(detail) => format!("{detail}\n{signature}").into(),
-            None => signature.into(),
-        });
-        refusal
-    }
-}
-
 fn context<'s>(statement: &Statement<'_>, subject: &'s Subject<'_>) -> StatementContext<'s> {
     StatementContext {
         facts: &subject.facts,
@@ -444,6 +467,7 @@ fn input<'s>(
     session: &'s SessionContext,
     hook: Hook,
     context: &'s StatementContext<'s>,
+    now: Option<u64>,
 ) -> Input<'s> {
     Input {
         hook,
@@ -454,5 +478,7 @@ fn input<'s>(
         auth: None,
         custom: None,
         loaded: &[],
+        now,
+        lag: statement.lag,
     }
 }

@@ -2,6 +2,8 @@
 
 use super::breaker::Admission;
 use super::breaker::Breaker;
+use super::cache::Cacheable;
+use super::cache::Store;
 use super::conduct::Conduct;
 use super::conduct::aside;
 use super::figures::Health;
@@ -80,6 +82,7 @@ pub(super) enum Action {
         fields: Box<[Field]>,
     },
     Limit(Limiter),
+    Cache(Arc<Store>),
     Guest(Arc<dyn Guest>),
 }
 
@@ -118,6 +121,8 @@ pub(super) enum Asked {
         add_limit: Option<u64>,
         statement_timeout: Option<Duration>,
     },
+    /// A rule that keeps answers; or why it cannot keep this one.
+    Cache(Result<Box<Cacheable>, &'static str>),
     /// It failed; what that means is the stage's `on_failure`.
     Fault(Fault),
 }
@@ -126,10 +131,13 @@ impl Asked {
     /// What it does to the statement, in a word; `None` for nothing.
     pub(super) fn word(&self) -> Option<&'static str> {
         match self {
-            Self::Skipped | Self::Answer(Answer::Continue | Answer::Defer) => None,
+            Self::Skipped
+            | Self::Cache(Err(_))
+            | Self::Answer(Answer::Continue | Answer::Defer) => None,
             Self::Answer(answer) => Some(answer.kind().name()),
             Self::Route { .. } => Some("route"),
             Self::Bound { .. } => Some("rewrite"),
+            Self::Cache(Ok(_)) => Some("cache"),
             Self::Fault(_) => Some("fail"),
         }
     }
@@ -148,7 +156,8 @@ impl Stage {
     pub(super) fn needs(&self) -> Needs {
         let action = match &self.action {
             Action::Guest(guest) => guest.needs(),
-            Action::Rewrite {
+            Action::Cache(_)
+            | Action::Rewrite {
                 add_limit: Some(_), ..
             } => Needs {
                 parse: true,
@@ -163,6 +172,16 @@ impl Stage {
         let loads = self.loads.iter().map(StageLoad::needs);
         let guards = self.when.needs().union(self.unless.needs());
         loads.fold(action.union(guards), Needs::union)
+    }
+
+    /// Whether its guards ask how far behind standbys are.
+    pub(super) fn asks_lag(&self) -> bool {
+        self.when.asks_lag() || self.unless.asks_lag()
+    }
+
+    /// Whether its guards ask for the time.
+    pub(super) fn asks_time(&self) -> bool {
+        self.when.asks_time() || self.unless.asks_time()
     }
 
     /// Asks the stage, and counts; waits where it has to. What it spent and wants to have happen is added to
@@ -237,6 +256,9 @@ impl Stage {
                 Pass::Now => Asked::Answer(Answer::Continue),
                 Pass::After(_) | Pass::Never => refused(limiter),
             },
+            Action::Cache(store) => {
+                Asked::Cache(Cacheable::of(&self.name, store, input).map(Box::new))
+            }
             Action::Guest(_) => Asked::Skipped,
         }
     }

@@ -3,6 +3,7 @@
 use crate::hook::Protocol;
 use crate::hook::SessionContext;
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// What SQL-level PREPARE has stored in this session.
@@ -38,4 +39,6 @@ pub struct Statement<'a> {
     pub statement_count: u32,
     /// What EXECUTE may name.
     pub prepared: &'a dyn Prepared,
+    /// How far behind the nearest standby is that it could be sent to, where [`super::Pipeline::asks_lag`]; `None`: not known.
+    pub lag: Option<Duration>,
 }

@@ -18,6 +18,8 @@ pub(super) struct Subject<'a> {
     pub(super) prefix: &'a str,
     /// The subject was stored by an earlier PREPARE, so its text cannot be replaced now.
     pub(super) stored: bool,
+    /// Its facts are known and its text is not, so that no limit can be put into it.
+    pub(super) unread: bool,
     pub(super) changed: bool,
 }
 
@@ -46,6 +48,7 @@ impl<'a> Subject<'a> {
             facts,
             prefix: "",
             stored: false,
+            unread: false,
             changed: false,
         }
     }

@@ -1,13 +1,17 @@
 //! What `decide` returns: the verdict, the permit that lets a statement reach a node, and the trace that explains both.
 
+use super::cache::Answer;
+use super::cache::Cacheable;
 use crate::hook::Hook;
 use crate::hook::Refusal;
 use crate::hook::Rows;
 use crate::hook::SessionContext;
+use crate::policy::Explained;
 use crate::policy::RouteTarget;
 use crate::sandbox::Fault;
 use crate::statement::Facts;
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +25,7 @@ pub struct Permit {
     route: RouteTarget,
     otherwise: Option<RouteTarget>,
     timeout: Option<Duration>,
+    cache: Option<Arc<Cacheable>>,
 }
 
 impl Permit {
@@ -35,7 +40,19 @@ impl Permit {
             route,
             otherwise,
             timeout,
+            cache: None,
         }
+    }
+
+    /// The same for a statement whose answer may be kept.
+    pub(super) fn cacheable(self, cache: Option<Arc<Cacheable>>) -> Self {
+        Self { cache, ..self }
+    }
+
+    /// The cache that may have its answer, or keep it.
+    #[must_use]
+    pub fn cache(&self) -> Option<&Arc<Cacheable>> {
+        self.cache.as_ref()
     }
 
     /// The text to send, where a stage replaced it; `None` sends what the client sent.
@@ -82,6 +99,7 @@ impl Permit {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (a, b) => a.or(b),
             },
+            cache: None,
         }
     }
 }
@@ -94,6 +112,8 @@ pub enum Verdict {
     Refuse(Refusal),
     /// The client gets these rows, and no node hears of the statement.
     Reply(Rows),
+    /// The client gets this answer, which a node gave before, and no node hears of the statement.
+    Cached(Permit, Arc<Answer>),
     /// It goes to a node.
     Forward(Permit),
 }
@@ -153,8 +173,8 @@ pub struct Step {
     pub stage: Arc<str>,
     /// Where it stands: `file:line`.
     pub place: Arc<str>,
-    /// Each key of `when` and `unless`, and what it came to, as text; with [`Detail::Full`].
-    pub guards: Vec<String>,
+    /// Each key of `when` and `unless`, and what it came to; with [`Detail::Full`].
+    pub guards: Vec<Guard>,
     /// Whether its `when` matched; `None` where it has none, and without [`Detail::Full`].
     pub when: Option<bool>,
     /// Whether its `unless` matched; `None` also where `when` did not, so that nobody asked.
@@ -165,6 +185,37 @@ pub struct Step {
     pub fuel: u64,
     /// How long it took, of guests.
     pub took: Option<Duration>,
+}
+
+impl Step {
+    /// Its guards and what each came to, as text; empty where it has none.
+    #[must_use]
+    pub fn reasons(&self) -> String {
+        let guards: Vec<String> = self.guards.iter().map(Guard::to_string).collect();
+        guards.join(", ")
+    }
+}
+
+/// One key of a stage's guards, asked.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    /// `when` or `unless`.
+    pub word: &'static str,
+    /// The key, and what it came to.
+    pub asked: Explained,
+}
+
+impl fmt::Display for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Explained {
+            key,
+            wanted,
+            found,
+            matched,
+        } = &self.asked;
+        let matched = if *matched { "yes" } else { "no" };
+        write!(f, "{} {key}={wanted} {matched}, it is {found}", self.word)
+    }
 }
 
 /// What came of asking one stage.
@@ -198,6 +249,8 @@ pub struct Trace {
     pub facts: Option<Arc<Facts>>,
     /// The text that goes on, where a stage replaced it.
     pub text: Option<Arc<str>>,
+    /// What was found out about the statement that came, where a stage replaced it.
+    pub came: Option<Arc<Facts>>,
     /// Fuel spent by all stages.
     pub fuel: u64,
     /// Stages that failed.
@@ -209,6 +262,20 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// The statement is answered from the cache that its permit names.
+    pub fn answered(&mut self, cache: &Cacheable, answer: Arc<Answer>) {
+        self.by = Decider::Stage(Arc::clone(cache.stage()));
+        self.routed_by = Decider::Default;
+        let of_cache =
+            |step: &&mut Step| step.hook == Hook::CacheGet && step.stage == *cache.stage();
+        if let Some(step) = self.steps.iter_mut().find(of_cache) {
+            step.result = StepResult::Answered("cached".into());
+        }
+        if let Verdict::Forward(permit) = &self.verdict {
+            self.verdict = Verdict::Cached(permit.clone(), answer);
+        }
+    }
+
     /// Of what was refused before any stage was asked.
     pub fn refused(by: Decider, refusal: Refusal) -> Self {
         Self {
@@ -218,6 +285,7 @@ impl Trace {
             bounded_by: Decider::Default,
             facts: None,
             text: None,
+            came: None,
             fuel: 0,
             faults: 0,
             learned: None,

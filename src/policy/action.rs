@@ -1,10 +1,14 @@
 //! What a stage does: the verbs of the language, each with its own keys. Exactly one is written.
 //! Owns no guard and no order.
 
+mod cache;
 mod field;
 mod limit;
 mod script;
 
+pub use cache::Cache;
+pub use cache::Invalidate;
+pub use cache::Vary;
 pub use field::Field;
 pub(super) use field::field_names;
 pub use limit::Exceed;
@@ -34,6 +38,7 @@ use crate::hook::Refusal;
 use crate::sandbox::Grants;
 use crate::sandbox::Level;
 use crate::sqlstate::SqlState;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a stage does.
@@ -59,6 +64,8 @@ pub enum Action {
     },
     /// Lets only so many statements pass in a time.
     Limit(Box<Limit>),
+    /// Answers from what was kept of earlier answers.
+    Cache(Arc<Cache>),
     /// Writes a line to the log.
     Log {
         /// How loud.
@@ -87,8 +94,8 @@ pub enum RouteTarget {
     Branch(usize),
 }
 
-const ACTIONS: [&str; 8] = [
-    "deny", "allow", "route", "rewrite", "limit", "log", "script", "plugin",
+const ACTIONS: [&str; 9] = [
+    "deny", "allow", "route", "rewrite", "limit", "cache", "log", "script", "plugin",
 ];
 
 /// Reads the one action of a stage and checks it against the stage's hooks, and against what it is granted where that is known.
@@ -126,6 +133,7 @@ pub(super) fn read(
         route(scope, table),
         rewrite(table),
         limit::limit(scope, table, hooks),
+        cache::cache(scope, table, hooks),
         field::log(scope, table, hooks, grants),
         script::read(scope, table).map(Action::Script),
         scope.one(table, "plugin", &PLUGIN).map(Action::Plugin),
@@ -317,6 +325,7 @@ impl Action {
             Self::Route { .. } => "route",
             Self::Rewrite { .. } => "rewrite",
             Self::Limit(_) => "limit",
+            Self::Cache(_) => "cache",
             Self::Log { .. } => "log",
             Self::Script(_) => "script",
             Self::Plugin(_) => "plugin",
@@ -345,6 +354,7 @@ impl Action {
                 )
             }
             Self::Limit(limit) => limit.canonical(),
+            Self::Cache(cache) => cache.canonical(),
             Self::Log { level, fields } => {
                 let names: Vec<&str> = fields.iter().map(|field| field.name()).collect();
                 format!("{} {names:?}", level.name())

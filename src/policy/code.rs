@@ -112,6 +112,8 @@ pub(super) const NOT_GRANTED: &str = "P0609";
 pub(super) const NOT_READ_ONLY: &str = "P0611";
 /// A statement gets another number of arguments than it takes.
 pub(super) const ARGUMENT_COUNT: &str = "P0612";
+/// A waiver that is past.
+pub(super) const WAIVER_ENDED: &str = "P0613";
 /// Settings that contradict one another.
 pub(super) const CONTRADICTION: &str = "P0610";
 
@@ -137,6 +139,8 @@ pub(super) const HASH_ELSEWHERE: &str = "P0723";
 pub(super) const FAILS_OPEN: &str = "P0724";
 /// A stage that refuses, and only watches or is off.
 pub(super) const DENY_WITHOUT_EFFECT: &str = "P0725";
+/// A waiver that is nearly past.
+pub(super) const WAIVER_ENDS: &str = "P0726";
 /// Stages that no test can reach.
 pub(super) const UNTESTED: &str = "P0731";
 /// A test that cannot fail.

@@ -7,6 +7,9 @@ use super::listener::Listener;
 use super::node::Node;
 use super::plugin::Plugin;
 use super::stage::Stage;
+use super::waiver;
+use super::waiver::Waiver;
+use std::sync::Arc;
 
 /// The parts of a refused policy that can still be judged.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +18,8 @@ pub struct Draft {
     pub stages: Vec<Stage>,
     /// The plugins; indices in `stages` are of this list.
     pub plugins: Vec<Plugin>,
+    /// The waivers of all stages, with the stage's name.
+    pub waivers: Vec<(Arc<str>, Waiver)>,
     /// The listeners, for their TLS.
     pub listeners: Vec<Listener>,
     /// The nodes, for their TLS.
@@ -24,6 +29,7 @@ pub struct Draft {
 impl Draft {
     /// `plugin_names` are all that are written, readable or not: what the indices of the stages refer to.
     pub(super) fn of(policy: Policy, plugin_names: &[&str]) -> Self {
+        let waivers = waiver::of(&policy.stages);
         let plugins = policy.plugins;
         let stages = policy.stages.into_iter().filter_map(|mut stage| {
             match &mut stage.action {
@@ -40,6 +46,7 @@ impl Draft {
         Self {
             stages: stages.collect(),
             plugins,
+            waivers,
             listeners: policy.listeners,
             nodes: policy.nodes,
         }

@@ -9,6 +9,7 @@ mod parties;
 mod places;
 mod root;
 mod staging;
+mod testing;
 
 pub(super) use cases::ANSWERED;
 pub(super) use cases::ASKED;
@@ -39,11 +40,8 @@ pub(super) use places::NODE_TLS;
 pub(super) use places::POOL;
 pub(super) use root::ENV;
 pub(super) use root::ROOT;
-pub(super) use staging::CASE;
+pub(super) use staging::CACHE;
 pub(super) use staging::DENY;
-pub(super) use staging::EXPECT;
-pub(super) use staging::GIVEN;
-pub(super) use staging::GIVEN_STEP;
 pub(super) use staging::LIMIT;
 pub(super) use staging::LOADED;
 pub(super) use staging::LOG;
@@ -52,8 +50,14 @@ pub(super) use staging::PIPELINE;
 pub(super) use staging::REWRITE;
 pub(super) use staging::ROUTE;
 pub(super) use staging::STAGE;
-pub(super) use staging::STEP;
-pub(super) use staging::TEST;
+pub(super) use staging::WAIVER;
+pub(super) use testing::CASE;
+pub(super) use testing::EXPECT;
+pub(super) use testing::GIVEN;
+pub(super) use testing::GIVEN_STEP;
+pub(super) use testing::NODE_STATE;
+pub(super) use testing::STEP;
+pub(super) use testing::TEST;
 
 use crate::hook::Hook;
 
@@ -135,6 +139,8 @@ pub(super) enum Moment {
     LoggedIn,
     /// While there is a statement.
     Statement,
+    /// Where a statement is routed, and after the node has answered.
+    Routing,
     /// After the node has answered.
     Outcome,
 }
@@ -146,6 +152,7 @@ impl Moment {
             Self::Connected => true,
             Self::LoggedIn => !matches!(hook, Hook::OnConnect | Hook::Authenticate),
             Self::Statement => hook.has_statement(),
+            Self::Routing => hook == Hook::Route || hook.has_outcome(),
             Self::Outcome => hook.has_outcome(),
         }
     }
@@ -156,6 +163,7 @@ impl Moment {
             Self::Connected => "at every hook",
             Self::LoggedIn => "after the client has logged in",
             Self::Statement => "at hooks that have a statement",
+            Self::Routing => "at `route` and after the node has answered",
             Self::Outcome => "after the node has answered",
         }
     }

@@ -9,6 +9,7 @@ mod write;
 
 use super::Files;
 use super::document;
+use super::packs;
 use super::reading::Reading;
 use super::report::Report;
 use super::report::Source;
@@ -46,7 +47,7 @@ pub fn layout(path: &Path, text: &str) -> Result<String, LayoutError> {
     }
 }
 
-/// The policy files that a policy is written in, scripts and plugins excepted.
+/// The policy files that a policy is written in; scripts, plugins and what the program brings along excepted.
 ///
 /// # Errors
 /// Where one cannot be read.
@@ -56,7 +57,11 @@ pub fn texts(root: &Path, files: &dyn Files) -> Result<Vec<Source>, Report> {
     let (report, _) = reading.finish();
     match words.broken {
         true => Err(report),
-        false => Ok(report.sources().to_vec()),
+        false => {
+            let files = report.sources().iter();
+            let files = files.filter(|file| !packs::is_pack(&file.path));
+            Ok(files.cloned().collect())
+        }
     }
 }
 

@@ -30,7 +30,6 @@ use super::report::Diagnostic;
 use super::scope::Scope;
 use super::stage::Stage;
 use crate::hook::Hook;
-use crate::sandbox::Call;
 
 /// Everything a lint looks at. Ids are right: the policy has no mistakes.
 #[derive(Clone, Copy)]
@@ -113,24 +112,6 @@ impl<'l> Lint<'l, '_> {
             _ => Some(&list.word),
         }
         .map_or(list.key_at, |item| item.at)
-    }
-
-    /// Whether stages may set attributes, so that what a session has of them is not known from the policy.
-    fn sets_attributes(self) -> bool {
-        let mut stages = self.policy.stages.iter();
-        stages.any(|stage| stage.grants.may_call(Call::Attributes))
-    }
-
-    /// Whether stages say who somebody is, so that users and their roles are not known from the policy.
-    fn asks_who(self) -> bool {
-        let hook = Hook::Authenticate.index();
-        let mut pipelines = self.policy.pipelines.iter();
-        pipelines.any(|pipeline| !pipeline.hooks[hook].is_empty())
-    }
-
-    /// Whether everybody who can log in is a `[user.NAME]` with the roles that are written there.
-    fn knows_everybody(self) -> bool {
-        !self.policy.users.is_empty() && !self.asks_who()
     }
 }
 

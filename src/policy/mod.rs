@@ -17,12 +17,16 @@ mod effective;
 mod environment;
 mod guest;
 mod keys;
+mod lag;
 mod layout;
 mod lint;
 mod listener;
 mod load;
 mod mocks;
 mod node;
+mod packs;
+mod paths;
+mod people;
 mod pins;
 mod pipeline;
 mod plugin;
@@ -45,17 +49,21 @@ mod suggest;
 mod test;
 mod typed;
 mod user;
+mod waiver;
 
 #[cfg(test)]
 mod tests;
 
 pub use action::Action;
+pub use action::Cache;
 pub use action::Exceed;
 pub use action::Field;
+pub use action::Invalidate;
 pub use action::Limit;
 pub use action::LimitKey;
 pub use action::RouteTarget;
 pub use action::Script;
+pub use action::Vary;
 pub use cases::Answered;
 pub use cases::Asked;
 pub use cases::PluginCase;
@@ -141,9 +149,12 @@ pub use test::Case;
 pub use test::Expect;
 pub use test::ExpectedVerdict;
 pub use test::Given;
+pub use test::NodeState;
 pub use test::Test;
 pub use user::Credential;
 pub use user::User;
+pub use waiver::Waiver;
+pub use waiver::review_waivers;
 
 use action::Names;
 use canonical::Canonical;
@@ -270,6 +281,15 @@ pub fn load(
     (Ok(policy), report)
 }
 
+/// Seconds since 1970 of a time as a policy writes it, such as `2026-12-31T18:00:00Z`, or of the beginning of a day in UTC.
+#[must_use]
+pub fn parse_time(text: &str) -> Option<i64> {
+    let written: toml::value::Datetime = text.parse().ok()?;
+    let seconds = document::unix_seconds(&written)?;
+    // A day alone means its end where it is written in a policy.
+    Some(seconds - i64::from(written.time.is_none()) * 86_400)
+}
+
 /// The environments a policy has, whatever else is wrong with it.
 #[must_use]
 pub fn environments(root: &Path, files: &dyn Files) -> Vec<String> {
@@ -302,6 +322,7 @@ fn resolve(scope: Scope<'_, '_>, root: &Path) -> Policy {
         plugins: &plugins,
     };
     let stages = stage::read(scope, around);
+    lag::check(scope, &pools, &nodes, &stages);
     let pipelines = pipeline::read(scope, &stages);
     let listeners = listener::read(scope);
     pipeline::check_used(scope, &stages, &pipelines, &listeners);
@@ -342,6 +363,12 @@ fn resolve(scope: Scope<'_, '_>, root: &Path) -> Policy {
 }
 
 impl Policy {
+    /// The waivers of its stages, with the stage's name.
+    #[must_use]
+    pub fn waivers(&self) -> Vec<(Arc<str>, Waiver)> {
+        waiver::of(&self.stages)
+    }
+
     /// The pool of a session: the user's own, if it serves the database; otherwise the one whose pattern is closest.
     #[must_use]
     pub fn pool_of(&self, user: &str, database: &str) -> Option<usize> {

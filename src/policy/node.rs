@@ -10,12 +10,15 @@ use super::reading::Table;
 use super::report::Diagnostic;
 use super::report::Place;
 use super::scope::Scope;
+use crate::unit;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 const PORT: u16 = 5432;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Several measurements must fit in it.
+const MAX_LAG_MIN: Duration = Duration::from_millis(500);
 
 /// One PostgreSQL server.
 #[derive(Clone, PartialEq, Debug)]
@@ -30,6 +33,10 @@ pub struct Node {
     pub tls: NodeTls,
     /// How long connecting and logging in may take.
     pub connect_timeout: Duration,
+    /// Its share of what goes to several nodes in turn, from 1.
+    pub weight: u32,
+    /// How far behind it may be and still take statements; `None`: however far. Of standbys only.
+    pub max_lag: Option<Duration>,
     /// Where it is written; what is wrong with its TLS is told there.
     pub place: Place,
 }
@@ -108,6 +115,9 @@ fn node(scope: Scope<'_, '_>, name: &str, table: &Table<'_, '_>) -> Option<Node>
         .unwrap_or(PORT);
     let tls = tls(table);
     let connect_timeout = table.timeout("connect_timeout").unwrap_or(CONNECT_TIMEOUT);
+    let weight = table.integer("weight", 1..=1_000);
+    let weight = weight.and_then(|weight| u32::try_from(weight).ok());
+    let max_lag = max_lag(table, role);
     let host = table.text("host")?;
     let address = if host.value.starts_with('/') {
         if tls.mode != NodeTlsMode::Disable {
@@ -141,8 +151,28 @@ fn node(scope: Scope<'_, '_>, name: &str, table: &Table<'_, '_>) -> Option<Node>
         address,
         tls,
         connect_timeout,
+        weight: weight.unwrap_or(1),
+        max_lag,
         place: scope.reading.place(table.at),
     })
+}
+
+fn max_lag(table: &Table<'_, '_>, role: Option<Role>) -> Option<Duration> {
+    let max_lag = table.timeout("max_lag")?;
+    if role == Some(Role::Primary) {
+        let message = "`max_lag` has no effect: a primary is behind nobody";
+        table
+            .reading
+            .error(code::NO_EFFECT, table.key_at("max_lag"), message);
+    }
+    if max_lag < MAX_LAG_MIN {
+        let least = unit::format_duration(MAX_LAG_MIN);
+        let message = format!("lag is measured too seldom for less than {least}");
+        table
+            .reading
+            .error(code::OUT_OF_RANGE, table.value_at("max_lag"), message);
+    }
+    Some(max_lag)
 }
 
 fn tls(table: &Table<'_, '_>) -> NodeTls {
@@ -202,6 +232,8 @@ impl Node {
             address,
             tls: NodeTls { mode, ca },
             connect_timeout,
+            weight,
+            max_lag,
             place: _,
         } = self;
         let mut section = canonical.section("node", name);
@@ -210,6 +242,8 @@ impl Node {
         section.debug("tls.mode", mode);
         section.bytes("tls.ca", ca.as_deref());
         section.duration("connect_timeout", Some(*connect_timeout));
+        section.debug("weight", weight);
+        section.duration("max_lag", *max_lag);
     }
 }
 

@@ -1,6 +1,8 @@
 //! `when` and `unless`, compiled: is a stage asked? Evaluated for every statement and stage, without allocation.
 //! Owns what a fact counts for on the safe side; how matchers are written is in `predicate/read`.
 
+mod bounds;
+mod clock;
 mod compare;
 mod explain;
 mod fact;
@@ -24,6 +26,7 @@ use crate::hook::Input;
 use crate::hook::Protocol;
 use crate::statement::KindSet;
 use crate::statement::Needs;
+use clock::Spans;
 use fact::FigureFact;
 use fact::FlagFact;
 use fact::TextFact;
@@ -123,6 +126,7 @@ enum Matcher {
     Hint(Vec<Glob>),
     Fingerprint(Vec<u64>),
     Code(Vec<Glob>),
+    Clock(Spans),
     Negated(Box<Guards>),
 }
 
@@ -156,6 +160,18 @@ impl Predicate {
         }
     }
 
+    /// Whether the time of day or the weekday is asked for.
+    #[must_use]
+    pub fn asks_time(&self) -> bool {
+        self.tests.iter().any(|test| test.matcher.asks_time())
+    }
+
+    /// Whether it is asked how far behind standbys are.
+    #[must_use]
+    pub fn asks_lag(&self) -> bool {
+        self.tests.iter().any(|test| test.matcher.asks_lag())
+    }
+
     /// Whether it matches.
     #[must_use]
     pub fn matches(&self, input: &Input<'_>, polarity: Polarity) -> bool {
@@ -187,6 +203,22 @@ impl Matcher {
             Self::Tables(_) | Self::Functions(_) | Self::Schemas(_) | Self::Columns(_) => true,
             Self::Flag(fact, _) => fact.needs_parse(),
             Self::Negated(guards) => guards.needs_parse(),
+            _ => false,
+        }
+    }
+
+    fn asks_lag(&self) -> bool {
+        match self {
+            Self::Figure(FigureFact::Lag, _) => true,
+            Self::Negated(guards) => guards.ask_lag(),
+            _ => false,
+        }
+    }
+
+    fn asks_time(&self) -> bool {
+        match self {
+            Self::Clock(_) => true,
+            Self::Negated(guards) => guards.ask_time(),
             _ => false,
         }
     }

@@ -8,6 +8,9 @@ use super::document::Value;
 use super::document::Word;
 use super::keys::Key;
 use super::keys::Noun;
+use super::packs;
+use super::paths::fold;
+use super::paths::relative;
 use super::report::At;
 use super::report::Diagnostic;
 use super::report::Place;
@@ -18,7 +21,6 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,6 +39,8 @@ pub(super) struct Reading<'a> {
     vars: RefCell<BTreeMap<String, Word>>,
     /// The variables that something refers to.
     used_vars: RefCell<BTreeSet<String>>,
+    /// The variables that packs need and nobody has written.
+    needed_vars: RefCell<BTreeSet<String>>,
     /// The files that hold secrets, and where they are named.
     secret_files: RefCell<BTreeSet<(At, PathBuf)>>,
     /// Every file that was read as part of the policy, for the bundle's hash. Secrets are not among them.
@@ -50,6 +54,7 @@ impl<'a> Reading<'a> {
             report: RefCell::default(),
             vars: RefCell::default(),
             used_vars: RefCell::default(),
+            needed_vars: RefCell::default(),
             secret_files: RefCell::default(),
             bundle: RefCell::default(),
         }
@@ -163,6 +168,15 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// The bytes of a file that is part of the program: they count towards the bundle's hash.
+    pub(super) fn builtin(&self, path: &Path, bytes: &[u8]) -> Arc<[u8]> {
+        let bytes: Arc<[u8]> = bytes.into();
+        self.bundle
+            .borrow_mut()
+            .insert(path.to_owned(), Arc::clone(&bytes));
+        bytes
+    }
+
     /// The bytes of a file that is part of the policy where it exists; a file that is not there is no mistake.
     pub(super) fn bytes_if_there(&self, at: At, path: &Path) -> Option<Arc<[u8]>> {
         match self.files.read(path) {
@@ -258,6 +272,13 @@ impl<'a> Reading<'a> {
         Some(Cow::Borrowed(word))
     }
 
+    /// The std pack that something stands in.
+    fn pack_of(&self, at: At) -> Option<String> {
+        let report = self.report.borrow();
+        let path = &report.source(at)?.path;
+        packs::is_pack(path).then(|| path.display().to_string())
+    }
+
     fn var(&self, word: &Word) -> Option<Word> {
         let Value::Text(name) = &word.value else {
             self.wrong_type(word, "the name of a variable in `[vars]`");
@@ -267,6 +288,17 @@ impl<'a> Reading<'a> {
         if let Some(found) = vars.get(name) {
             self.used_vars.borrow_mut().insert(name.clone());
             return Some(found.clone());
+        }
+        if let Some(pack) = self.pack_of(word.at) {
+            // Its tests need the same variable again and again.
+            if self.needed_vars.borrow_mut().insert(name.clone()) {
+                let message = format!("`{pack}` needs the variable `{name}`");
+                let found = Diagnostic::error(code::UNKNOWN_VAR, word.at, message);
+                self.add(found.help(format!(
+                    "write {name} = \"..\" under [vars]; the head of the pack says what it is"
+                )));
+            }
+            return None;
         }
         let names = vars.keys().map(String::as_str);
         self.add(unknown(code::UNKNOWN_VAR, word.at, "variable", name, names));
@@ -441,32 +473,4 @@ impl<'r, 'a> Table<'r, 'a> {
             }
         }
     }
-}
-
-/// Folds `.` and `..` without asking the file system; a leading `..` stays.
-pub(super) fn fold(path: &Path) -> PathBuf {
-    let mut folded = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => (),
-            Component::ParentDir
-                if matches!(folded.components().next_back(), Some(Component::Normal(_))) =>
-            {
-                folded.pop();
-            }
-            other => folded.push(other),
-        }
-    }
-    folded
-}
-
-/// `path` as seen from `folder`; both are folded, and begin at the same place.
-fn relative(path: &Path, folder: &Path) -> PathBuf {
-    let mut rest = path.components().peekable();
-    let mut up = folder.components().peekable();
-    while rest.peek().is_some() && rest.peek() == up.peek() {
-        rest.next();
-        up.next();
-    }
-    up.map(|_| Component::ParentDir).chain(rest).collect()
 }

@@ -123,7 +123,10 @@ static EFFECTS: &[Effects] = &[
     of(
         &NODE,
         &[
-            (NextTransaction, &["role", "host", "port", "tls"]),
+            (
+                NextTransaction,
+                &["role", "host", "port", "tls", "weight", "max_lag"],
+            ),
             (NextConnection, &["connect_timeout"]),
         ],
     ),

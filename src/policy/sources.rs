@@ -10,9 +10,10 @@ use super::document::Word;
 use super::keys::Kind;
 use super::keys::Noun;
 use super::keys::ROOT;
+use super::packs;
+use super::paths::fold;
 use super::reading::Reading;
 use super::reading::Table;
-use super::reading::fold;
 use super::reading::unknown;
 use super::report::At;
 use super::report::Diagnostic;
@@ -140,8 +141,20 @@ impl Gather<'_, '_> {
         self.open.pop();
     }
 
+    /// The bytes of a pack, which is part of the program and no file.
+    fn pack(&self, at: At, path: &Path) -> Option<Arc<[u8]>> {
+        let name = path.to_str().and_then(packs::name)?;
+        let Some(text) = packs::text(name) else {
+            let found = unknown(code::UNKNOWN_NAME, at, "std pack", name, packs::names());
+            self.reading.add(found);
+            return None;
+        };
+        Some(self.reading.builtin(path, text.as_bytes()))
+    }
+
     fn text(&self, path: &Path, from: Option<At>) -> Option<Arc<str>> {
         let bytes = match from {
+            Some(at) if packs::is_pack(path) => self.pack(at, path)?,
             Some(at) => self.reading.bytes(at, path)?,
             None => self.reading.root_bytes(path)?,
         };
@@ -185,7 +198,10 @@ impl Gather<'_, '_> {
             .map(|word| self.reading.texts(&word))
             .unwrap_or_default()
         {
-            let path = self.reading.beside(spot.at, &spot.value);
+            let path = match packs::name(&spot.value) {
+                Some(name) => packs::path(name),
+                None => self.reading.beside(spot.at, &spot.value),
+            };
             self.file(&path, Some(spot.at));
         }
     }

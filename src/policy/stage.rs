@@ -26,6 +26,8 @@ use super::reading::Table;
 use super::report::Diagnostic;
 use super::report::Place;
 use super::scope::Scope;
+use super::waiver;
+use super::waiver::Waiver;
 use crate::hook::Hook;
 use crate::sandbox::Abi;
 use crate::sandbox::Attribute;
@@ -64,6 +66,8 @@ pub struct Stage {
     pub on_failure: OnFailure,
     /// Whether it counts.
     pub mode: Mode,
+    /// Why it loosens the policy, and until when.
+    pub waiver: Option<Waiver>,
     /// Where it is written.
     pub place: Place,
     /// What its permission set says it grants; `None`: it names none.
@@ -159,7 +163,11 @@ fn stage(
         table,
         plugin.map_or(around.ceilings.breaker, |plugin| plugin.breaker),
     );
+    let waiver = waiver::read(table);
     let on_failure = on_failure(table, &hooks, around.ceilings.on_failure);
+    if let Some(action) = &action {
+        waiver::check(table, action, (mode, on_failure));
+    }
     Some(Stage {
         name: name.into(),
         hooks,
@@ -176,6 +184,7 @@ fn stage(
         state: plugin.map_or(State::Fresh, |plugin| plugin.state),
         on_failure,
         mode,
+        waiver,
         place: scope.reading.place(table.at),
     })
 }
@@ -258,7 +267,7 @@ fn permissions<'p>(
     all.iter().find(|found| &*found.grants.name == name)
 }
 
-/// `open` is refused where a stage guards who may log in and what may run; there even the default of `[sandbox]` is closed.
+/// `open` needs a waiver where a stage guards who may log in and what may run; there even the default of `[sandbox]` is closed.
 fn on_failure(table: &Table<'_, '_>, hooks: &[Hook], by_default: OnFailure) -> OnFailure {
     let guards = hooks
         .iter()
@@ -270,12 +279,14 @@ fn on_failure(table: &Table<'_, '_>, hooks: &[Hook], by_default: OnFailure) -> O
             by_default
         };
     };
-    if let (OnFailure::Open, Some(hook)) = (written, guards) {
+    if let (OnFailure::Open, Some(hook), false) = (written, guards, table.has("waiver")) {
         let message = format!(
-            "`on_failure = \"open\"` is refused at `{hook}`: a guard that fails must say no"
+            "`on_failure = \"open\"` is refused at `{hook}` without a `waiver`: a guard that fails must say no"
         );
         let found = Diagnostic::error(code::OPEN_REFUSED, table.value_at("on_failure"), message);
-        table.reading.add(found.label("remove it"));
+        table
+            .reading
+            .add(found.label("remove it, or say why, who and until when in a `waiver`"));
     }
     written
 }
@@ -285,7 +296,7 @@ impl Stage {
     #[must_use]
     pub fn polarities(&self) -> (Polarity, Polarity) {
         let when = match self.action {
-            Action::Allow | Action::Route { .. } => Polarity::All,
+            Action::Allow | Action::Route { .. } | Action::Cache(_) => Polarity::All,
             _ => Polarity::Any,
         };
         (when, when.opposite())
@@ -310,6 +321,11 @@ impl Stage {
             unless: Predicate::empty(Join::Any),
             ..self.clone()
         }
+    }
+
+    /// Whether its guards ask how far behind standbys are.
+    pub(super) fn asks_lag(&self) -> bool {
+        self.when.asks_lag() || self.unless.asks_lag()
     }
 
     /// Whether it and another stage are surely never asked about the same statement.
@@ -358,6 +374,7 @@ impl Stage {
             state,
             on_failure,
             mode,
+            waiver,
             place: _,
             granted: _,
             judgeable: _,
@@ -373,6 +390,9 @@ impl Stage {
         }
         section.text(action.name(), &action.canonical(names, plugins));
         section.debug("mode", mode);
+        if let Some(waiver) = waiver {
+            waiver.write(&mut section);
+        }
         if matches!(action, Action::Script(_) | Action::Plugin(_)) {
             // The permissions' name is only a name; what they grant is what counts.
             let Grants {

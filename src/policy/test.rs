@@ -1,5 +1,9 @@
 //! `[[test]]`: what the operator expects of the policy, as plain data. Running it is a verb's; it never changes the revision.
 
+mod circumstances;
+
+pub use circumstances::NodeState;
+
 use super::action;
 use super::action::RouteTarget;
 use super::code;
@@ -11,7 +15,6 @@ use super::keys::EXPECT;
 use super::keys::GIVEN;
 use super::keys::LISTENER;
 use super::keys::Noun;
-use super::keys::PERMISSIONS;
 use super::keys::STAGE;
 use super::keys::STEP;
 use super::keys::TEST;
@@ -35,6 +38,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One test: a name and one or several cases.
 #[derive(Clone, Debug)]
@@ -85,6 +89,8 @@ pub struct Given {
     pub kv: Vec<(Arc<str>, Arc<str>, Arc<str>)>,
     /// Faults, by the index of the stage that fails.
     pub inject: BTreeMap<usize, Fault>,
+    /// How nodes are, by their index; the others are well and not behind.
+    pub nodes: BTreeMap<usize, NodeState>,
 }
 
 /// What must come of a session or of one step. What is `None` is not looked at.
@@ -104,6 +110,8 @@ pub struct Expect {
     pub sql: Option<Arc<str>>,
     /// Whether the text is sent as it came.
     pub unchanged: Option<bool>,
+    /// The time after which it is cancelled.
+    pub statement_timeout: Option<Duration>,
     /// The fuel all stages used is less than this.
     pub fuel_below: Option<u64>,
     /// The same for each step; empty, or as many as there are steps.
@@ -290,8 +298,9 @@ fn session(scope: Scope<'_, '_>, table: &Table<'_, '_>, cast: Cast<'_>) -> Optio
         .choice("protocol", &PROTOCOLS)
         .unwrap_or(Protocol::Simple);
     let time = table.date("time");
-    let kv = stored(scope, table);
-    let inject = faults(scope, table);
+    let kv = circumstances::stored(scope, table);
+    let inject = circumstances::faults(scope, table);
+    let nodes = circumstances::nodes(scope, table);
     let user: Arc<str> = user?.value.into();
     let database = database.unwrap_or_else(|| usual_database(&user, cast));
     Some(Given {
@@ -307,6 +316,7 @@ fn session(scope: Scope<'_, '_>, table: &Table<'_, '_>, cast: Cast<'_>) -> Optio
         time,
         kv,
         inject,
+        nodes,
     })
 }
 
@@ -344,86 +354,6 @@ pub(super) fn client(table: &Table<'_, '_>) -> ClientAddress {
             usual
         }
     }
-}
-
-fn stored(scope: Scope<'_, '_>, table: &Table<'_, '_>) -> Vec<(Arc<str>, Arc<str>, Arc<str>)> {
-    let mut values = Vec::new();
-    for namespace in table
-        .entry("kv")
-        .map(|entry| entry.word.entries())
-        .unwrap_or_default()
-    {
-        let known = namespaces(scope);
-        if !known.contains(&namespace.key) {
-            let names = known.iter().map(String::as_str);
-            scope.reading.add(unknown(
-                code::UNKNOWN_NAME,
-                namespace.key_at,
-                "namespace",
-                &namespace.key,
-                names,
-            ));
-        }
-        for entry in namespace.word.entries() {
-            if let Some(value) = scope.reading.text(&entry.word) {
-                values.push((
-                    namespace.key.as_str().into(),
-                    entry.key.as_str().into(),
-                    value.value.into(),
-                ));
-            }
-        }
-    }
-    values
-}
-
-/// The namespaces that permissions open.
-fn namespaces(scope: Scope<'_, '_>) -> Vec<String> {
-    let find = |word: &Word, key: &str| {
-        word.entries()
-            .iter()
-            .find(|entry| entry.key == key)
-            .map(|entry| entry.word.clone())
-    };
-    let named = scope.words.named(&PERMISSIONS);
-    let namespaces = named.filter_map(|(_, entry)| find(&find(&entry.word, "kv")?, "namespace"));
-    namespaces
-        .filter_map(|word| scope.reading.text(&word))
-        .map(|spot| spot.value)
-        .collect()
-}
-
-fn faults(scope: Scope<'_, '_>, table: &Table<'_, '_>) -> BTreeMap<usize, Fault> {
-    const KINDS: [&str; 9] = [
-        "out_of_fuel",
-        "out_of_memory",
-        "deadline",
-        "stack_overflow",
-        "trap",
-        "bad_answer",
-        "call_refused",
-        "input_too_large",
-        "load_failed",
-    ];
-    let mut faults = BTreeMap::new();
-    for entry in table
-        .entry("inject")
-        .map(|entry| entry.word.entries())
-        .unwrap_or_default()
-    {
-        let name = super::reading::Spot {
-            at: entry.key_at,
-            value: entry.key.clone(),
-        };
-        let stage = scope.find(&STAGE, &name);
-        let kind = scope.reading.text(&entry.word);
-        let fault =
-            kind.and_then(|kind| scope.reading.one_of(&kind, "fault", KINDS, Fault::injected));
-        if let (Some(stage), Some(fault)) = (stage, fault) {
-            faults.insert(stage, fault);
-        }
-    }
-    faults
 }
 
 fn expectation(scope: Scope<'_, '_>, noun: &'static Noun, word: &Word) -> Option<Expect> {
@@ -480,6 +410,7 @@ fn expectation(scope: Scope<'_, '_>, noun: &'static Noun, word: &Word) -> Option
             .and_then(|spot| action::target(scope, &spot)),
         sql: table.arc("sql"),
         unchanged: table.boolean("unchanged"),
+        statement_timeout: table.duration("statement_timeout"),
         fuel_below: table.integer("fuel_below", 1..=u64::MAX),
         steps,
     };

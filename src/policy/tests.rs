@@ -145,6 +145,7 @@ fn repository(name: &str) -> Memory {
 #[test]
 fn the_policies_of_the_repository_are_right() {
     for name in [
+        "cached-catalog.toml",
         "column-mask.toml",
         "jwt-login.toml",
         "quickstart.toml",

@@ -50,6 +50,7 @@ pub struct ServerConnection {
     idle_timeout: Duration,
     lifetime: Duration,
     dirty: bool,
+    unsure: bool,
 }
 
 impl ServerConnection {
@@ -73,6 +74,7 @@ impl ServerConnection {
             idle_timeout: plan.idle_timeout,
             lifetime: plan.lifetime,
             dirty: false,
+            unsure: false,
         }
     }
 
@@ -172,9 +174,21 @@ impl ServerConnection {
         self.dirty = true;
     }
 
+    /// Whether something ran that may have changed the session behind it and told nobody: a function, a block of code.
+    #[must_use]
+    pub fn is_unsure(&self) -> bool {
+        self.unsure
+    }
+
+    /// Notes that such a thing is about to run.
+    pub fn set_unsure(&mut self) {
+        self.unsure = true;
+    }
+
     /// Notes DISCARD ALL: the session is as new.
     pub fn discarded(&mut self) {
         self.dirty = false;
+        self.unsure = false;
         self.applied = Settings::default();
         self.prepared.clear();
     }
@@ -272,6 +286,11 @@ impl ServerConnection {
             out.push(b'S');
             push_name(out, statement);
         });
+    }
+
+    /// Describe of a portal.
+    pub fn send_describe_portal(&mut self, portal: &[u8]) {
+        encode::describe(&mut self.out, portal);
     }
 
     /// A Query of our own: settings, reset, ROLLBACK.

@@ -1,8 +1,10 @@
 //! Every figure of the process in the Prometheus text format 0.0.4, and what `/healthz` and `/readyz` say.
 //! Owns the names; the figures belong to who counts them. No statement, parameter or user is in any of them.
 
+mod caches;
 mod decisions;
 mod guests;
+mod nodes;
 mod trials;
 
 use super::health;
@@ -72,8 +74,10 @@ impl Figures {
         self.sessions(&mut text);
         self.pools(&mut text);
         self.stages(&mut text, &world);
+        text.caches(&world);
         self.plugins(&mut text, &world);
         text.decisions(&world);
+        text.nodes(&self.shared, &world);
         text.trials(&world);
         text.guests(&self.services.metrics(), &world);
         text.out

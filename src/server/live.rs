@@ -52,20 +52,21 @@ pub fn build(
     stages: &StatsRegistry,
     analyzer: &Arc<Analyzer>,
 ) -> Result<World, Report> {
-    let (world, report) = review(source, stages, analyzer);
+    let (world, report) = review(source, stages, analyzer, SystemTime::now());
     world.ok_or(report)
 }
 
-/// The same with everything that was found, also of a policy that can be served.
+/// The same with everything that was found, also of a policy that can be served, as of `now`: what has an end may be past.
 pub fn review(
     source: &Source,
     stages: &StatsRegistry,
     analyzer: &Arc<Analyzer>,
+    now: SystemTime,
 ) -> (Option<World>, Report) {
     let disk = Disk {
         trust: &source.trust,
     };
-    build_from(source, &disk, stages, analyzer)
+    build_at(source, &disk, stages, analyzer, now)
 }
 
 /// The same as [`build`], and the files as they were found.
@@ -95,16 +96,30 @@ pub fn build_from(
     stages: &StatsRegistry,
     analyzer: &Arc<Analyzer>,
 ) -> (Option<World>, Report) {
+    build_at(source, files, stages, analyzer, SystemTime::now())
+}
+
+fn build_at(
+    source: &Source,
+    files: &dyn Files,
+    stages: &StatsRegistry,
+    analyzer: &Arc<Analyzer>,
+    now: SystemTime,
+) -> (Option<World>, Report) {
+    let now = now.duration_since(SystemTime::UNIX_EPOCH);
+    let now = i64::try_from(now.unwrap_or_default().as_secs()).unwrap_or(i64::MAX);
     let (policy, mut report) = policy::load(&source.path, source.environment.as_deref(), files);
     let policy = match policy {
         Ok(policy) => policy,
         Err(draft) => {
+            policy::review_waivers(&draft.waivers, now, &mut report);
             pipeline::review_guests(&draft, &mut report);
             listeners_tls(&draft.listeners, &mut report);
             nodes(&draft.nodes, &mut report);
             return (None, report);
         }
     };
+    policy::review_waivers(&policy.waivers(), now, &mut report);
     let pipelines = pipeline::compile(&policy, &mut report, stages, analyzer);
     let listeners = listeners_tls(&policy.listeners, &mut report);
     let nodes = nodes(&policy.nodes, &mut report);

@@ -24,6 +24,7 @@ use crate::sandbox::DeclaredQuery;
 use crate::sandbox::Level;
 use crate::sandbox::MetricOp;
 use crate::sandbox::Query;
+use crate::sandbox::QueryResult;
 use crate::sandbox::Services;
 use crate::sandbox::Store;
 use crate::session::NodeTarget;
@@ -109,10 +110,11 @@ struct Ways {
 }
 
 /// One node, as one permission set asks it.
-struct Way {
+pub(super) struct Way {
     role: Role,
-    key: PoolKey,
+    pub(super) key: PoolKey,
     plan: Arc<Plan>,
+    max_lag: Option<Duration>,
 }
 
 impl Ways {
@@ -126,7 +128,13 @@ impl Ways {
         // What all statements of a set have in common is in each of them.
         for statement in grants.filter_map(|grant| grant.statements.first()) {
             if !sets.contains_key(&statement.set) {
-                let ways = ways(&world.policy, &world.nodes, statement, part);
+                let ways = ways(
+                    &world.policy,
+                    &world.nodes,
+                    statement,
+                    CONNECTIONS_MAX,
+                    part,
+                );
                 sets.insert(Arc::clone(&statement.set), ways);
             }
         }
@@ -138,27 +146,43 @@ impl Ways {
     }
 }
 
-fn ways(policy: &Policy, nodes: &[NodeTarget], statement: &DeclaredQuery, part: Part) -> Vec<Way> {
+/// The ways to the nodes of a statement's pool, in their order, with so many connections each; none where it has no login.
+pub(super) fn ways(
+    policy: &Policy,
+    nodes: &[NodeTarget],
+    statement: &DeclaredQuery,
+    connections: usize,
+    part: Part,
+) -> Vec<Way> {
     let Some(pool) = policy.pools.iter().find(|pool| pool.name == statement.pool) else {
         return Vec::new();
     };
     let Some(login) = &pool.login else {
         return Vec::new();
     };
-    let way = |&node: &usize| Way {
-        role: policy.nodes[node].role,
+    let way = |&id: &usize| Way {
+        role: policy.nodes[id].role,
         key: PoolKey {
             pool: match part {
                 Part::Serves => format!("{}/{}", pool.name, statement.set).into(),
                 Part::Shadow => format!("{}/{}/shadow", pool.name, statement.set).into(),
             },
-            node: Arc::clone(&policy.nodes[node].name),
+            node: Arc::clone(&policy.nodes[id].name),
             database: Arc::clone(&statement.database),
             user: Arc::clone(&login.user),
         },
-        plan: Arc::new(plan(pool, login, &nodes[node], statement)),
+        plan: Arc::new(Plan {
+            size: connections,
+            ..plan(pool, login, &nodes[id], statement)
+        }),
+        max_lag: policy.nodes[id].max_lag,
     };
     pool.nodes.iter().map(way).collect()
+}
+
+/// Asks one node of a pool a statement of the proxy's own, as the pool's login.
+pub(super) async fn ask_there(pools: &Pools, way: &Way, query: &Query) -> QueryResult {
+    ask::ask_there(pools, way, query).await
 }
 
 fn plan(

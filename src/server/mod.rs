@@ -2,6 +2,7 @@
 
 mod admin;
 mod aside;
+mod caches;
 mod control;
 mod decisions;
 mod figures;
@@ -9,10 +10,12 @@ mod git;
 mod health;
 mod history;
 mod http;
+mod lag;
 mod listener;
 mod live;
 mod load;
 mod metric;
+mod nodes;
 mod reload;
 mod run;
 mod services;
@@ -28,6 +31,7 @@ pub use control::Candidate;
 pub use control::Difference;
 pub use control::Done;
 pub use control::LastOutcome;
+pub use control::NodeReport;
 pub use control::PoolState;
 pub use control::Refused;
 pub use control::Request;

@@ -6,6 +6,7 @@ use super::decisions::Sinks;
 use super::figures::Figures;
 use super::history::Entry;
 use super::history::History;
+use super::lag::measure;
 use super::listener::Listeners;
 use super::live::Source;
 use super::live::build_from;
@@ -184,6 +185,7 @@ pub async fn run(options: Options, loaded: Loaded) -> Result<(), Start> {
         outside,
     }));
     let watcher = tokio::spawn(watch(Arc::downgrade(&reloader)));
+    let measuring = tokio::spawn(measure(Arc::clone(&shared)));
     doors.console.set_reloader(&reloader);
     doors.desk.set_reloader(&reloader);
     // A task of its own: a signal to stop is heard however long a reload takes.
@@ -194,6 +196,7 @@ pub async fn run(options: Options, loaded: Loaded) -> Result<(), Start> {
     stop(&mut signals, &reloader, &shared, options.drain).await;
     watcher.abort();
     hangups.abort();
+    measuring.abort();
     reloader.unload_all().await;
     reloader.close_rest();
     close_sinks(reloader.sinks()).await;

@@ -63,6 +63,8 @@ fn holds_private_key(bytes: &[u8]) -> bool {
 pub struct Stored<'a> {
     snapshot: &'a Snapshot,
     disk: Disk<'a>,
+    /// What relative paths are seen from, where that is not the folder of this process.
+    folder: PathBuf,
 }
 
 impl<'a> Stored<'a> {
@@ -72,6 +74,16 @@ impl<'a> Stored<'a> {
         Self {
             snapshot,
             disk: Disk { trust },
+            folder: PathBuf::new(),
+        }
+    }
+
+    /// With secrets as they are seen from another folder.
+    #[must_use]
+    pub fn seen_from(self, folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            ..self
         }
     }
 }
@@ -82,7 +94,7 @@ impl Files for Stored<'_> {
             return Ok(bytes.to_vec());
         }
         if self.snapshot.secrets.contains(path) {
-            return self.disk.read(path);
+            return self.disk.read(&self.folder.join(path));
         }
         Err(io::Error::new(
             io::ErrorKind::NotFound,
@@ -91,11 +103,11 @@ impl Files for Stored<'_> {
     }
 
     fn read_secret(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.disk.read(path)
+        self.disk.read(&self.folder.join(path))
     }
 
     fn mode(&self, path: &Path) -> Option<u32> {
-        self.disk.mode(path)
+        self.disk.mode(&self.folder.join(path))
     }
 
     fn env(&self, name: &str) -> Option<String> {

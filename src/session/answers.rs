@@ -81,6 +81,9 @@ impl Session {
             if self.passing_down != 0 {
                 let now = self.passing_down.min(incoming.len() - at);
                 self.passing_down -= now;
+                if self.capturing {
+                    self.capture(&incoming[at..at + now]);
+                }
                 at += now;
                 if self.passing_down != 0 {
                     break;
@@ -96,6 +99,7 @@ impl Session {
                 self.tally.rows += u64::from(header.tag == b'D');
                 self.tally.bytes += header.message_bytes() as u64;
                 self.passing_down = header.message_bytes();
+                self.begin_capture(header.tag, header.message_bytes());
                 continue;
             }
             if !streamed && READ_BYTES_MAX < header.body_bytes {
@@ -152,6 +156,9 @@ impl Session {
                 if let Some(server) = &mut self.server
                     && let Some(changed) = note_parameter(server, body)
                 {
+                    if !hidden {
+                        self.unfit(); // what changes a setting is no plain read
+                    }
                     if !hidden && self.reported.iter().all(|(name, _)| *name != changed.name) {
                         self.reported.push((changed.name.clone(), changed.before));
                     }
@@ -179,7 +186,7 @@ impl Session {
                 }
                 _ => Ok(self.pop_if(|expect| matches!(expect, Expect::Close { .. }))),
             },
-            b'T' | b'n' => Ok(self.pop_if(|expect| matches!(expect, Expect::Describe))),
+            b'T' | b'n' => Ok(self.described(tag, body)),
             b'G' => {
                 self.copy_in = true;
                 if self.inflight.drop_ignored_syncs() && !self.inflight.has_boundary() {
@@ -196,6 +203,19 @@ impl Session {
                 tag.escape_ascii()
             ))),
         }
+    }
+
+    /// RowDescription or NoData.
+    fn described(&mut self, tag: u8, body: &[u8]) -> Fate {
+        let hidden = matches!(
+            self.inflight.front(),
+            Some(Expect::Describe { hidden: true })
+        );
+        if tag == b'T' {
+            self.capture_head(body, hidden);
+        }
+        let fate = self.pop_if(|expect| matches!(expect, Expect::Describe { .. }));
+        if hidden { Fate::Hide } else { fate }
     }
 
     fn pop_if(&mut self, expected: fn(&Expect) -> bool) -> Fate {
@@ -229,18 +249,28 @@ impl Session {
         }
         match self.inflight.front() {
             Some(Expect::Execute(running)) => {
-                let ended = running.next();
+                let (ended, fills) = (running.next(), running.fills);
                 self.inflight.pop();
                 // A suspended portal goes on with its next Execute, and ends then.
                 if tag != b's' {
                     self.part_ended(ended, tally, None);
                 }
+                self.is_answered(fills, body);
             }
             Some(Expect::Query(running)) => {
-                let ended = running.next();
+                let (ended, fills) = (running.next(), running.fills);
                 self.part_ended(ended, tally, None);
+                self.is_answered(fills, body);
             }
             _ => (),
+        }
+    }
+
+    /// Whoever keeps answers is told before the client is.
+    fn is_answered(&mut self, fills: bool, body: &[u8]) {
+        self.tell_written();
+        if fills {
+            self.filled(body);
         }
     }
 
@@ -283,6 +313,8 @@ impl Session {
         };
         self.tx = status;
         self.rest_due = true;
+        self.fill = None;
+        self.written_is_settled();
         if !self.inflight.has_boundary() && !self.batch_open {
             self.statements.sql.settle();
         }
@@ -293,6 +325,7 @@ impl Session {
     /// ErrorResponse.
     fn failed(&mut self, body: &[u8]) -> Result<Fate, End> {
         let tally = self.tally.take();
+        self.unfit();
         let (code, message) = error_response::parse_error(body);
         while matches!(
             self.inflight.front(),
@@ -373,7 +406,7 @@ impl Session {
         match undo {
             Undo::Restore { name, entry } => {
                 if self.statements.named.get(&name).is_none() {
-                    self.statements.named.insert(&name, entry);
+                    self.statements.named.insert(&name, *entry);
                 }
             }
             Undo::Forget { name } => drop(self.statements.named.remove(&name)),

@@ -1,10 +1,12 @@
 //! Between a session and the stages: gives `pipeline::decide` what it asks for, and turns its trace into what the session
 //! does next. Decides nothing itself.
 
+use super::cache::Bound;
 use super::messages::StatementError;
 use super::relay::Session;
 use super::statement::After;
 use super::statement::Decided;
+use super::statement::Effects;
 use super::statement::Go;
 use super::statement::Observed;
 use crate::hook::Outcome;
@@ -30,8 +32,6 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 use uuid::Uuid;
 
 /// A statement that goes no further, with the error already encoded.
@@ -88,7 +88,7 @@ fn cannot_reply(to: &str) -> StatementError {
 }
 
 /// The rule, as the log of decisions names it, that refuses what outlives its transaction.
-const SESSION_STATE: &str = "session_state";
+pub(super) const SESSION_STATE: &str = "session_state";
 
 /// One statement that the stages are asked about.
 pub(super) struct AskedAbout<'a> {
@@ -100,12 +100,13 @@ pub(super) struct AskedAbout<'a> {
 }
 
 impl Session {
-    /// Asks the stages about one statement. Not cancel safe.
+    /// Asks the stages about one statement, and the cache they name, where it is known what is bound to it. Not cancel safe.
     pub(super) async fn decide(
         &mut self,
         sql: &[u8],
         protocol: Protocol,
         among: Among,
+        bound: Option<Bound<'_>>,
     ) -> Result<Decided, Refused> {
         if self.binding.pipeline.is_plain() {
             return self.decide_plainly(sql, protocol).await;
@@ -129,13 +130,16 @@ impl Session {
             Box::pin(self.ask_shadow(beside, &asked, &trace)).await;
         }
         let after = self.feasible(&asked, &mut trace);
+        // A stage's answer is known here, a cache's only once something is bound.
+        let fills = bound.is_some_and(|bound| self.look_up(&asked, bound, &mut trace));
         if detail != Detail::Verdict {
-            self.record(&asked, &trace);
+            self.statements.unwritten = self.record(&asked, &trace, bound.is_some());
         }
         if let Some(tally) = &self.binding.world.tally {
             tally.decided(Some(&trace));
         }
-        self.conclude(&asked, trace, after)
+        let decided = self.conclude(&asked, trace, after)?;
+        Ok(Decided { fills, ..decided })
     }
 
     /// What the session must follow once the statement has succeeded. What this session cannot do, although the stages let it
@@ -149,7 +153,7 @@ impl Session {
             Verdict::Reply(_) if 1 < asked.statement_count => {
                 Err(cannot_reply("one of several statements in one message"))
             }
-            Verdict::Reply(_) | Verdict::Forward(_) => {
+            Verdict::Reply(_) | Verdict::Forward(_) | Verdict::Cached(..) => {
                 let text = trace.text.as_deref().unwrap_or(asked.text);
                 let after = match &trace.facts {
                     // The facts of a PREPARE are those of what is prepared; what it does to the session is in its own text.
@@ -183,15 +187,7 @@ impl Session {
             tx_writes: self.tx_writes,
             statement_count: asked.statement_count,
             prepared: &self.statements.sql,
-        }
-    }
-
-    #[cold]
-    fn record(&self, asked: &AskedAbout<'_>, trace: &Trace) {
-        let world = &self.binding.world;
-        if let Some(log) = &world.decisions {
-            let now = Duration::from_micros(world.services.unix_micros());
-            log.record(&self.binding.pipeline, &self.statement(asked), trace, now);
+            lag: self.binding.nearest_lag(&self.shared),
         }
     }
 
@@ -245,20 +241,31 @@ impl Session {
                     .then(|| Arc::clone(&self.binding.world.services)),
             })
         });
+        let answer = match &trace.verdict {
+            Verdict::Cached(_, answer) => Some(Arc::clone(answer)),
+            _ => None,
+        };
         let go = match trace.verdict {
             Verdict::Refuse(refusal) => {
                 self.log_refusal(asked.request_id, trace.by.name(), &refusal);
                 return Err(self.refuse(observed, &refusal));
             }
             Verdict::Reply(rows) => Go::Reply(rows),
-            Verdict::Forward(permit) => Go::Node(permit),
+            Verdict::Forward(permit) | Verdict::Cached(permit, _) => Go::Node(permit),
+        };
+        let effects = match &trace.facts {
+            Some(facts) => self.effects(&pipeline, text, facts),
+            None => Effects::ANY,
         };
         self.tx_writes |= trace.facts.as_deref().is_some_and(writes);
         self.expect(asked.protocol, &after);
         Ok(Decided {
             may_recode: trace.facts.as_deref().is_some_and(may_recode),
             go,
+            answer,
+            fills: false,
             after,
+            effects,
             observed,
             pipeline,
         })
@@ -270,54 +277,6 @@ impl Session {
         if protocol == Protocol::Simple {
             self.statements.sql.expect(after);
         }
-    }
-
-    /// Counts, logs and records what was refused before any stage could be asked, by a rule of `[sql]` or of the pool.
-    pub(super) fn refused_by(
-        &self,
-        rule: &'static str,
-        protocol: Protocol,
-        text: &str,
-        error: &StatementError,
-    ) -> Refused {
-        let asked = AskedAbout {
-            request_id: self.shared.new_id(),
-            text,
-            protocol,
-            in_transaction: self.tx != b'I' || self.batch_open,
-            statement_count: 1,
-        };
-        let by = Decider::Sql(rule);
-        let refusal = error.refusal();
-        let refusal = self.binding.pipeline.signed(refusal, &by, asked.request_id);
-        self.log_refusal(asked.request_id, rule, &refusal);
-        let mut bytes = Vec::new();
-        super::refuse::refusal(&refusal, &mut bytes);
-        self.record(&asked, &Trace::refused(by, refusal));
-        if let Some(beside) = &self.binding.beside
-            && rule != SESSION_STATE
-        {
-            beside.unread();
-        }
-        Refused(bytes)
-    }
-
-    fn log_refusal(&self, request_id: Uuid, stage: &str, refusal: &Refusal) {
-        let tally = &self.shared.clients.tally;
-        tally.statements_refused.fetch_add(1, Relaxed);
-        if let Some(tally) = &self.binding.world.tally {
-            tally.refusals.fetch_add(1, Relaxed);
-        }
-        tracing::info!(
-            session = %self.context.client_id,
-            decision_id = %request_id,
-            revision = %self.binding.world.policy.revision.short(),
-            user = %self.context.identity.user,
-            stage,
-            code = %refusal.code,
-            message = %refusal.message,
-            "refused"
-        );
     }
 
     /// The decision of a pipeline without stages. The text is read only as far as the pool must know what outlives the
@@ -338,6 +297,7 @@ impl Session {
             tx_writes: false,
             statement_count: 1,
             prepared: &self.statements.sql,
+            lag: None,
         };
         let services = &self.binding.world.services;
         let decided = decide_at_once(&pipeline, &statement, services, Detail::Verdict);
@@ -363,6 +323,9 @@ impl Session {
         Ok(Decided {
             may_recode: false,
             go: Go::Node(permit),
+            answer: None,
+            fills: false,
+            effects: self.effects_unread(sql),
             after,
             observed: None,
             pipeline,

@@ -34,7 +34,12 @@ impl Session {
             self.follow(part.after);
         }
         if let Some((pipeline, observed)) = part.observed {
-            let outcome = self.outcome(elapsed, tally, error);
+            let mut outcome = self.outcome(elapsed, tally, error);
+            if pipeline.asks_lag()
+                && let Some(node) = &outcome.node
+            {
+                outcome.lag = self.binding.lag_of(&self.shared, node);
+            }
             self.tell_observers(pipeline, observed, outcome);
         }
     }
@@ -52,6 +57,7 @@ impl Session {
             code: error.map(|(code, _)| code),
             error: error.map(|(_, message)| message.into()),
             cached: false,
+            lag: None,
         }
     }
 

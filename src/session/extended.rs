@@ -4,6 +4,9 @@
 //! decides anew, so that a reload or a change of circumstances reaches statements that were prepared before. On server
 //! connections statements have names of ours, so that any connection can serve any client.
 
+use super::cache::BIND_BYTES_MAX;
+use super::cache::Bound;
+use super::cache::Given;
 use super::decide::Among;
 use super::decide::Refused;
 use super::end::End;
@@ -48,7 +51,7 @@ impl Session {
             return Ok(());
         }
         let decided = match self
-            .decide(parse.sql, Protocol::Extended, Among::ALONE)
+            .decide(parse.sql, Protocol::Extended, Among::ALONE, None)
             .await
         {
             Ok(decided) => decided,
@@ -61,6 +64,14 @@ impl Session {
         let entry = StatementEntry::new(parse.sql, parse.types, settings, decided);
         match entry.decided.go.clone() {
             Go::Reply(_) => {
+                let mut bytes = Vec::new();
+                encode::parse_complete(&mut bytes);
+                self.reply(&bytes);
+            }
+            // With a cache's answer at hand for what is bound to it, no node need hear of it at all.
+            Go::Node(permit)
+                if self.knows_statement(&permit, &entry.sent.sql, &entry.sent.types) =>
+            {
                 let mut bytes = Vec::new();
                 encode::parse_complete(&mut bytes);
                 self.reply(&bytes);
@@ -165,13 +176,14 @@ impl Session {
         permit: &Permit,
         bind: bool,
     ) -> Result<bool, End> {
+        let begins = !self.batch_open || self.inflight.is_unheard();
         self.in_batch_message = true;
         self.in_bind = bind;
         let leased = self.lease_or_fail(permit, Session::fail_batch).await;
         self.in_batch_message = false;
         let leased = leased?;
         if leased
-            && !self.batch_open
+            && begins
             && let Some(server) = &mut self.server
         {
             server.start_batch();
@@ -195,60 +207,86 @@ impl Session {
         let names_bytes = names.names_bytes;
         let (portal, statement): (Box<[u8]>, Box<[u8]>) =
             (names.portal.into(), names.statement.into());
+        let is_whole = available == header.message_bytes();
+        let is_looked_for = self.may_be_cached(&statement) && header.body_bytes <= BIND_BYTES_MAX;
+        if is_looked_for && !is_whole {
+            self.inbuf_bytes_max = header.message_bytes();
+            return Ok(false);
+        }
         self.begin_statement().await?;
         self.text_bytes = 0;
-        let Some(decided) = self.decide_bind(&statement).await else {
+        let rest = is_looked_for.then(|| {
+            let rest = &self.client.inbuf[HEADER_BYTES + names_bytes..header.message_bytes()];
+            Box::<[u8]>::from(rest)
+        });
+        let Some(mut decided) = self.decide_bind(&statement, rest.as_deref()).await else {
             self.client.inbuf.advance(HEADER_BYTES);
             self.passing = Passing::Discard(header.body_bytes);
             return Ok(true);
         };
-        match decided.go.clone() {
-            Go::Node(permit) => {
-                let rest = header.body_bytes - names_bytes;
-                self.client.inbuf.advance(HEADER_BYTES + names_bytes);
-                self.passing = Passing::Discard(rest);
-                if !self.lease_for_batch(&permit, true).await? {
-                    return Ok(true);
-                }
-                let made = Portal {
-                    decided,
-                    binary: false,
-                    replied: false,
-                };
-                self.send_bind(&permit, portal, made, &statement, rest);
-                self.passing = Passing::Forward(rest);
-            }
-            Go::Reply(_) => {
-                if self.client.inbuf.len() < header.message_bytes() {
-                    self.inbuf_bytes_max = header.message_bytes();
-                    self.statements.fresh = Some(statement);
-                    return Ok(false);
-                }
-                let message = self.client.inbuf.split_to(header.message_bytes());
-                let binary = message.ends_with(&[0, 1, 0, 1]);
-                let mut bytes = Vec::new();
-                encode::bind_complete(&mut bytes);
-                self.reply(&bytes);
-                self.statements.portals.insert(
-                    &portal,
-                    Portal {
-                        decided,
-                        binary,
-                        replied: false,
-                    },
-                );
-            }
+        if let Some(answer) = decided.answer.take() {
+            self.client.inbuf.advance(header.message_bytes());
+            let mut made = Portal::of(decided);
+            made.given = Some(Given::new(answer));
+            self.bind_ours(&portal, made);
+            return Ok(true);
         }
-        self.batch_open = true;
-        if self.passing == Passing::Forward(0) {
-            self.passing = Passing::Nothing;
+        let Go::Node(permit) = decided.go.clone() else {
+            if self.client.inbuf.len() < header.message_bytes() {
+                self.inbuf_bytes_max = header.message_bytes();
+                self.statements.fresh = Some(statement);
+                return Ok(false);
+            }
+            let message = self.client.inbuf.split_to(header.message_bytes());
+            let mut made = Portal::of(decided);
+            made.binary = message.ends_with(&[0, 1, 0, 1]);
+            self.bind_ours(&portal, made);
+            return Ok(true);
+        };
+        let rest = header.body_bytes - names_bytes;
+        self.client.inbuf.advance(HEADER_BYTES + names_bytes);
+        self.passing = Passing::Discard(rest);
+        if self.lease_for_batch(&permit, true).await? {
+            self.bind_on_node(&permit, portal, decided, &statement, rest);
         }
         Ok(true)
     }
 
+    /// A Bind that we answer: no node hears of it.
+    fn bind_ours(&mut self, name: &[u8], portal: Portal) {
+        let mut bytes = Vec::new();
+        encode::bind_complete(&mut bytes);
+        self.reply(&bytes);
+        self.statements.portals.insert(name, portal);
+        self.batch_open = true;
+    }
+
+    /// A Bind of which `rest` bytes are still to be passed on.
+    fn bind_on_node(
+        &mut self,
+        permit: &Permit,
+        name: Box<[u8]>,
+        decided: Decided,
+        statement: &[u8],
+        rest: usize,
+    ) {
+        let taken = decided.fills.then(|| name.clone());
+        self.send_bind(permit, name, Portal::of(decided), statement, rest);
+        self.passing = match rest {
+            0 => Passing::Nothing,
+            rest => Passing::Forward(rest),
+        };
+        self.batch_open = true;
+        if let Some(name) = taken {
+            self.pass();
+            self.describe_for_cache(&name);
+        }
+    }
+
     /// The decision for a Bind: the one of its Parse when that was in this batch, a new one otherwise. `None` when the
     /// client has been told that it failed.
-    async fn decide_bind(&mut self, statement: &[u8]) -> Option<Decided> {
+    async fn decide_bind(&mut self, statement: &[u8], rest: Option<&[u8]>) -> Option<Decided> {
+        self.portal_is_replaced();
         let fresh = self
             .statements
             .fresh
@@ -258,11 +296,26 @@ impl Session {
             self.fail_batch(&unknown_statement(statement));
             return None;
         };
+        let (sql, sent) = (Arc::clone(&entry.sql), Arc::clone(&entry.sent));
+        let bound = rest.map(|rest| Bound {
+            types: &sent.types,
+            rest,
+        });
         if fresh {
-            return Some(entry.decided.clone());
+            let mut decided = entry.decided.clone();
+            let unwritten = self.statements.unwritten.take();
+            if let Some(bound) = bound {
+                self.look_up_decided(&mut decided, &sent.sql, bound);
+            }
+            if let (Some(unwritten), true) = (unwritten, decided.answer.is_some()) {
+                unwritten.answered();
+            }
+            return Some(decided);
         }
-        let sql = Arc::clone(&entry.sql);
-        let decided = match self.decide(&sql, Protocol::Extended, Among::ALONE).await {
+        let decided = match self
+            .decide(&sql, Protocol::Extended, Among::ALONE, bound)
+            .await
+        {
             Ok(decided) => decided,
             Err(Refused(error)) => {
                 self.refuse_batch(error);
@@ -274,6 +327,24 @@ impl Session {
             entry.decide_again(settings, decided.clone());
         }
         Some(decided)
+    }
+
+    /// Whether the answer of what is bound to the statement may be in a cache. A policy that has changed since the last Bind is
+    /// found out by this one, and counts for the next.
+    fn may_be_cached(&self, statement: &[u8]) -> bool {
+        let entry = self.statements.named.get(statement);
+        entry.is_some_and(
+            |entry| matches!(&entry.decided.go, Go::Node(permit) if permit.cache().is_some()),
+        )
+    }
+
+    /// A kept answer has its columns, whether the client that caused it to be kept asked for them or not.
+    fn describe_for_cache(&mut self, portal: &[u8]) {
+        self.fill_from_portal(portal);
+        if let Some(server) = &mut self.server {
+            server.send_describe_portal(portal);
+            self.inflight.push(Expect::Describe { hidden: true });
+        }
     }
 
     fn send_bind(
@@ -309,7 +380,7 @@ impl Session {
                 } else {
                     let undo = entry.map(|entry| Undo::Restore {
                         name: name.into(),
-                        entry,
+                        entry: Box::new(entry),
                     });
                     self.inflight.push(Expect::Local {
                         bytes: bytes.into(),
@@ -322,7 +393,7 @@ impl Session {
                     .statements
                     .portals
                     .remove(name)
-                    .is_some_and(|p| matches!(p.decided.go, Go::Reply(_)));
+                    .is_some_and(|p| p.given.is_some() || matches!(p.decided.go, Go::Reply(_)));
                 if self.server.is_some() && !ours {
                     self.send_expecting(message, Expect::Close { evicted: None });
                 } else {
@@ -342,10 +413,17 @@ impl Session {
             return;
         }
         self.skip_to_sync = false;
+        // All of it was answered here, and no node has heard of it.
+        let is_ours = self.batch_open && self.tx == b'I' && self.inflight.is_unheard();
         self.batch_open = false;
         self.statements.fresh = None;
+        self.statements.unwritten = None;
         self.may_recode = false;
         match &mut self.server {
+            _ if is_ours => {
+                self.statements.portals.clear();
+                encode::ready_for_query(&mut self.client.out, self.tx);
+            }
             Some(server) => {
                 server.send_control(message);
                 self.inflight.push(Expect::Sync);

@@ -24,8 +24,8 @@ pub(super) enum Expect {
     },
     /// BindComplete; the portal exists from then on.
     Bind { name: Box<[u8]>, portal: Portal },
-    /// RowDescription or NoData, for a statement after ParameterDescription.
-    Describe,
+    /// RowDescription or NoData, for a statement after ParameterDescription. Hidden where the client did not ask.
+    Describe { hidden: bool },
     /// Rows and CommandComplete, EmptyQueryResponse or PortalSuspended.
     Execute(Running),
     /// CloseComplete; `evicted` is the statement that had to make room, hidden from the client.
@@ -53,7 +53,7 @@ pub(super) enum Undo {
     /// A prepared statement was not closed.
     Restore {
         name: Box<[u8]>,
-        entry: StatementEntry,
+        entry: Box<StatementEntry>,
     },
     /// A prepared statement was not prepared.
     Forget { name: Box<[u8]> },
@@ -65,11 +65,17 @@ pub(super) struct Inflight {
     queue: VecDeque<Expect>,
     /// Entries that end with ReadyForQuery.
     boundaries: usize,
+    /// Something that only a Sync ends was pushed after the last of them.
+    open: bool,
 }
 
 impl Inflight {
     pub(super) fn push(&mut self, expect: Expect) {
         self.boundaries += usize::from(expect.is_boundary());
+        self.open = match expect {
+            Expect::Local { .. } => self.open,
+            _ => !expect.is_boundary(),
+        };
         self.queue.push_back(expect);
     }
 
@@ -95,6 +101,11 @@ impl Inflight {
         self.queue.is_empty()
     }
 
+    /// Whether the server has heard nothing of the batch, so that it need not hear of its end.
+    pub(super) fn is_unheard(&self) -> bool {
+        self.queue.is_empty() && !self.open
+    }
+
     pub(super) fn len(&self) -> usize {
         self.queue.len()
     }
@@ -118,6 +129,7 @@ impl Inflight {
             self.queue.remove(1);
             self.boundaries -= 1;
         }
+        self.open |= self.boundaries < before;
         self.boundaries < before
     }
 

@@ -102,7 +102,8 @@ impl Session {
     /// Where the statement must go, or `None` when the connection in hand is the right one.
     fn place_for(&self, permit: &Permit) -> Result<Option<Place>, StatementError> {
         let held = self.server.as_ref().and(self.place);
-        let stuck = self.tx != b'I' || self.batch_open || self.pinned;
+        let is_under_way = self.batch_open && !self.inflight.is_unheard();
+        let stuck = self.tx != b'I' || is_under_way || self.pinned;
         if let Some(held) = held {
             if stuck {
                 return match permit.route() {
@@ -130,6 +131,12 @@ impl Session {
                 .pick(&self.shared, route, otherwise, TURN.fetch_add(1, Relaxed))
             {
                 Pick::Node(place) => place,
+                Pick::Behind => {
+                    return Err(StatementError::new(
+                        SqlState::CANNOT_CONNECT_NOW,
+                        "every server that the policy sends this statement to is too far behind",
+                    ));
+                }
                 Pick::None => {
                     return Err(StatementError::new(
                         SqlState::CONNECTION_FAILURE,
@@ -328,6 +335,7 @@ impl Session {
         {
             super::reset::stop(server, self.passing_down, &self.slot).await; // what runs for nobody is stopped
         }
+        self.tell_written(); // what nobody waits for may be in effect all the same
         let server = self.server.take().filter(|_| clean);
         for lease in self.parked.drain(..).chain(server).collect::<Vec<_>>() {
             if self.slot.release() == Freed::AfterCancel {

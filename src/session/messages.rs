@@ -167,7 +167,7 @@ impl Session {
     }
 
     /// Passes on what has come of a long message. False when nothing has.
-    fn pass(&mut self) -> bool {
+    pub(super) fn pass(&mut self) -> bool {
         let (Passing::Forward(left) | Passing::Discard(left)) = self.passing else {
             return false;
         };

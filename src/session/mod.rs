@@ -4,6 +4,7 @@
 mod answers;
 mod authenticate;
 mod by_name;
+mod cache;
 mod canary;
 mod client;
 mod control;
@@ -20,6 +21,7 @@ mod moving;
 mod observers;
 mod portal;
 mod readable;
+mod record;
 mod refuse;
 mod relay;
 mod reset;
@@ -27,6 +29,7 @@ mod shadow;
 mod simple;
 mod statement;
 mod world;
+mod written;
 
 pub use authenticate::LoginKeys;
 pub use canary::Canary;

@@ -24,13 +24,13 @@ impl Session {
             return Ok(());
         }
         let when = self.moves(&live, wanted);
-        let stays = match when {
-            // Within a batch as well: one that is never ended would else never meet a new policy.
-            SessionsMove::Statement => false,
-            SessionsMove::Transaction => self.batch_open,
-            SessionsMove::Session => true,
+        // A batch is one transaction. A client that never ends one would keep the old policy, so it takes a policy's word.
+        let is_time = match when {
+            SessionsMove::Statement => true,
+            SessionsMove::Transaction => !self.batch_open,
+            SessionsMove::Session => false,
         };
-        if stays {
+        if !is_time {
             return Ok(());
         }
         let world = Arc::clone(wanted);

@@ -31,6 +31,12 @@ impl Session {
             Target::Portal(name) => {
                 match self.statements.portals.get(name) {
                     Some(Portal {
+                        given: Some(given), ..
+                    }) => {
+                        let answer = Arc::clone(&given.answer);
+                        self.reply(&answer.head);
+                    }
+                    Some(Portal {
                         decided:
                             Decided {
                                 go: Go::Reply(rows),
@@ -48,7 +54,7 @@ impl Session {
                         self.reply(&bytes);
                     }
                     None if self.knows_no_portal(name) => self.fail_batch(&unknown_portal(name)),
-                    _ => self.send_expecting(message, Expect::Describe),
+                    _ => self.send_expecting(message, Expect::Describe { hidden: false }),
                 }
                 Ok(())
             }
@@ -77,7 +83,7 @@ impl Session {
         self.ensure_prepared(&permit, &sent, name);
         if let Some(server) = &mut self.server {
             server.send_describe((!name.is_empty()).then_some(sent.key));
-            self.inflight.push(Expect::Describe);
+            self.inflight.push(Expect::Describe { hidden: false });
             self.batch_open = true;
         }
         Ok(())
@@ -85,16 +91,20 @@ impl Session {
 
     /// Whether there can be no portal of that name: none was bound, and no cursor can have been declared.
     fn knows_no_portal(&self, name: &[u8]) -> bool {
-        self.tx == b'I' && !self.batch_open && self.inflight.portal(name).is_none()
+        let is_heard = self.batch_open && !self.inflight.is_unheard();
+        self.tx == b'I' && !is_heard && self.inflight.portal(name).is_none()
     }
 
     /// Execute of a portal.
     pub(super) async fn execute(&mut self, message: &[u8]) -> Result<(), End> {
-        let (name, _) = frontend::execute(&message[HEADER_BYTES..])?;
+        let (name, rows_max) = frontend::execute(&message[HEADER_BYTES..])?;
         let pending = self
             .inflight
             .portal(name)
             .map(|portal| portal.decided.clone());
+        if pending.is_none() && self.give_to_execute(name, rows_max) {
+            return Ok(());
+        }
         let nowhere = self.knows_no_portal(name);
         let bound = self.statements.portals.get_mut(name);
         let decided = match (pending, bound) {
@@ -126,8 +136,10 @@ impl Session {
         let Go::Node(permit) = &decided.go else {
             return Ok(());
         };
-        let running = Running::of(&decided);
+        let mut running = Running::of(&decided);
+        running.fills = self.fills_by_execute(name, rows_max);
         self.note_sent([&decided.after].into_iter());
+        self.note_effects(&decided.effects);
         self.limit_time(permit, running.started);
         self.may_recode |= decided.may_recode;
         self.send_expecting(message, Expect::Execute(running));

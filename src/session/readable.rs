@@ -79,6 +79,11 @@ impl Session {
         Some(self.refused_by("unreadable", protocol, "", &error))
     }
 
+    /// Whether texts can be read as the server reads them.
+    pub(super) fn is_readable(&self) -> bool {
+        self.unreadable.why().is_none()
+    }
+
     /// Notes what the node says of encoding and strings.
     pub(super) fn note_encoding(&mut self, parameters: &[(String, String)]) {
         for (name, value) in parameters {

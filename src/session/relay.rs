@@ -3,6 +3,7 @@
 //! One task owns the client's socket and the leased server connection. A turn writes what waits, reads what has come,
 //! handles it, and sleeps only when no side can go on. Both directions are read as long as their buffers have room.
 
+use super::cache::Fill;
 use super::client::Client;
 use super::control::Control;
 use super::end::End;
@@ -13,6 +14,7 @@ use super::statement::Statements;
 use super::statement::Tally;
 use super::world::Binding;
 use super::world::Shared;
+use super::written::Written;
 use crate::hook::SessionContext;
 use crate::pool::CancelSlot;
 use crate::pool::Lease;
@@ -56,6 +58,11 @@ pub(super) struct Session {
     pub(super) tx: u8,
     /// Whether the open transaction may have written.
     pub(super) tx_writes: bool,
+    /// What it may have written, for whoever keeps answers.
+    pub(super) written: Written,
+    /// The answer that a cache is to keep, and whether bytes of it pass now.
+    pub(super) fill: Option<Box<Fill>>,
+    pub(super) capturing: bool,
     /// Something was sent since the last Sync or Query.
     pub(super) batch_open: bool,
     /// The message being handled belongs to an extended batch, and whether it is a Bind.
@@ -146,6 +153,9 @@ impl Session {
             statements: Statements::default(),
             tx: b'I',
             tx_writes: false,
+            written: Written::default(),
+            fill: None,
+            capturing: false,
             batch_open: false,
             in_batch_message: false,
             in_bind: false,

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-/// Resets the connection where something outlives its transactions; `None` when that failed and it was closed.
+/// Resets the connection where something outlives its transactions, or may; `None` when that failed and it was closed.
 pub(super) async fn reset(mut lease: Lease, sql: &str) -> Option<Lease> {
-    if lease.is_dirty() && !sql.is_empty() {
+    if (lease.is_dirty() || lease.is_unsure()) && !sql.is_empty() {
         if !run(&mut lease, sql).await {
             return None;
         }

@@ -1,5 +1,6 @@
 //! The simple query protocol, and FunctionCall: one message, one or more statements, one ReadyForQuery.
 
+use super::cache::Bound;
 use super::decide::Among;
 use super::decide::Refused;
 use super::end::End;
@@ -9,11 +10,13 @@ use super::relay::Passing;
 use super::relay::Session;
 use super::statement::After;
 use super::statement::Decided;
+use super::statement::Effects;
 use super::statement::Go;
 use super::statement::Part;
 use super::statement::Running;
 use crate::hook::Protocol;
 use crate::hook::Rows;
+use crate::pipeline::Answer;
 use crate::pipeline::Permit;
 use crate::sqlstate::SqlState;
 use crate::statement;
@@ -31,6 +34,8 @@ enum Together {
     Node(Permit, Running),
     /// The only statement is answered with rows.
     Reply(Decided, Rows),
+    /// A cache has the answer of the only statement.
+    Cached(Decided, Arc<Answer>),
 }
 
 impl Session {
@@ -50,6 +55,7 @@ impl Session {
                 self.refuse_query(error);
             }
             Ok(Together::Reply(decided, rows)) => self.reply_to_query(&decided, &rows),
+            Ok(Together::Cached(decided, answer)) => self.give_to_query(&decided, &answer),
             Ok(Together::Node(permit, running)) => {
                 self.drain_before_deallocate(&running).await?;
                 if self.deallocate_here(&running) {
@@ -104,7 +110,7 @@ impl Session {
     pub(super) async fn long_query(&mut self, front: &[u8]) -> Result<bool, End> {
         self.refresh_world().await?;
         self.text_bytes = 0;
-        let mut decided = match self.decide(b"", Protocol::Simple, Among::ALONE).await {
+        let mut decided = match self.decide(b"", Protocol::Simple, Among::ALONE, None).await {
             Ok(decided) => decided,
             Err(Refused(error)) => {
                 self.refuse_query(error);
@@ -112,6 +118,7 @@ impl Session {
             }
         };
         decided.after = After::Dirty;
+        decided.effects = Effects::ANY;
         let Go::Node(permit) = decided.go.clone() else {
             return Ok(false);
         };
@@ -119,6 +126,7 @@ impl Session {
             return Ok(false);
         }
         self.note_sent([&decided.after].into_iter());
+        self.note_effects(&decided.effects);
         if let Some(server) = &mut self.server {
             server.send_front(&permit, front);
             self.inflight.push(Expect::Query(Running::of(&decided)));
@@ -143,8 +151,15 @@ impl Session {
     }
 
     async fn decide_one(&mut self, sql: &[u8]) -> Result<Together, Refused> {
-        let decided = self.decide(sql, Protocol::Simple, Among::ALONE).await?;
-        let running = Running::of(&decided);
+        let bound = Some(Bound::NOTHING);
+        let mut decided = self
+            .decide(sql, Protocol::Simple, Among::ALONE, bound)
+            .await?;
+        if let Some(answer) = decided.answer.take() {
+            return Ok(Together::Cached(decided, answer));
+        }
+        let mut running = Running::of(&decided);
+        running.fills = decided.fills;
         Ok(match decided.go {
             Go::Node(permit) => Together::Node(permit, running),
             Go::Reply(ref rows) => {
@@ -179,7 +194,7 @@ impl Session {
                 first: index == 0,
             };
             let sql = text[range.clone()].as_bytes();
-            let decided = self.decide(sql, Protocol::Simple, among).await?;
+            let decided = self.decide(sql, Protocol::Simple, among, None).await?;
             parts.push(Part::of(&decided));
             let Go::Node(permit) = decided.go else {
                 return Err(self.no_verdict()); // rows of ours have been refused among several
@@ -204,12 +219,16 @@ impl Session {
             Running {
                 started: Instant::now(),
                 parts,
+                fills: false,
             },
         ))
     }
 
     fn send_query(&mut self, message: &[u8], permit: &Permit, running: Running) {
         self.note_sent(running.parts.iter().map(|part| &part.after));
+        for part in &running.parts {
+            self.note_effects(&part.effects);
+        }
         self.limit_time(permit, running.started);
         self.statements.named.remove(b""); // a Query ends the unnamed statement
         let Some(server) = &mut self.server else {
@@ -253,12 +272,13 @@ impl Session {
             .and_then(|oid| <[u8; 4]>::try_from(oid).ok());
         let text = format!("FunctionCall {}", oid.map_or(0, u32::from_be_bytes));
         let decided = match self
-            .decide(text.as_bytes(), Protocol::FunctionCall, Among::ALONE)
+            .decide(text.as_bytes(), Protocol::FunctionCall, Among::ALONE, None)
             .await
         {
             // What an unknown function does to the session cannot be known.
             Ok(decided) => Decided {
                 after: After::Dirty,
+                effects: Effects::ANY,
                 ..decided
             },
             Err(Refused(error)) => {
@@ -275,6 +295,7 @@ impl Session {
             return Ok(true);
         }
         self.note_sent([&decided.after].into_iter());
+        self.note_effects(&decided.effects);
         if let Some(server) = &mut self.server {
             server.start_batch();
             server.send_front(permit, &message);

@@ -2,16 +2,21 @@
 //! Deciding is `decide`'s; sending is `simple`'s and `extended`'s.
 
 use super::by_name::ByName;
+use super::cache::Given;
 use crate::hook::Protocol;
 use crate::hook::Rows;
 use crate::hook::SessionContext;
 use crate::hook::StatementContext;
+use crate::pipeline::Answer;
+use crate::pipeline::PendingDecision;
 use crate::pipeline::Permit;
 use crate::pipeline::Pipeline;
 use crate::pipeline::Prepared;
 use crate::pool::StatementKey;
 use crate::sandbox::Services;
+use crate::statement;
 use crate::statement::Facts;
+use crate::statement::Writes;
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -50,11 +55,46 @@ impl After {
     }
 }
 
+/// What a statement does beside its answer, as far as others must know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Effects {
+    /// The tables it may write.
+    pub(super) writes: Writes,
+    /// It may change the session on its server connection and tell nobody.
+    pub(super) hides_state: bool,
+}
+
+impl Effects {
+    /// The most that a statement can do.
+    pub(super) const ANY: Self = Self {
+        writes: Writes::Anything,
+        hides_state: true,
+    };
+    /// Of what was not read since nobody asks.
+    pub(super) const UNASKED: Self = Self {
+        writes: Writes::Anything,
+        hides_state: false,
+    };
+
+    /// Of a statement that was parsed.
+    pub(super) fn of(text: &str, facts: &Facts) -> Self {
+        Self {
+            writes: statement::writes(text, facts),
+            hides_state: statement::may_hide_state(facts),
+        }
+    }
+}
+
 /// A statement that may go to a node, with what its observers will need.
 #[derive(Clone, Debug)]
 pub(super) struct Decided {
     pub(super) go: Go,
+    /// A cache has its answer.
+    pub(super) answer: Option<Arc<Answer>>,
+    /// None has, and one wants it.
+    pub(super) fills: bool,
     pub(super) after: After,
+    pub(super) effects: Effects,
     pub(super) observed: Option<Arc<Observed>>,
     /// It may change how the server reads the texts after it: a SET, a DO block, a function that is not known.
     pub(super) may_recode: bool,
@@ -105,12 +145,15 @@ pub(super) struct Running {
     pub(super) started: Instant,
     /// Each statement of the message, in order; the first is the one that runs.
     pub(super) parts: SmallVec<[Part; 1]>,
+    /// Its answer is the one that a cache is to keep.
+    pub(super) fills: bool,
 }
 
 /// One statement of a message.
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) after: After,
+    pub(super) effects: Effects,
     pub(super) observed: Option<(Arc<Pipeline>, Arc<Observed>)>,
 }
 
@@ -126,6 +169,7 @@ impl Running {
         Self {
             started: Instant::now(),
             parts: SmallVec::from_iter([Part::of(decided)]),
+            fills: false,
         }
     }
 
@@ -134,6 +178,7 @@ impl Running {
         Self {
             started: Instant::now(),
             parts: SmallVec::new(),
+            fills: false,
         }
     }
 
@@ -170,6 +215,7 @@ impl Part {
             .map(|observed| (Arc::clone(&decided.pipeline), Arc::clone(observed)));
         Self {
             after: decided.after.clone(),
+            effects: decided.effects.clone(),
             observed,
         }
     }
@@ -215,7 +261,11 @@ impl StatementEntry {
                 &decided,
             ));
         }
-        self.decided = decided;
+        self.decided = Decided {
+            answer: None,
+            fills: false,
+            ..decided
+        };
     }
 }
 
@@ -256,6 +306,20 @@ pub(super) struct Portal {
     pub(super) binary: bool,
     /// Whether a reply of ours was given already.
     pub(super) replied: bool,
+    /// The answer of a cache that it stands for.
+    pub(super) given: Option<Given>,
+}
+
+impl Portal {
+    /// What an Execute of the statement asks the node for.
+    pub(super) fn of(decided: Decided) -> Self {
+        Self {
+            decided,
+            binary: false,
+            replied: false,
+            given: None,
+        }
+    }
 }
 
 /// Statements by name.
@@ -266,6 +330,8 @@ pub(super) struct Statements {
     pub(super) sql: SqlPrepared,
     /// The statement whose Parse was decided in this batch and whose first Bind needs no decision of its own.
     pub(super) fresh: Option<Box<[u8]>>,
+    /// Its decision, which is written down once it is known whether a cache has its answer.
+    pub(super) unwritten: Option<PendingDecision>,
 }
 
 /// What SQL-level PREPARE has stored, and what statements under way will store or drop if they succeed.

@@ -28,6 +28,7 @@ use crate::pool::Pools;
 use crate::pool::Target;
 use crate::routing;
 use crate::routing::Candidate;
+use crate::routing::Choice;
 use crate::routing::Pick;
 use crate::routing::Place;
 use crate::sandbox::Services;
@@ -145,6 +146,16 @@ pub(super) struct Route {
     pub(super) pool: Arc<Pool>,
 }
 
+/// Where a route leads, as far as an answer depends on it.
+pub(super) struct Destination {
+    /// The database on the node.
+    pub(super) database: Arc<str>,
+    /// Who the node takes the session for.
+    pub(super) login: Arc<str>,
+    /// What tells the nodes of the route from all others.
+    pub(super) origin: [u8; 8],
+}
+
 impl Binding {
     /// Finds the session's listener and pool in `world`; `None` names what is missing.
     ///
@@ -229,23 +240,58 @@ impl Binding {
     ) -> Pick {
         let policy = &self.world.policy;
         let now = shared.pools.started().elapsed();
-        let candidates = |nodes: &[usize]| -> Vec<Candidate> {
-            nodes
-                .iter()
-                .map(|&node| Candidate {
-                    node,
-                    role: policy.nodes[node].role,
-                    usable: shared.pools.health(&policy.nodes[node].name).usable(now),
-                })
-                .collect()
+        let candidate = |id: usize| {
+            let node = &policy.nodes[id];
+            let health = shared.pools.health(&node.name);
+            Candidate {
+                node: id,
+                role: node.role,
+                weight: node.weight,
+                usable: health.usable(now),
+                is_behind: health.is_behind(node.max_lag, now),
+            }
         };
-        let nodes = candidates(&policy.pools[self.pool].nodes);
-        let branches: Vec<Vec<Candidate>> = policy
-            .branches
-            .iter()
-            .map(|branch| candidates(&branch.nodes))
-            .collect();
-        routing::pick(&nodes, &|branch| &branches[branch], target, otherwise, turn)
+        let candidates = |nodes: &[usize]| nodes.iter().map(|id| candidate(*id)).collect();
+        let pool: Vec<Candidate> = candidates(&policy.pools[self.pool].nodes);
+        let choice = Choice {
+            pool: &pool,
+            branch: &|branch| candidates(&policy.branches[branch].nodes),
+            node: &candidate,
+        };
+        routing::pick(choice, target, otherwise, turn)
+    }
+
+    /// How far behind the nearest standby of the pool is that takes statements now; `None`: nobody asks, it is not known, or there
+    /// is none.
+    pub(super) fn nearest_lag(&self, shared: &Shared) -> Option<Duration> {
+        if !self.pipeline.asks_lag() {
+            return None;
+        }
+        let policy = &self.world.policy;
+        let now = shared.pools.started().elapsed();
+        let nodes = policy.pools[self.pool].nodes.iter();
+        let standbys = nodes.map(|&id| &policy.nodes[id]);
+        let lags = standbys.filter_map(|node| {
+            let health = shared.pools.health(&node.name);
+            let takes = node.role == Role::Standby
+                && health.usable(now)
+                && !health.is_behind(node.max_lag, now);
+            health.lag(now).filter(|_| takes)
+        });
+        lags.min()
+    }
+
+    /// How far behind the node of a server connection is, nothing of a primary; `None`: not known.
+    pub(super) fn lag_of(&self, shared: &Shared, node: &Arc<str>) -> Option<Duration> {
+        let mut nodes = self.world.policy.nodes.iter();
+        let node = nodes.find(|known| known.name == *node)?;
+        match node.role {
+            Role::Primary => Some(Duration::ZERO),
+            Role::Standby => {
+                let now = shared.pools.started().elapsed();
+                shared.pools.health(&node.name).lag(now)
+            }
+        }
     }
 
     /// The only node there can be for the default route, where no choosing is needed.
@@ -265,7 +311,7 @@ impl Binding {
     pub(super) fn first_place(&self, shared: &Shared) -> Option<Place> {
         match self.pick(shared, RouteTarget::Primary, Some(RouteTarget::Standby), 0) {
             Pick::Node(place) => Some(place),
-            Pick::None => None,
+            Pick::Behind | Pick::None => None,
         }
     }
 
@@ -292,14 +338,53 @@ impl Binding {
         &self.routes[at]
     }
 
+    /// Where a route leads, whichever of its nodes is taken; `None` where this world has no such place.
+    pub(super) fn destination(
+        &self,
+        context: &SessionContext,
+        route: RouteTarget,
+    ) -> Option<Destination> {
+        let policy = &self.world.policy;
+        let pool = &policy.pools[self.pool];
+        let only;
+        let (nodes, branch) = match route {
+            RouteTarget::Branch(branch) => (&policy.branches.get(branch)?.nodes[..], Some(branch)),
+            RouteTarget::Node(node) => {
+                only = [node];
+                (&only[..], None)
+            }
+            RouteTarget::Default | RouteTarget::Primary | RouteTarget::Standby => {
+                (&pool.nodes[..], None)
+            }
+        };
+        let mut hasher = DefaultHasher::new();
+        for node in nodes {
+            self.world.nodes.get(*node)?.identity.hash(&mut hasher);
+        }
+        let login = match (&pool.login, &self.own_login) {
+            (Some(login), _) => &login.user,
+            (None, Some(own)) => &own.user,
+            (None, None) => &context.identity.user,
+        };
+        Some(Destination {
+            database: self.database(branch, context),
+            login: Arc::clone(login),
+            origin: hasher.finish().to_le_bytes(),
+        })
+    }
+
+    /// The session's database on nodes, or on those of a branch.
+    fn database(&self, branch: Option<usize>, context: &SessionContext) -> Arc<str> {
+        branch
+            .and_then(|branch| self.world.policy.branches[branch].database.clone())
+            .unwrap_or_else(|| Arc::clone(&context.database))
+    }
+
     fn plan(&self, place: Place, context: &SessionContext) -> Plan {
         let policy = &self.world.policy;
         let pool = &policy.pools[self.pool];
         let node = &self.world.nodes[place.node];
-        let database = place
-            .branch
-            .and_then(|branch| policy.branches[branch].database.clone())
-            .unwrap_or_else(|| Arc::clone(&context.database));
+        let database = self.database(place.branch, context);
         let login = match (&pool.login, &self.own_login) {
             (Some(login), _) => {
                 let text = login

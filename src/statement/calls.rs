@@ -278,8 +278,11 @@ impl Calls {
         with_folded(text, name, |function| {
             let sampling =
                 chain.before.is(Keyword::Tablesample) && matches!(function, "system" | "bernoulli");
-            if !known || !(sampling || functions::volatility(function) == Some(Volatility::Stable))
-            {
+            let harmless = matches!(
+                functions::volatility(function),
+                Some(Volatility::Immutable | Volatility::Stable)
+            );
+            if !known || !(sampling || harmless) {
                 self.harmless = false;
             }
             if function == "set_config" && self.set_config.is_none() {

@@ -96,7 +96,7 @@ const END: u64 = 0xf8;
 const LITERAL: u64 = u64::MAX;
 
 /// Writes the statement in its one form: unquoted names in lower case, literals as `$n` counted on from the highest
-/// parameter, single spaces. Reading it again gives the same tokens.
+/// parameter, single spaces. Reading it again gives the same tokens. A text that is none is written up to where it fails.
 pub(crate) fn normalize(text: &str, param_count: u16) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     let mut lexer = Lexer::new(text);
@@ -124,6 +124,11 @@ pub(crate) fn normalize(text: &str, param_count: u16) -> String {
                 literal += 1;
                 out.push('$');
                 out.push_str(&literal.to_string());
+            }
+            // Whatever comes behind it may be in a literal that nothing closes.
+            Lexeme::Bad => {
+                out.push('?');
+                return out;
             }
             Lexeme::Word => out.extend(written.chars().map(|letter| letter.to_ascii_lowercase())),
             _ => out.push_str(written),
@@ -225,6 +230,8 @@ mod tests {
             ),
             ("select x[1:2], f(a:=1)", "select x[$1 : $2], f(a := $3)"),
             ("select '\u{e9}', \u{c9}t\u{e9}", "select $1, \u{c9}t\u{e9}"),
+            ("select 1, 'hush", "select $1, ?"),
+            ("select $a$hush", "select ?"),
         ];
         for (text, expected) in cases {
             assert_eq!(

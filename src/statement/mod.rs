@@ -5,6 +5,7 @@
 //! text -> lexer -> split -> classify (calls, functions) -> Facts      always: one pass, no allocation
 //!                        \-> fingerprint, normalize
 //!                        \-> tree -> relations                         only where a stage asks for names
+//! Facts -> steady, writes                                              only where answers are cached
 //! ```
 //!
 //! # What cannot be seen
@@ -35,9 +36,11 @@ mod names;
 mod piece;
 mod relations;
 mod split;
+mod steady;
 mod tree;
 mod verbs;
 mod words;
+mod writes;
 
 pub use analyze::analyze;
 pub use analyze::effect;
@@ -54,3 +57,8 @@ pub use kind::SessionEffect;
 pub use limit::add_limit;
 pub use split::is_single;
 pub use split::split;
+pub use steady::is_moment;
+pub use steady::unsteady;
+pub use writes::Writes;
+pub use writes::may_hide_state;
+pub use writes::writes;

@@ -2,6 +2,7 @@
 //! Owns the reading of one name, not where names stand.
 
 use super::facts::Name;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// NAMEDATALEN - 1: longer names are cut, so a longer spelling names the same table.
@@ -33,6 +34,68 @@ pub(crate) fn qualified(mut parts: Vec<String>) -> Option<Name> {
     let name = parts.pop()?.into();
     let schema = parts.pop().map(Arc::from);
     Some(Name { schema, name })
+}
+
+impl Name {
+    /// `schema.name`, or `name`. A part that holds a dot or a quote stands in quotes, so that it can be read back.
+    #[must_use]
+    pub fn dotted(&self) -> String {
+        match &self.schema {
+            Some(schema) => format!("{}.{}", part(schema), part(&self.name)),
+            None => part(&self.name).into_owned(),
+        }
+    }
+
+    /// Reads what [`Self::dotted`] wrote; `None` for anything else.
+    #[must_use]
+    pub fn from_dotted(text: &str) -> Option<Self> {
+        let (first, rest) = read_part(text)?;
+        let Some(rest) = rest else {
+            return Some(Self {
+                schema: None,
+                name: first.into(),
+            });
+        };
+        match read_part(rest)? {
+            (name, None) => Some(Self {
+                schema: Some(first.into()),
+                name: name.into(),
+            }),
+            (_, Some(_)) => None,
+        }
+    }
+}
+
+fn part(name: &str) -> Cow<'_, str> {
+    match name.contains(['.', '"']) {
+        true => format!("\"{}\"", name.replace('"', "\"\"")).into(),
+        false => name.into(),
+    }
+}
+
+/// The first part, and what is behind its dot.
+fn read_part(text: &str) -> Option<(String, Option<&str>)> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        return Some(match text.split_once('.') {
+            Some((name, rest)) => (name.to_owned(), Some(rest)),
+            None => (text.to_owned(), None),
+        });
+    };
+    let mut letters = quoted.char_indices();
+    let mut name = String::new();
+    while let Some((at, letter)) = letters.next() {
+        let rest = &quoted[at + letter.len_utf8()..];
+        match letter {
+            '"' if rest.starts_with('"') => {
+                letters.next();
+                name.push('"');
+            }
+            '"' if rest.is_empty() => return Some((name, None)),
+            '"' => return Some((name, Some(rest.strip_prefix('.')?))),
+            letter => name.push(letter),
+        }
+    }
+    None
 }
 
 fn unquote(written: &str) -> Option<String> {
@@ -93,6 +156,23 @@ fn flush(out: &mut String, units: &mut Vec<u16>) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prop_assert_eq;
+    use proptest::proptest;
+
+    proptest! {
+        #[test]
+        fn a_dotted_name_is_read_back(schema in proptest::option::of("[a.\"\u{e9}]{1,4}"), name in "[a.\"\u{e9}]{1,4}") {
+            let name = Name { schema: schema.map(Arc::from), name: name.into() };
+            prop_assert_eq!(Name::from_dotted(&name.dotted()), Some(name));
+        }
+    }
+
+    #[test]
+    fn what_is_no_dotted_name_is_not_read() {
+        for text in ["\"a", "\"a\"b", "a.b.c", "\"a\".b.c"] {
+            assert_eq!(Name::from_dotted(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn names_are_what_the_server_looks_up() {

@@ -48,6 +48,11 @@ pub fn command_complete(out: &mut Vec<u8>, tag: &str) {
     message(out, b'C', |out| cstr(out, tag.as_bytes()));
 }
 
+/// PortalSuspended (B).
+pub fn portal_suspended(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"s\0\0\0\x04");
+}
+
 /// RowDescription (B) of `text` columns, in text or binary format (the bytes of `text` are the same in both).
 pub fn row_description<'a>(
     out: &mut Vec<u8>,
@@ -144,7 +149,15 @@ pub fn bind_texts<'a>(out: &mut Vec<u8>, args: impl ExactSizeIterator<Item = Opt
 
 /// Describe (F) of the unnamed portal.
 pub fn describe_portal(out: &mut Vec<u8>) {
-    message(out, b'D', |out| out.extend_from_slice(b"P\0"));
+    describe(out, b"");
+}
+
+/// Describe (F) of a portal.
+pub fn describe(out: &mut Vec<u8>, portal: &[u8]) {
+    message(out, b'D', |out| {
+        out.push(b'P');
+        cstr(out, portal);
+    });
 }
 
 /// Execute (F) of the unnamed portal.

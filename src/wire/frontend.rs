@@ -59,6 +59,33 @@ pub fn bind(front: &[u8]) -> Option<Bind<'_>> {
     })
 }
 
+/// The values that a Bind binds, from what follows its names: `None` for NULL. `None` where it is not what a Bind holds.
+#[must_use]
+pub fn bound_values(rest: &[u8]) -> Option<impl Iterator<Item = Option<&[u8]>>> {
+    let (formats, rest) = counted(rest)?;
+    let (count, mut rest) = counted(rest.get(2 * formats..)?)?;
+    let mut values = Vec::new();
+    for _ in 0..count {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
+            values.push(None);
+            rest = after;
+            continue;
+        };
+        let (value, after) = after.split_at_checked(length)?;
+        values.push(Some(value));
+        rest = after;
+    }
+    let (results, rest) = counted(rest)?;
+    (rest.len() == 2 * results).then(|| values.into_iter())
+}
+
+/// A count of two bytes, and what follows it.
+fn counted(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (count, rest) = bytes.split_first_chunk::<2>()?;
+    Some((usize::from(u16::from_be_bytes(*count)), rest))
+}
+
 /// What Describe and Close speak of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Target<'a> {
@@ -130,6 +157,15 @@ mod tests {
         }
         assert_eq!(bind(b"p\0s\0\0\0").map(|bind| bind.names_bytes), Some(4));
         assert_eq!(bind(b"p\0s"), None);
+        let values = |rest| bound_values(rest).map(Iterator::collect::<Vec<_>>);
+        assert_eq!(values(b"\0\0\0\0\0\0"), Some(Vec::new()));
+        assert_eq!(
+            values(b"\0\x01\0\x01\0\x02\0\0\0\x02ab\xff\xff\xff\xff\0\x01\0\x01"),
+            Some(vec![Some(&b"ab"[..]), None])
+        );
+        for wrong in [&b"\0\0"[..], b"\0\0\0\x01\0\0\0\x09a\0\0", b"\0\0\0\0\0\0x"] {
+            assert!(bound_values(wrong).is_none());
+        }
         assert_eq!(target(b"Sx\0"), Ok(Target::Statement(b"x")));
         assert_eq!(target(b"P\0"), Ok(Target::Portal(b"")));
         assert!(target(b"Xx\0").is_err() && target(b"Sx\0y").is_err() && target(b"").is_err());

@@ -29,7 +29,7 @@ fn get(port: u16, path: &str) -> (u16, String) {
 }
 
 /// Every sample, by its name with labels. A line that is no sample and no comment fails the test.
-fn scrape(port: u16) -> BTreeMap<String, f64> {
+pub(crate) fn scrape(port: u16) -> BTreeMap<String, f64> {
     let (status, body) = get(port, "/metrics");
     assert_eq!(status, 200, "{body}");
     let samples = body.lines().filter(|line| !line.starts_with("# "));
@@ -43,7 +43,7 @@ fn scrape(port: u16) -> BTreeMap<String, f64> {
 }
 
 #[track_caller]
-fn figure(samples: &BTreeMap<String, f64>, name: &str) -> f64 {
+pub(crate) fn figure(samples: &BTreeMap<String, f64>, name: &str) -> f64 {
     *samples
         .get(name)
         .unwrap_or_else(|| panic!("no {name} in {samples:#?}"))

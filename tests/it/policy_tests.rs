@@ -2,6 +2,7 @@
 
 use crate::support::Folder;
 use crate::support::proxy::pgwarden;
+use crate::support::repository;
 use crate::support::wait_for;
 use std::path::Path;
 use std::process::Child;
@@ -164,6 +165,26 @@ ALIVE drop     stage `secrets`: no test fails without it  policy.toml:33:8
         "ALIVE reorder  stages `known` and `secrets` at `authorize` of pipeline `default`";
     assert!(out.contains(reordered), "{out}");
 
+    // A format without a place for them tells them beside it.
+    for format in ["junit", "tap"] {
+        let (code, out, err) = test(folder.path(), &["--mutate", "--format", format]);
+        assert_eq!(code, Some(1), "{out}");
+        assert!(
+            err.contains("error: a change that no test notices: reorder  stages"),
+            "{err}"
+        );
+        assert!(!out.contains("no test"), "{out}");
+    }
+
+    // Nobody is both, so that the order of the two cannot show.
+    let apart = text.replace(
+        "role = \"dba\" }\nallow",
+        "role = \"dba\", user = \"nobody\" }\nallow",
+    );
+    folder.write("policy.toml", format!("{apart}{REST}"));
+    let (_, out, _) = test(folder.path(), &["--mutate"]);
+    assert!(!out.contains("reorder"), "{out}");
+
     // What fails already cannot notice anything.
     folder.write(
         "policy.toml",
@@ -245,4 +266,24 @@ fn tests_run_again_when_a_file_changes() {
     said("error[P0207]: unknown key `knid`");
     folder.write("policy.toml", format!("{POLICY}{REST}"));
     said("7 passed, 0 failed");
+}
+
+#[test]
+fn the_tests_of_every_example_notice_every_change() {
+    let folder = repository().join("policies");
+    let policies = std::fs::read_dir(&folder).expect("the examples");
+    let mut count = 0;
+    for path in policies.map(|entry| entry.expect("an example").path()) {
+        if path.extension().is_some_and(|end| end == "toml") {
+            let file = path.file_name().and_then(|name| name.to_str());
+            let output = pgwarden(&["test", "--mutate", file.expect("a name")])
+                .current_dir(&folder)
+                .output()
+                .expect("pgwarden starts");
+            let out = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success(), "{}\n{out}", path.display());
+            count += 1;
+        }
+    }
+    assert!(count >= 9, "{count} examples");
 }

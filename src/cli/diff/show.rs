@@ -123,7 +123,7 @@ fn several(names: &[String]) -> String {
 }
 
 /// The same for programs, with whole revisions and every change by itself.
-pub(super) fn json(old: &Policy, new: &Policy, difference: &Difference) -> String {
+pub(super) fn json(old: &Policy, new: &Policy, difference: &Difference) -> Value {
     let side = |policy: &Policy| {
         json!({
             "name": &*policy.name,
@@ -140,11 +140,10 @@ pub(super) fn json(old: &Policy, new: &Policy, difference: &Difference) -> Strin
         })
     };
     let changes: Vec<Value> = difference.changes.iter().map(change).collect();
-    let whole = json!({
+    json!({
         "old": side(old),
         "new": side(new),
         "widens": difference.widens(),
         "changes": changes,
-    });
-    format!("{whole:#}\n")
+    })
 }

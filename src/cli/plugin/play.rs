@@ -240,6 +240,8 @@ pub(super) fn told<T>(
             payload: &given.event.1,
         }),
         loaded: &[],
+        now: None,
+        lag: None,
     })
 }
 

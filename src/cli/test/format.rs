@@ -29,6 +29,11 @@ impl std::str::FromStr for Format {
 }
 
 impl Format {
+    /// Whether it has a place for changes of the policy that no test notices.
+    pub(super) fn tells_mutants(self) -> bool {
+        matches!(self, Self::Human | Self::Json)
+    }
+
     /// All of it as text; what no test meets only `with_coverage`.
     pub(super) fn write(self, results: &Results, with_coverage: bool) -> String {
         match self {

@@ -56,8 +56,10 @@ pub(super) fn run(policy: &Policy, analyzer: &Arc<Analyzer>) -> Mutated {
         all: mutants.len(),
         alive: Vec::new(),
     };
-    // They have been loaded before, for the tests.
+    // They have been loaded before, for the tests. Where they no longer are, nothing is shown of any change.
     let Some(guests) = load_guests(policy, &mut Report::default(), &BTreeMap::new()) else {
+        let mutants = mutants.into_iter();
+        mutated.alive = mutants.map(|mutant| mutant.told(policy)).collect();
         return mutated;
     };
     for mutant in mutants {
@@ -93,7 +95,10 @@ fn mutants(policy: &Policy) -> Vec<Mutant> {
             let list = &lists.hooks[hook.index()];
             for (position, pair) in list.windows(2).enumerate() {
                 let [first, second] = pair else { continue };
-                if order_counts(&policy.stages[*first], &policy.stages[*second]) {
+                let (first, second) = (&policy.stages[*first], &policy.stages[*second]);
+                // Before the login nobody is anybody yet.
+                let is_apart = hook != Hook::OnConnect && policy.share_nobody(first, second);
+                if order_counts(first, second) && !is_apart {
                     mutants.push(Mutant::Reorder {
                         pipeline,
                         hook,
@@ -124,6 +129,15 @@ fn order_counts(first: &Stage, second: &Stage) -> bool {
                 otherwise: others,
             },
         ) => to == other && otherwise == others,
+        // The shortest of several times holds.
+        (
+            Action::Rewrite {
+                add_limit: None, ..
+            },
+            Action::Rewrite {
+                add_limit: None, ..
+            },
+        ) => true,
         _ => only_refuses(first) && only_refuses(second),
     };
     !same && has_effect(first) && has_effect(second) && !first.is_apart_from(second)

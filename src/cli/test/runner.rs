@@ -2,6 +2,7 @@
 
 use super::coverage::Coverage;
 use crate::cli::explain::place_name;
+use crate::cli::nodes;
 use crate::cli::scenario::Played;
 use crate::cli::scenario::Scenario;
 use crate::cli::scenario::StillServices;
@@ -27,6 +28,7 @@ use crate::policy::RouteTarget;
 use crate::sandbox::Quota;
 use crate::sandbox::Services as _;
 use crate::statement::Analyzer;
+use crate::unit;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -107,7 +109,9 @@ impl<'a> Runner<'a> {
             tls: given.tls,
             protocol: given.protocol,
         };
-        let mut scenario = Scenario::new(self.policy, pipeline, Arc::clone(&services) as _, &who);
+        let outside = Arc::clone(&services) as _;
+        let scenario = Scenario::new(self.policy, pipeline, outside, &who);
+        let mut scenario = scenario.with_nodes(given.nodes.clone());
         let (connected, guards) = scenario.connect();
         for connecting in guards {
             self.coverage.connected(&connecting);
@@ -146,6 +150,7 @@ impl<'a> Runner<'a> {
         // A refusal for want of a value is not what any test expects.
         failures.extend(services.missing());
         if !failures.is_empty() {
+            failures.extend(nodes::told(self.policy, &given.nodes));
             failures.extend(
                 services
                     .lines()
@@ -203,11 +208,8 @@ impl<'a> Runner<'a> {
             );
         }
         if let Some(message) = &expect.message {
-            differ(
-                "message",
-                message.to_string(),
-                refusal.map_or(String::new(), |refusal| refusal.message.to_string()),
-            );
+            let got = refusal.map_or(String::new(), |refusal| refusal.message.to_string());
+            differ("message", message.to_string(), got);
         }
         if let Some(by) = &expect.by {
             differ("by", by.to_string(), decider(played.by()).to_owned());
@@ -225,10 +227,15 @@ impl<'a> Runner<'a> {
             differ("sql", sql.to_string(), played.text.clone());
         }
         if let Some(unchanged) = expect.unchanged {
+            let got = (played.text == sent).to_string();
+            differ("unchanged", unchanged.to_string(), got);
+        }
+        if let Some(timeout) = expect.statement_timeout {
+            let shown = |time: Option<_>| time.map_or("none".to_owned(), unit::format_duration);
             differ(
-                "unchanged",
-                unchanged.to_string(),
-                (played.text == sent).to_string(),
+                "statement_timeout",
+                shown(Some(timeout)),
+                shown(played.timeout),
             );
         }
         if let Some(limit) = expect.fuel_below
@@ -262,7 +269,7 @@ impl<'a> Runner<'a> {
                     "{:<20} {}  {} -> {result}",
                     step.stage,
                     step.place,
-                    step.guards.join(", ")
+                    step.reasons()
                 )
             })
             .collect();
@@ -331,6 +338,7 @@ fn expects_a_statement(expect: &Expect) -> bool {
     expect.route.is_some()
         || expect.sql.is_some()
         || expect.unchanged.is_some()
+        || expect.statement_timeout.is_some()
         || expect.fuel_below.is_some()
         || !expect.steps.is_empty()
 }

@@ -4,6 +4,7 @@
 //! attributes), are there only with `sql = "text"`.
 
 use super::DecisionLog;
+use crate::hook::Protocol;
 use crate::pipeline::Pipeline;
 use crate::pipeline::Statement;
 use crate::pipeline::Trace;
@@ -11,6 +12,12 @@ use crate::pipeline::Verdict;
 use crate::pipeline::verdict::Step;
 use crate::pipeline::verdict::StepResult;
 use crate::policy::SqlDetail;
+use crate::statement;
+use crate::statement::Facts;
+use crate::statement::Kind;
+use crate::statement::Name;
+use crate::statement::Needs;
+use crate::statement::Sql;
 use crate::unit;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -50,19 +57,17 @@ pub(super) struct Record<'a> {
     in_transaction: bool,
     tx_writes: bool,
     statement_count: u32,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    kinds: Vec<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    read_only: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fingerprint: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    normalized: Option<&'a str>,
+    #[serde(flatten)]
+    known: Known<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runs: Option<Arc<str>>,
     rewritten: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     sent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    came: Option<Known<'a>>,
     verdict: &'static str,
     by: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,7 +75,7 @@ pub(super) struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    route: Option<Cow<'a, str>>,
+    route: Option<Cow<'static, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     routed_by: Option<&'a str>,
     fuel: u64,
@@ -93,20 +98,82 @@ struct Part<'a> {
     nanos: Option<u64>,
 }
 
+/// What is known of a statement, as far as `sql` lets it be written.
+#[derive(Default, Serialize)]
+struct Known<'a> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    kinds: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_only: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    param_count: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    has_where: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    has_limit: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    has_cte: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tables: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    functions: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    normalized: Option<&'a str>,
+}
+
+impl<'a> Known<'a> {
+    /// What only the parser tells is there where a stage has it parsed.
+    fn of(facts: &'a Facts, sql: SqlDetail, is_parsed: bool) -> Self {
+        let named = is_parsed && SqlDetail::Fingerprint <= sql;
+        let names = |names: &[Name]| named.then(|| names.iter().map(Name::dotted).collect());
+        Self {
+            kinds: facts.kinds.iter().map(Kind::name).collect(),
+            read_only: Some(facts.read_only),
+            param_count: Some(facts.param_count),
+            bytes: Some(facts.bytes),
+            has_where: is_parsed.then_some(facts.has_where),
+            has_limit: is_parsed.then_some(facts.has_limit),
+            has_cte: is_parsed.then_some(facts.has_cte),
+            fingerprint: (SqlDetail::Fingerprint <= sql)
+                .then(|| format!("{:016x}", facts.fingerprint)),
+            tables: names(&facts.relations.tables),
+            functions: names(&facts.relations.functions),
+            normalized: (SqlDetail::Normalized <= sql).then_some(&*facts.normalized),
+        }
+    }
+}
+
+/// What an EXECUTE runs.
+fn runs(statement: &Statement<'_>) -> Option<Arc<str>> {
+    let outer = statement::analyze(statement.text, Needs::default());
+    match &outer.sql {
+        Sql::Execute { name } => statement.prepared.body(name),
+        _ => None,
+    }
+}
+
 impl<'a> Record<'a> {
+    /// `read` is known of a statement that no stage was asked about.
     pub(super) fn of(
         log: &'a DecisionLog,
         pipeline: &'a Pipeline,
         statement: &'a Statement<'a>,
         trace: &'a Trace,
+        read: Option<&'a Facts>,
         time: Duration,
     ) -> Self {
         let session = statement.session;
-        let facts = trace.facts.as_deref();
+        let facts = trace.facts.as_deref().or(read);
         let with = |detail: SqlDetail| detail <= log.sql;
+        let is_parsed = pipeline.needs.parse && statement.protocol != Protocol::FunctionCall;
+        let known = |facts: &'a Facts| Known::of(facts, log.sql, is_parsed);
         let (refusal, route) = match &trace.verdict {
             Verdict::Refuse(refusal) => (Some(refusal), None),
-            Verdict::Reply(_) => (None, None),
+            Verdict::Reply(_) | Verdict::Cached(..) => (None, None),
             Verdict::Forward(permit) => (None, Some(permit.route())),
         };
         Self {
@@ -133,22 +200,15 @@ impl<'a> Record<'a> {
             in_transaction: statement.in_transaction,
             tx_writes: statement.tx_writes,
             statement_count: statement.statement_count,
-            kinds: facts
-                .map(|facts| facts.kinds.iter().map(|kind| kind.name()).collect())
-                .unwrap_or_default(),
-            read_only: facts.map(|facts| facts.read_only),
-            fingerprint: facts
-                .filter(|_| with(SqlDetail::Fingerprint))
-                .map(|facts| format!("{:016x}", facts.fingerprint)),
-            normalized: facts
-                .filter(|_| with(SqlDetail::Normalized))
-                .map(|facts| &*facts.normalized),
+            known: facts.map(known).unwrap_or_default(),
             text: with(SqlDetail::Text).then_some(statement.text),
+            runs: with(SqlDetail::Text).then(|| runs(statement)).flatten(),
             rewritten: trace.text.is_some(),
             sent: trace.text.as_deref().filter(|_| with(SqlDetail::Text)),
+            came: trace.came.as_deref().map(known),
             verdict: match &trace.verdict {
                 Verdict::Refuse(_) => "deny",
-                Verdict::Reply(_) => "reply",
+                Verdict::Reply(_) | Verdict::Cached(..) => "reply",
                 Verdict::Forward(_) => "allow",
             },
             by: trace.by.name(),

@@ -16,7 +16,7 @@ const FLAG: fn() -> Value = || json!({ "type": "boolean" });
 const COUNT: fn() -> Value = || json!({ "type": "integer", "minimum": 0 });
 const TEXTS: fn() -> Value = || json!({ "type": "array", "items": { "type": "string" } });
 
-pub(super) const FIELDS: [Row; 38] = [
+pub(super) const FIELDS: [Row; 36] = [
     (
         "version",
         true,
@@ -85,30 +85,17 @@ pub(super) const FIELDS: [Row; 38] = [
         "Whether that block may have written.",
     ),
     ("statement_count", true, COUNT, "Statements in the message."),
-    ("kinds", false, TEXTS, "What the statement does."),
-    (
-        "read_only",
-        false,
-        FLAG,
-        "Whether it is proven to write nothing.",
-    ),
-    (
-        "fingerprint",
-        false,
-        || json!({ "type": "string", "pattern": "^[0-9a-f]{16}$" }),
-        "Of the statement that went on; not with `sql = \"none\"`.",
-    ),
-    (
-        "normalized",
-        false,
-        TEXT,
-        "Its text without literals; from `sql = \"normalized\"` on.",
-    ),
     (
         "text",
         false,
         TEXT,
         "The text that came; with `sql = \"text\"`.",
+    ),
+    (
+        "runs",
+        false,
+        TEXT,
+        "What an EXECUTE runs; with `sql = \"text\"`.",
     ),
     (
         "rewritten",
@@ -121,6 +108,12 @@ pub(super) const FIELDS: [Row; 38] = [
         false,
         TEXT,
         "The text that went on in its place; with `sql = \"text\"`.",
+    ),
+    (
+        "came",
+        false,
+        || object(&KNOWN, "What is known of a statement."),
+        "What was known of the statement that came, where a stage replaced it; the fields above are about what went on.",
     ),
     (
         "verdict",
@@ -162,6 +155,61 @@ pub(super) const FIELDS: [Row; 38] = [
     ),
 ];
 
+/// What is known of a statement: of the one that went on, and in `came` of the one that came.
+const KNOWN: [Row; 11] = [
+    ("kinds", false, TEXTS, "What the statement does."),
+    (
+        "read_only",
+        false,
+        FLAG,
+        "Whether it is proven to write nothing.",
+    ),
+    ("param_count", false, COUNT, "The highest `$n` in it."),
+    ("bytes", false, COUNT, "Bytes of its text."),
+    (
+        "has_where",
+        false,
+        FLAG,
+        "Its UPDATEs and DELETEs, or its outermost SELECT, have a WHERE; where a stage has it parsed.",
+    ),
+    (
+        "has_limit",
+        false,
+        FLAG,
+        "Its outermost SELECT has a LIMIT; where a stage has it parsed.",
+    ),
+    (
+        "has_cte",
+        false,
+        FLAG,
+        "It has a WITH; where a stage has it parsed.",
+    ),
+    (
+        "fingerprint",
+        false,
+        || json!({ "type": "string", "pattern": "^[0-9a-f]{16}$" }),
+        "The same for statements that differ in literals; not with `sql = \"none\"`.",
+    ),
+    (
+        "tables",
+        false,
+        TEXTS,
+        "Tables it names, as `schema.name` or `name`; where a stage has it parsed, not with `sql = \"none\"`.",
+    ),
+    (
+        "functions",
+        false,
+        TEXTS,
+        "Functions it names; where a stage has it parsed, not with `sql = \"none\"`.",
+    ),
+    (
+        "normalized",
+        false,
+        TEXT,
+        "Its text without literals; from `sql = \"normalized\"` on.",
+    ),
+];
+
 /// Fields of a stage's part.
 const PARTS: [Row; 7] = [
     (
@@ -200,7 +248,7 @@ const PARTS: [Row; 7] = [
 
 fn results() -> Value {
     let mut words: Vec<&str> = AnswerKind::ALL.iter().map(|kind| kind.name()).collect();
-    words.push("fault");
+    words.extend(["cache", "fault"]);
     json!({ "enum": words })
 }
 
@@ -228,7 +276,8 @@ fn object(rows: &[Row], about: &str) -> Value {
 /// The schema, ready to be written.
 #[must_use]
 pub fn schema() -> Value {
-    let mut schema = object(&FIELDS, "One line of the log of decisions.");
+    let fields: Vec<Row> = FIELDS.into_iter().chain(KNOWN).collect();
+    let mut schema = object(&fields, "One line of the log of decisions.");
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     schema["title"] = json!("pgwarden decision");
     schema

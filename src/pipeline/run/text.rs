@@ -58,6 +58,14 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// What the stages are asked about where the text is not known.
+    pub(super) fn unread(&self, facts: Arc<Facts>) -> Subject<'a> {
+        Subject {
+            unread: true,
+            ..Subject::plain(Text::Came(self.statement.text), facts)
+        }
+    }
+
     /// Facts of `text`, with the kinds of what encloses it.
     fn facts(&mut self, text: &str, enclosing: KindSet) -> Result<Arc<Facts>, Refused> {
         let mut facts = if self.statement.protocol == Protocol::FunctionCall {
@@ -101,7 +109,7 @@ impl<'a> Run<'a> {
             self.bounded_by = Decider::Stage(Arc::clone(&stage.name));
         }
         let limited = add_limit
-            .zip(self.subject.as_ref())
+            .zip(self.subject.as_ref().filter(|subject| !subject.unread))
             .and_then(|(limit, subject)| {
                 statement::add_limit(&subject.text, &subject.facts, limit)
             });
@@ -142,11 +150,18 @@ impl<'a> Run<'a> {
         };
         let facts = self.facts(&text, kinds)?;
         self.bounded_by = Decider::Stage(Arc::clone(&stage.name));
+        if self.came.is_none() {
+            self.came = self
+                .subject
+                .as_ref()
+                .map(|subject| Arc::clone(&subject.facts));
+        }
         self.subject = Some(Subject {
             text: Text::Given(text.into()),
             facts,
             prefix,
             stored,
+            unread: false,
             changed: true,
         });
         Ok(())

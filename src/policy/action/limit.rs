@@ -146,7 +146,7 @@ pub(super) fn limit(scope: Scope<'_, '_>, table: &Table<'_, '_>, hooks: &[Hook])
     })))
 }
 
-fn at_most(table: &Table<'_, '_>, key: &'static str, value: Duration, most: Duration) {
+pub(super) fn at_most(table: &Table<'_, '_>, key: &'static str, value: Duration, most: Duration) {
     if most < value {
         let message = format!("`{key}` is at most {}", unit::format_duration(most));
         let at = table.value_at(key);

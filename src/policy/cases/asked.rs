@@ -194,6 +194,7 @@ fn outcome(table: &Table<'_, '_>) -> Outcome {
         bytes_out: number("bytes"),
         error: table.arc("error"),
         cached: table.boolean("cached").unwrap_or(false),
+        lag: None,
         code,
     }
 }

@@ -10,6 +10,7 @@ use super::path;
 use super::stage::is_guest;
 use crate::hook::Refusal;
 use crate::policy::Action;
+use crate::policy::Cache;
 use crate::policy::Exceed;
 use crate::policy::Field;
 use crate::policy::Limit;
@@ -56,6 +57,7 @@ pub(super) fn differs(
             let counts = Force::of(found.new, new) == Force::Tightens;
             limits(found, &path, counts, old, limit);
         }
+        (Action::Cache(old), Action::Cache(new)) => caches(found, &path, old, new),
         (Action::Script(_), Action::Script(_)) => {
             found.add(
                 Way::Changes,
@@ -217,6 +219,33 @@ fn limits(found: &mut Findings<'_>, path: &str, counts: bool, old: &Limit, new: 
         tell("exceed", way, format!("{} -> {}", shown(old), shown(new)));
     }
     refusal(found, path, &old.refusal, &new.refusal);
+}
+
+/// `cache`: whom answers cross, how long they are given, and what ends them.
+fn caches(found: &mut Findings<'_>, path: &str, old: &Cache, new: &Cache) {
+    let why = "answers are now given to others too";
+    for vary in old.vary.iter().filter(|vary| !new.vary.contains(vary)) {
+        let what = format!("- {}", vary.name());
+        found.add(Way::Widens, format!("{path}.vary"), what, why);
+    }
+    for vary in new.vary.iter().filter(|vary| !old.vary.contains(vary)) {
+        let what = format!("+ {}", vary.name());
+        found.add(Way::Narrows, format!("{path}.vary"), what, "");
+    }
+    let mut tell = |key: &str, old: String, new: String| {
+        if old != new {
+            let what = format!("{old} -> {new}");
+            found.add(Way::Changes, format!("{path}.{key}"), what, "");
+        }
+    };
+    let time = crate::unit::format_duration;
+    let size = |bytes: usize| crate::unit::format_size(u64::try_from(bytes).unwrap_or(u64::MAX));
+    tell("ttl", time(old.ttl), time(new.ttl));
+    tell("max_bytes", size(old.bytes_max), size(new.bytes_max));
+    let largest = |cache: &Cache| size(cache.entry_bytes_max);
+    tell("max_entry", largest(old), largest(new));
+    let ends = |cache: &Cache| cache.invalidate.name().to_owned();
+    tell("invalidate", ends(old), ends(new));
 }
 
 /// A field that holds what clients wrote widens who reads it.

@@ -47,7 +47,7 @@ impl Force {
             Action::Deny(_) | Action::Limit(_) | Action::Rewrite { .. } => Self::Tightens,
             Action::Allow => Self::Loosens,
             Action::Route { .. } if stage.ends_list() => Self::Loosens,
-            Action::Route { .. } | Action::Log { .. } => Self::Nothing,
+            Action::Route { .. } | Action::Log { .. } | Action::Cache(_) => Self::Nothing,
             Action::Script(_) | Action::Plugin(_) => Self::Unknown,
         }
     }

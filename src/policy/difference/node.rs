@@ -7,6 +7,7 @@ use crate::policy::Node;
 use crate::policy::NodeAddress;
 use crate::policy::NodeTlsMode;
 use crate::policy::Policy;
+use std::time::Duration;
 
 fn of<'p>(policy: &'p Policy, name: &str) -> Option<&'p Node> {
     policy.nodes.iter().find(|known| &*known.name == name)
@@ -30,6 +31,15 @@ pub(super) fn differs(found: &mut Findings<'_>, differs: &Differs<'_>) -> bool {
                 NodeTlsMode::VerifyFull => "it must prove who it is",
             };
             found.add(way, differs.path(), what, why);
+        }
+        "max_lag" => {
+            let bound = |node: &Node| node.max_lag.unwrap_or(Duration::MAX);
+            let way = Way::of_rise(bound(old), bound(new));
+            let why = match way {
+                Way::Widens => "takes statements when it is further behind",
+                _ => "takes no statements when it is further behind",
+            };
+            found.add(way, differs.path(), differs.values(), why);
         }
         "tls.ca" => found.add(Way::Changes, differs.path(), "other authority", ""),
         _ => return false,

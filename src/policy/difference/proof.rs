@@ -82,14 +82,19 @@ fn proof(policy: &Policy, case: &Case) -> String {
         time,
         kv,
         inject,
+        nodes,
     } = &case.given;
     let listener = policy.listeners.get(*listener).map(|known| &known.name);
     let inject: Vec<_> = inject
         .iter()
         .map(|(id, fault)| (policy.stages.get(*id).map(|stage| &stage.name), fault))
         .collect();
+    let nodes: Vec<_> = nodes
+        .iter()
+        .map(|(id, state)| (policy.nodes.get(*id).map(|node| &node.name), state))
+        .collect();
     let who = (user, database, client, app, listener, tls, protocol);
-    let sends = (steps, mocks, time, kv, inject);
+    let sends = (steps, mocks, time, kv, inject, nodes);
     format!("{who:?} {sends:?} {}", expected(policy, &case.expect))
 }
 
@@ -102,6 +107,7 @@ fn expected(policy: &Policy, expect: &Expect) -> String {
         route,
         sql,
         unchanged,
+        statement_timeout,
         fuel_below,
         steps,
     } = expect;
@@ -111,8 +117,9 @@ fn expected(policy: &Policy, expect: &Expect) -> String {
     };
     let route = route.map(|target: RouteTarget| names.target(target));
     let steps: Vec<String> = steps.iter().map(|step| expected(policy, step)).collect();
+    let bounds = (statement_timeout, fuel_below);
     let told = (
-        verdict, code, message, by, route, sql, unchanged, fuel_below, steps,
+        verdict, code, message, by, route, sql, unchanged, bounds, steps,
     );
     format!("{told:?}")
 }

@@ -113,6 +113,7 @@ pub(super) fn differs(found: &mut Findings<'_>, differs: &Differs<'_>) -> bool {
         // Which lists it stands in is told by the pipelines.
         "hooks" => true,
         "mode" => mode(found, differs, old, new),
+        "waiver" => waiver(found, differs, old, new),
         _ => of_guest(found, differs, old, new),
     }
 }
@@ -123,6 +124,20 @@ fn mode(found: &mut Findings<'_>, differs: &Differs<'_>, old: &Stage, new: &Stag
         (Mode::Enforce, _) => (before.way_of_presence().opposite(), why_gone(old, before)),
         (_, Mode::Enforce) => (after.way_of_presence(), why_came(new, after)),
         _ => (Way::Changes, ""),
+    };
+    found.add(way, differs.path(), differs.values(), why);
+    true
+}
+
+/// More time for what is loosened widens; who answers for it, and why, is only told.
+fn waiver(found: &mut Findings<'_>, differs: &Differs<'_>, old: &Stage, new: &Stage) -> bool {
+    let end = |stage: &Stage| stage.waiver.as_ref().map(|waiver| waiver.expires);
+    let way = Way::of_rise(end(old), end(new));
+    let why = match (way, end(old)) {
+        (Way::Widens, None) => "is loosened for a time",
+        (Way::Widens, Some(_)) => "is loosened for longer",
+        (Way::Narrows, _) => "is loosened for less",
+        (Way::Changes, _) => "",
     };
     found.add(way, differs.path(), differs.values(), why);
     true

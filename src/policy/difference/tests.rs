@@ -1,5 +1,6 @@
 //! Each change by itself, in both directions: what it is called, and which way it moves the policy.
 
+mod caches;
 mod environment;
 mod listeners;
 mod lists;
@@ -135,6 +136,42 @@ pub(super) fn check(from: &str, to: &str, there: &[&str], back: &[&str]) {
     let (old, new) = (policy(BASE), policy(&BASE.replacen(from, to, 1)));
     assert_eq!(told(&old, &new), there, "{from} -> {to}");
     assert_eq!(told(&new, &old), back, "{to} -> {from}");
+}
+
+#[test]
+fn the_time_of_day_of_a_rule() {
+    let rule = |guard: &str| {
+        format!("when = {{ kind = [\"insert\", \"update\"], client = \"10.0.0.0/8\"{guard} }}")
+    };
+    let old = policy(&BASE.replacen(&rule(""), &rule(", time = \"08:00..18:00\""), 1));
+    let new = policy(&BASE.replacen(&rule(""), &rule(", time = \"09:00..18:00+01:00\""), 1));
+    let path = "stage.no-writes.when.time";
+    let shorter = format!("widens {path}: 08:00..18:00 -> 08:00..17:00");
+    assert_eq!(told(&old, &new), [shorter]);
+    let longer = format!("narrows {path}: 08:00..17:00 -> 08:00..18:00");
+    assert_eq!(told(&new, &old), [longer]);
+}
+
+#[test]
+fn waivers() {
+    let waived = |end: &str, by: &str| {
+        let waiver = format!("waiver = {{ reason = \"move\", by = \"{by}\", expires = {end} }}");
+        policy(&BASE.replacen("allow = true", &format!("allow = true\n{waiver}"), 1))
+    };
+    let (none, short) = (policy(BASE), waived("2030-12-31", "ana"));
+    let path = "stage.reads.waiver";
+    let text = "\"until 2031-01-01T00:00:00Z by ana: move\"";
+    let came = format!("widens {path}: none -> {text}");
+    assert_eq!(told(&none, &short), [came]);
+    let gone = format!("narrows {path}: {text} -> none");
+    assert_eq!(told(&short, &none), [gone]);
+    let ways = |new: &Policy| {
+        let changes = short.difference(new).changes.into_iter();
+        changes.map(|change| change.way.name()).collect::<Vec<_>>()
+    };
+    assert_eq!(ways(&waived("2031-12-31", "ana")), ["widens"]);
+    assert_eq!(ways(&waived("2030-12-30", "ana")), ["narrows"]);
+    assert_eq!(ways(&waived("2030-12-31", "bob")), ["changes"]);
 }
 
 #[test]

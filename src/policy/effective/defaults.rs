@@ -141,6 +141,7 @@ fn node(lines: &mut Lines<'_>, policy: &Policy, name: &str) {
     lines.add("port", port.to_string());
     lines.add("tls", text("disable"));
     lines.duration("connect_timeout", node.connect_timeout);
+    lines.add("weight", node.weight.to_string());
 }
 
 fn pool(lines: &mut Lines<'_>, policy: &Policy, name: &str) {

@@ -4,7 +4,6 @@ use super::Kind;
 use super::Moment;
 use super::Noun;
 use super::key;
-use super::later;
 use crate::statement;
 
 const GLOBS: Kind = Kind::Several(&Kind::Text);
@@ -152,9 +151,22 @@ pub(in crate::policy) static MATCHERS: Noun = Noun {
             "Whether a stage answered instead of a node.",
         )
         .from(Moment::Outcome),
-        later("time", "The time of day."),
-        later("weekday", "The day of the week."),
-        later("lag", "How far a standby is behind."),
+        key(
+            "time",
+            GLOBS,
+            "The time of day, in UTC or with an offset: `08:00..18:00`, `22:00..06:00+01:00`; the end is not part of it.",
+        ),
+        key(
+            "weekday",
+            GLOBS,
+            "The day of the week, in UTC or with an offset: `sat`, `mon..fri`, `mon..fri+01:00`.",
+        ),
+        key(
+            "lag",
+            Kind::Comparison,
+            "How far behind: at `route` the nearest standby of the pool, afterwards the node that answered; a duration.",
+        )
+        .from(Moment::Routing),
     ],
 };
 

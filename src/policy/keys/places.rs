@@ -107,8 +107,16 @@ pub(in crate::policy) static NODE: Noun = Noun {
             "How long connecting and logging in may take. Default: 15s.",
         )
         .also(&["server_connect_timeout"]),
-        later("weight", "Its share of the reads."),
-        later("max_lag", "Beyond this it takes no reads."),
+        key(
+            "weight",
+            Kind::Integer,
+            "Its share of what goes to several nodes in turn, from 1 to 1000. Default: 1.",
+        ),
+        key(
+            "max_lag",
+            Kind::Duration,
+            "A standby that is further behind takes no statements. Default: it takes them however far it is.",
+        ),
     ],
 };
 

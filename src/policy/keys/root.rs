@@ -19,7 +19,7 @@ use super::places::NODE;
 use super::places::POOL;
 use super::staging::PIPELINE;
 use super::staging::STAGE;
-use super::staging::TEST;
+use super::testing::TEST;
 
 const TEXT: Kind = Kind::Text;
 

@@ -1,12 +1,12 @@
-//! The keys of stages, their actions, pipelines and tests.
+//! The keys of stages, their actions and pipelines.
 
-use super::Key;
 use super::Kind;
 use super::MATCHERS;
 use super::Noun;
 use super::key;
 use super::later;
 use crate::hook::Hook;
+use crate::policy::action::Invalidate;
 use crate::policy::action::field_names;
 use crate::policy::action::limit_key_names;
 use crate::sandbox::Level;
@@ -69,6 +69,11 @@ pub(in crate::policy) static STAGE: Noun = Noun {
             Kind::Table(&LIMIT),
             "Action: let only so many statements pass in a time.",
         ),
+        key(
+            "cache",
+            Kind::Table(&CACHE),
+            "Action: answer a read from what was kept of an earlier answer.",
+        ),
         key("script", Kind::Referable, "Action: ask a Rhai script."),
         key("plugin", NAME, "Action: ask a plugin."),
         key(
@@ -106,14 +111,33 @@ pub(in crate::policy) static STAGE: Noun = Noun {
             Kind::OneOf(|| vec!["enforce", "observe", "off"]),
             "`observe` only writes down. Default: `enforce`.",
         ),
-        later("cache", "Action: answer from a cache."),
         later("mask", "Action: mask columns."),
         key(
             "load",
             Kind::Named(&Kind::Table(&LOADED)),
             "Rows that are fetched before the script or plugin is asked.",
         ),
-        later("waiver", "Why this loosens the policy, and until when."),
+        key(
+            "waiver",
+            Kind::Table(&WAIVER),
+            "Why it loosens the policy, and until when; past that day the policy is refused.",
+        ),
+    ],
+};
+
+/// `waiver` of a stage.
+pub(in crate::policy) static WAIVER: Noun = Noun {
+    name: "waiver",
+    about: "Why a stage loosens the policy, and until when.",
+    keys: &[
+        key("reason", TEXT, "Why.").required(),
+        key("by", TEXT, "Who answers for it.").required(),
+        key(
+            "expires",
+            Kind::Date,
+            "The last day, in UTC, or a time: two weeks before, `check` warns; after it, the policy is refused.",
+        )
+        .required(),
     ],
 };
 
@@ -233,6 +257,40 @@ pub(in crate::policy) static LIMIT: Noun = Noun {
     ],
 };
 
+/// `cache` of a stage.
+pub(in crate::policy) static CACHE: Noun = Noun {
+    name: "cache",
+    about: "Which answers are kept, how long, and for whom.",
+    keys: &[
+        key(
+            "ttl",
+            Kind::Duration,
+            "How long an answer is given, from the moment its statement was sent; 24h at most.",
+        )
+        .required(),
+        key(
+            "vary",
+            Kind::Several(&TEXT),
+            "What of a session must be the same: `user`, `role`, `database`, `client`, `app`, `listener`, `attr.NAME`. Default: `user`.",
+        ),
+        key(
+            "max_bytes",
+            Kind::Size,
+            "Bytes of all answers; those that are asked for least go. Default: 16MiB.",
+        ),
+        key(
+            "max_entry",
+            Kind::Size,
+            "Bytes of one answer, up to a quarter of `max_bytes`; a longer one is not kept. Default: a sixteenth.",
+        ),
+        key(
+            "invalidate",
+            Kind::OneOf(Invalidate::names),
+            "Which writes through this process end an answer: those to its tables, those to any table of its database, or none. Default: `on_write`.",
+        ),
+    ],
+};
+
 fn levels() -> Vec<&'static str> {
     [Level::Debug, Level::Info, Level::Warn, Level::Error]
         .map(Level::name)
@@ -283,166 +341,5 @@ pub(in crate::policy) static OTHERWISE: Noun = Noun {
         )
         .required(),
         key("route", TEXT, "Where it goes. Default: `default`."),
-    ],
-};
-
-/// `[[test]]`.
-pub(in crate::policy) static TEST: Noun = Noun {
-    name: "test",
-    about: "A test of the policy.",
-    keys: &[
-        key("name", TEXT, "What it shows.").required(),
-        key(
-            "given",
-            Kind::Table(&GIVEN),
-            "The session and what it sends.",
-        ),
-        key("expect", Kind::Table(&EXPECT), "What must come of it."),
-        key(
-            "cases",
-            Kind::Tables(&CASE),
-            "Several statements with their expectations; each is a session of its own.",
-        ),
-    ],
-};
-
-const USER: Key = key("user", TEXT, "Who.");
-const DATABASE: Key = key(
-    "database",
-    TEXT,
-    "Default: the database of the user's pool.",
-);
-const CLIENT: Key = key("client", TEXT, "An address or `unix`. Default: 127.0.0.1.");
-const APP: Key = key("app", TEXT, "`application_name`.");
-const LISTENER: Key = key("listener", NAME, "Default: the first.");
-const TLS: Key = key("tls", Kind::Boolean, "Default: false.");
-const PROTOCOL: Key = key(
-    "protocol",
-    Kind::OneOf(|| vec!["simple", "extended"]),
-    "How the statements arrive. Default: `simple`.",
-);
-const SQL: Key = key("sql", TEXT, "One message; it may hold several statements.");
-const ONE_STEP: Kind = Kind::Short(&GIVEN_STEP);
-const STEPS: Key = key(
-    "steps",
-    Kind::Several(&ONE_STEP),
-    "Several messages in one session.",
-);
-const TIME: Key = key("time", Kind::Date, "The time of day.");
-const STORED: Key = key(
-    "kv",
-    Kind::Named(&Kind::Named(&TEXT)),
-    "Stored values, by namespace.",
-);
-const INJECT: Key = key("inject", Kind::Named(&TEXT), "A fault, by stage.");
-
-const LOADS: Key = key(
-    "load",
-    Kind::Named(&Kind::Any),
-    "What stages load, by name: a text, or a list of rows, each a table of texts.",
-);
-const QUERIES: Key = key(
-    "query",
-    Kind::Named(&Kind::Any),
-    "What plugins get from `query`, by the statement's name: likewise.",
-);
-
-/// One of the `steps` of `given`.
-pub(in crate::policy) static GIVEN_STEP: Noun = Noun {
-    name: "step",
-    about: "One message, and what is loaded for it.",
-    keys: &[key("sql", TEXT, "The message.").required(), LOADS, QUERIES],
-};
-
-/// `given` of a test.
-pub(in crate::policy) static GIVEN: Noun = Noun {
-    name: "given",
-    about: "The session and what it sends.",
-    keys: &[
-        USER,
-        DATABASE,
-        CLIENT,
-        APP,
-        LISTENER,
-        TLS,
-        PROTOCOL,
-        SQL,
-        STEPS,
-        TIME,
-        STORED,
-        INJECT,
-        LOADS,
-        QUERIES,
-        later("nodes", "The state of nodes."),
-    ],
-};
-
-/// One of the `cases` of a test.
-pub(in crate::policy) static CASE: Noun = Noun {
-    name: "case",
-    about: "What differs from `given`, and what must come of it.",
-    keys: &[
-        USER,
-        DATABASE,
-        CLIENT,
-        APP,
-        LISTENER,
-        TLS,
-        PROTOCOL,
-        SQL,
-        STEPS,
-        TIME,
-        STORED,
-        INJECT,
-        LOADS,
-        QUERIES,
-        key("expect", Kind::Table(&EXPECT), "What must come of it.").required(),
-    ],
-};
-
-const VERDICT: Key = key(
-    "verdict",
-    Kind::OneOf(|| vec!["allow", "deny"]),
-    "Whether it runs.",
-);
-const CODE: Key = key("code", TEXT, "The error's SQLSTATE.");
-const MESSAGE: Key = key("message", TEXT, "The error's message.");
-const BY: Key = key("by", NAME, "The stage that decided, `otherwise`, or `sql`.");
-const GOES_TO: Key = key("route", TEXT, "Where it goes.");
-const SENT: Key = key("sql", TEXT, "The text that is sent.");
-const UNCHANGED: Key = key(
-    "unchanged",
-    Kind::Boolean,
-    "Whether the text is sent as it came.",
-);
-const FUEL_BELOW: Key = key(
-    "fuel_below",
-    Kind::Integer,
-    "The fuel all stages used is less than this.",
-);
-
-/// `expect` of a test.
-pub(in crate::policy) static EXPECT: Noun = Noun {
-    name: "expect",
-    about: "What must come of it.",
-    keys: &[
-        VERDICT,
-        CODE,
-        MESSAGE,
-        BY,
-        GOES_TO,
-        SENT,
-        UNCHANGED,
-        FUEL_BELOW,
-        key("steps", Kind::Tables(&STEP), "The same for each step."),
-    ],
-};
-
-/// One of the `steps` of `expect`.
-pub(in crate::policy) static STEP: Noun = Noun {
-    name: "step",
-    about: "What must come of one step.",
-    keys: &[
-        VERDICT, CODE, MESSAGE, BY, GOES_TO, SENT, UNCHANGED, FUEL_BELOW,
     ],
 };

@@ -102,6 +102,7 @@ fn open(lint: Lint<'_, '_>) {
             || stage.mode != Mode::Enforce
             || !can_refuse
             || !asks_guest(stage)
+            || stage.waiver.is_some()
         {
             continue;
         }
@@ -117,7 +118,8 @@ fn open(lint: Lint<'_, '_>) {
             stage.name
         );
         let found = Diagnostic::warning(code::FAILS_OPEN, at, message);
-        lint.add(found.label("write `on_failure = \"closed\"` where a broken guard must say no"));
+        let found = found.label("write `on_failure = \"closed\"` where a broken guard must say no");
+        lint.add(found.help("where it is meant, a `waiver` says why, who and until when"));
     }
 }
 
@@ -129,7 +131,7 @@ fn watching(lint: Lint<'_, '_>) {
             Mode::Observe => "only writes down what it would refuse",
             Mode::Off => "is off and refuses nothing",
         };
-        if !matches!(stage.action, Action::Deny(_)) {
+        if !matches!(stage.action, Action::Deny(_)) || stage.waiver.is_some() {
             continue;
         }
         let message = format!("stage `{}` {how}", stage.name);

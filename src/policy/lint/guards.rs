@@ -104,16 +104,20 @@ fn nobody<'l>(lint: Lint<'l, '_>, stage: &'l Stage) {
             "no user can; remove it",
         );
     }
-    if !lint.knows_everybody() {
+    if !lint.policy.knows_everybody() {
         return;
     }
-    let asked = lint.users_who(stage.when.tests(), &[]);
-    if !asked.is_empty() && !lint.users_of(stage).is_empty() {
+    let asked = lint.policy.users_who(stage.when.tests(), &[]);
+    if !asked.is_empty() && !lint.policy.users_of(stage).is_empty() {
         return nobody_spared(lint, stage, &asked);
     }
     // The first key that alone fits nobody; otherwise all of them together do not.
     let mut tests = stage.when.tests().iter();
-    let alone = tests.find(|test| lint.users_who(std::slice::from_ref(test), &[]).is_empty());
+    let alone = tests.find(|test| {
+        lint.policy
+            .users_who(std::slice::from_ref(test), &[])
+            .is_empty()
+    });
     match alone {
         Some(test) => {
             let why = format!(
@@ -138,7 +142,7 @@ fn nobody<'l>(lint: Lint<'l, '_>, stage: &'l Stage) {
 /// Exceptions for a user that none of those is about whom the stage is asked.
 fn nobody_spared<'l>(lint: Lint<'l, '_>, stage: &'l Stage, asked: &[&str]) {
     for test in stage.unless.tests() {
-        let fitting = lint.users_who(std::slice::from_ref(test), &[]);
+        let fitting = lint.policy.users_who(std::slice::from_ref(test), &[]);
         if fitting.iter().any(|user| asked.contains(user)) {
             continue;
         }
@@ -247,7 +251,7 @@ fn has_method(lint: Lint<'_, '_>, method: AuthMethod) -> bool {
                 Credential::Verifier(_) | Credential::Password(_)
             )
         }),
-        AuthMethod::Stage => lint.asks_who(),
+        AuthMethod::Stage => lint.policy.asks_who(),
         AuthMethod::Node => lint.policy.users.is_empty(),
         AuthMethod::None => true,
     }

@@ -6,9 +6,7 @@ use crate::hook::Hook;
 use crate::policy::action::Action;
 use crate::policy::code;
 use crate::policy::pipeline::Pipeline;
-use crate::policy::predicate::Known;
 use crate::policy::predicate::Lasting;
-use crate::policy::predicate::Test;
 use crate::policy::report::Diagnostic;
 use crate::policy::stage::Mode;
 use crate::policy::stage::Stage;
@@ -55,7 +53,7 @@ fn hides(lint: Lint<'_, '_>, hook: Hook, first: &Stage, between: &[&Stage], stag
         && between
             .iter()
             .any(|stage| asks_guest(stage) || matches!(stage.action, Action::Rewrite { .. }));
-    let learns = lint.sets_attributes();
+    let learns = lint.policy.sets_attributes();
     let lasts = |lasting: Lasting| match lasting {
         Lasting::Session => true,
         Lasting::Learned => !learns,
@@ -97,11 +95,7 @@ fn may_meet(lint: Lint<'_, '_>, allow: &Stage, deny: &Stage) -> bool {
             return false;
         }
     }
-    !lint.knows_everybody()
-        || lint
-            .users_of(allow)
-            .iter()
-            .any(|user| lint.users_of(deny).contains(user))
+    !lint.policy.share_nobody(allow, deny)
 }
 
 fn unreachable(lint: Lint<'_, '_>, pipeline: &Pipeline, hook: Hook, first: &Stage, stage: &Stage) {
@@ -134,38 +128,4 @@ fn weakened(lint: Lint<'_, '_>, pipeline: &Pipeline, hook: Hook, first: &Stage, 
     let found = found.label(format!("move it before `{}`", first.name));
     let found = found.related(first.place.at, "this stage ends the list where it matches");
     lint.add(found.help("if that is meant, write it as `unless` of the stage that refuses"));
-}
-
-impl<'l> Lint<'l, '_> {
-    /// The users about whom the stage may be asked, where everybody is known.
-    pub(super) fn users_of(self, stage: &Stage) -> Vec<&'l str> {
-        self.users_who(stage.when.tests(), stage.unless.tests())
-    }
-
-    /// The users that all of `when` may match and none of `unless` surely does.
-    pub(super) fn users_who(self, when: &[Test], unless: &[Test]) -> Vec<&'l str> {
-        let learns = self.sets_attributes();
-        let (users, mut found) = (self.policy.users.values(), Vec::new());
-        for user in users {
-            let attribute = |name: &str| {
-                let value = user.attributes.get(name).map(|value| &**value);
-                (value.is_some() || !learns).then_some(value)
-            };
-            let known = Known {
-                user: &user.name,
-                roles: &user.roles,
-                attribute: &attribute,
-            };
-            let is_asked = when
-                .iter()
-                .all(|test| test.matches_user(known) != Some(false))
-                && unless
-                    .iter()
-                    .all(|test| test.matches_user(known) != Some(true));
-            if is_asked {
-                found.push(&*user.name);
-            }
-        }
-        found
-    }
 }

@@ -38,6 +38,7 @@ fn is_empty(expect: &Expect) -> bool {
         route,
         sql,
         unchanged,
+        statement_timeout,
         fuel_below,
         steps: _,
     } = expect;
@@ -48,6 +49,7 @@ fn is_empty(expect: &Expect) -> bool {
         && route.is_none()
         && sql.is_none()
         && unchanged.is_none()
+        && statement_timeout.is_none()
         && fuel_below.is_none()
 }
 

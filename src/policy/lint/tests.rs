@@ -187,6 +187,15 @@ fn an_exception_that_covers_the_rule_is_told() {
         "when = { client = \"10.1.0.0/16\" }\nunless = { client = \"10.0.0.0/8\" }",
         &["P0704 client"],
     );
+    guard(
+        "when = { time = \"09:00..17:00\" }\nunless = { time = \"18:00..08:00\" }",
+        &[],
+    );
+    guard(
+        "when = { time = \"09:00..17:00\" }\nunless = { time = \"09:00..19:00+01:00\" }",
+        &["P0704 time"],
+    );
+    guard("unless = { weekday = \"mon..sun\" }", &["P0704 weekday"]);
     // A statement that deletes and selects is refused.
     guard(
         "when = { kind = \"delete\" }\nunless = { kind = \"delete\" }",

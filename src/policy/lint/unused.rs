@@ -115,7 +115,7 @@ fn nodes_and_branches(lint: Lint<'_, '_>) {
 fn pools(lint: Lint<'_, '_>) {
     let policy = lint.policy;
     let mut users = policy.users.values();
-    if !lint.knows_everybody() || !users.all(|user| user.pool.is_some()) {
+    if !lint.policy.knows_everybody() || !users.all(|user| user.pool.is_some()) {
         return;
     }
     for (id, (name, entry)) in lint.scope.words.named(&POOL).enumerate() {

@@ -93,6 +93,7 @@ pub(super) fn covers(wide: &Matcher, narrow: &Matcher, polarity: Polarity) -> bo
         (Matcher::AuthMethod(wide), Matcher::AuthMethod(narrow)) => holds(wide, narrow),
         (Matcher::Protocol(wide), Matcher::Protocol(narrow)) => holds(wide, narrow),
         (Matcher::Fingerprint(wide), Matcher::Fingerprint(narrow)) => holds(wide, narrow),
+        (Matcher::Clock(wide), Matcher::Clock(narrow)) => narrow.are_within(wide),
         (Matcher::Kind(wide), Matcher::Kind(narrow)) => narrow.is_subset(*wide),
         _ => false,
     }

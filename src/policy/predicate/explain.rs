@@ -75,6 +75,7 @@ fn found(matcher: &Matcher, input: &Input<'_>) -> Option<String> {
                     .map(str::to_owned),
             )
         }
+        Matcher::Clock(spans) => spans.cycle.shown(input.now?),
         Matcher::Hint(_) => list(hints(input.statement?.text).map(str::to_owned)),
         Matcher::Fingerprint(_) => format!("{:016x}", input.statement?.facts.fingerprint),
         Matcher::Code(_) => {
@@ -85,7 +86,7 @@ fn found(matcher: &Matcher, input: &Input<'_>) -> Option<String> {
 
 pub(super) fn figure(fact: FigureFact, value: u64) -> String {
     match fact {
-        FigureFact::Elapsed => unit::format_duration(Duration::from_nanos(value)),
+        FigureFact::Elapsed | FigureFact::Lag => unit::format_duration(Duration::from_nanos(value)),
         FigureFact::Bytes | FigureFact::BytesOut => unit::format_size(value),
         FigureFact::StatementCount | FigureFact::ParamCount | FigureFact::Rows => value.to_string(),
     }

@@ -48,6 +48,7 @@ pub(super) enum FigureFact {
     Elapsed,
     Rows,
     BytesOut,
+    Lag,
 }
 
 /// What an unparsed text could be: anything that changes something.
@@ -101,18 +102,27 @@ impl FlagFact {
 }
 
 impl FigureFact {
+    /// Whether there is no such figure, which is another thing than one that is not known.
+    fn is_absent(self, input: &Input<'_>) -> bool {
+        self == Self::Lag && input.outcome.is_some_and(|outcome| outcome.node.is_none())
+    }
+
     /// `None`: not known.
     pub(super) fn get(self, input: &Input<'_>) -> Option<u64> {
         let whole = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
         match self {
             Self::StatementCount => Some(u64::from(input.statement?.statement_count)),
             Self::ParamCount => Some(u64::from(input.statement?.facts.param_count)),
-            Self::Bytes => Some(whole(input.statement?.text.len())),
+            Self::Bytes => Some(whole(input.statement?.facts.bytes)),
             Self::Elapsed => {
                 Some(u64::try_from(input.outcome?.elapsed.as_nanos()).unwrap_or(u64::MAX))
             }
             Self::Rows => Some(input.outcome?.rows),
             Self::BytesOut => Some(input.outcome?.bytes_out),
+            Self::Lag => {
+                let lag = input.outcome.map_or(input.lag, |outcome| outcome.lag)?;
+                Some(u64::try_from(lag.as_nanos()).unwrap_or(u64::MAX))
+            }
         }
     }
 }
@@ -178,6 +188,7 @@ impl Matcher {
                 .is_some_and(|value| any_glob(globs, value))
                 .into(),
             Self::Flag(fact, wanted) => known(fact.get(input).map(|found| found == *wanted)),
+            Self::Figure(fact, _) if fact.is_absent(input) => Match::No,
             Self::Figure(fact, bounds) => known(fact.get(input).map(|found| bounds.contain(found))),
             Self::Role(globs) => input
                 .session
@@ -191,6 +202,7 @@ impl Matcher {
                 .any(|network| network.contains(input.session.client))
                 .into(),
             Self::Negated(guards) => (!guards.hold(input)).into(),
+            Self::Clock(spans) => known(input.now.map(|now| spans.contain(now))),
             Self::AuthMethod(methods) => methods.contains(&input.session.auth_method).into(),
             Self::Protocol(protocols) => known(
                 input

@@ -26,6 +26,14 @@ impl Guards {
     pub(super) fn needs_parse(&self) -> bool {
         self.when.needs().parse || self.unless.needs().parse
     }
+
+    pub(super) fn ask_lag(&self) -> bool {
+        self.when.asks_lag() || self.unless.asks_lag()
+    }
+
+    pub(super) fn ask_time(&self) -> bool {
+        self.when.asks_time() || self.unless.asks_time()
+    }
 }
 
 impl Predicate {

@@ -7,7 +7,8 @@ use super::Matcher;
 use super::NameGlob;
 use super::Predicate;
 use super::Test;
-use super::explain::figure;
+use super::bounds::bounds;
+use super::clock;
 use super::fact::FigureFact;
 use super::fact::FlagFact;
 use super::fact::TextFact;
@@ -74,6 +75,12 @@ pub(in crate::policy) fn read(
     Predicate { join, tests }
 }
 
+/// `clock::times` or `clock::weekdays`.
+type SpansReader = fn(
+    &mut dyn Iterator<Item = &str>,
+    &mut dyn FnMut(usize, &'static str),
+) -> (clock::Spans, String);
+
 struct Reader<'s, 'a> {
     scope: Scope<'s, 'a>,
     key: &'static str,
@@ -111,6 +118,8 @@ impl Reader<'_, '_> {
             "columns" => self.identifiers(word, Matcher::Columns),
             "fingerprint" => self.fingerprints(word),
             "code" => self.codes(word),
+            "time" => self.spans(word, clock::times),
+            "weekday" => self.spans(word, clock::weekdays),
             _ => None,
         }
     }
@@ -309,6 +318,19 @@ impl Reader<'_, '_> {
         (!found.is_empty()).then_some((Matcher::Fingerprint(found), wanted))
     }
 
+    /// Spans of the day or of the week, as the reader of either takes them.
+    fn spans(&self, word: &Word, read: SpansReader) -> Option<(Matcher, String)> {
+        let spots = self.scope.reading.texts(word);
+        let mut texts = spots.iter().map(|spot| spot.value.as_str());
+        let mut wrong = |index: usize, why: &'static str| {
+            if let Some(spot) = spots.get(index) {
+                self.wrong(spot, why);
+            }
+        };
+        let (spans, wanted) = read(&mut texts, &mut wrong);
+        (!wanted.is_empty()).then_some((Matcher::Clock(spans), wanted))
+    }
+
     fn codes(&self, word: &Word) -> Option<(Matcher, String)> {
         let good = |text: &str| {
             let allowed = |byte: u8| {
@@ -345,7 +367,7 @@ impl Reader<'_, '_> {
             }
         };
         let parsed = match fact {
-            FigureFact::Elapsed => bounds(&text, |text| {
+            FigureFact::Elapsed | FigureFact::Lag => bounds(&text, |text| {
                 let duration = unit::parse_duration(text).map_err(|error| error.to_string())?;
                 u64::try_from(duration.as_nanos()).map_err(|error| error.to_string())
             }),
@@ -370,57 +392,6 @@ impl Reader<'_, '_> {
             })
             .ok()
     }
-}
-
-impl Bounds {
-    /// One way of writing each range.
-    fn canonical(self, fact: FigureFact) -> String {
-        match self {
-            Self { min, max } if min == max => figure(fact, min),
-            Self { min, max: u64::MAX } => match min.checked_sub(1) {
-                Some(below) => format!(">{}", figure(fact, below)),
-                None => format!(">={}", figure(fact, min)),
-            },
-            Self { min: 0, max } => format!("<{}", figure(fact, max + 1)),
-            Self { min, max } => format!("{}..{}", figure(fact, min), figure(fact, max)),
-        }
-    }
-}
-
-/// Reads `5`, `>5`, `>=5`, `<5`, `<=5`, `=5` or `5..9`, both ends in it.
-pub(in crate::policy) fn bounds(
-    text: &str,
-    parse: impl Fn(&str) -> Result<u64, String>,
-) -> Result<Bounds, String> {
-    let text = text.trim();
-    let (min, max) = if let Some((from, to)) = text.split_once("..") {
-        (parse(from.trim())?, parse(to.trim())?)
-    } else if let Some(from) = text.strip_prefix(">=") {
-        (parse(from.trim())?, u64::MAX)
-    } else if let Some(from) = text.strip_prefix('>') {
-        (
-            parse(from.trim())?
-                .checked_add(1)
-                .ok_or("nothing is larger")?,
-            u64::MAX,
-        )
-    } else if let Some(to) = text.strip_prefix("<=") {
-        (0, parse(to.trim())?)
-    } else if let Some(to) = text.strip_prefix('<') {
-        (
-            0,
-            parse(to.trim())?
-                .checked_sub(1)
-                .ok_or("nothing is smaller than zero")?,
-        )
-    } else {
-        let exact = parse(text.strip_prefix('=').unwrap_or(text).trim())?;
-        (exact, exact)
-    };
-    if min > max {
-        return Err("the range is empty".to_owned());
-    }
-    Ok(Bounds { min, max })
 }
 
 /// Sorted, deduplicated and compiled; with the canonical text.
@@ -473,6 +444,7 @@ fn figure_fact(key: &str) -> Option<FigureFact> {
         "elapsed" => FigureFact::Elapsed,
         "rows" => FigureFact::Rows,
         "bytes_out" => FigureFact::BytesOut,
+        "lag" => FigureFact::Lag,
         _ => return None,
     })
 }

@@ -85,6 +85,7 @@ impl Test {
     pub(in crate::policy) fn is_always(&self) -> bool {
         matches!(&self.matcher, Matcher::Text(TextFact::User | TextFact::Database | TextFact::App | TextFact::Listener, globs)
             if globs.iter().any(Glob::is_any))
+            || matches!(&self.matcher, Matcher::Clock(spans) if spans.are_whole())
     }
 
     /// Whether the other one matches, read as `theirs`, wherever this one does, read as `mine`.
@@ -94,10 +95,11 @@ impl Test {
         other: &Self,
         theirs: Polarity,
     ) -> bool {
-        // A loose reading of a set, or of what is not known, says nothing about a strict one.
+        // A loose reading of a set, or of what is not known, says nothing about a strict one; the time is always known.
         let kept = mine == Polarity::All
             || theirs == Polarity::Any
-            || self.lasting() != Lasting::Statement;
+            || self.lasting() != Lasting::Statement
+            || matches!(self.matcher, Matcher::Clock(_));
         kept && self.key == other.key && covers(&other.matcher, &self.matcher, theirs)
     }
 
@@ -134,6 +136,7 @@ impl Test {
             (Matcher::Figure(fact, mine), Matcher::Figure(same, theirs)) => {
                 fact == same && (mine.max < theirs.min || theirs.max < mine.min)
             }
+            (Matcher::Clock(mine), Matcher::Clock(theirs)) => mine.are_apart(theirs),
             (Matcher::Kind(wanted), Matcher::Kind(others)) => {
                 let first = (*wanted, mine);
                 kinds_are_apart(first, (*others, theirs))
@@ -169,7 +172,10 @@ impl Matcher {
             (Self::Flag(FlagFact::ReadOnly, true), Self::Kind(kinds)) => kinds.is_subset(WRITES),
             // Only an error has a code, and what a stage answered came from no node.
             (Self::Flag(FlagFact::Error, false), Self::Code(_))
-            | (Self::Flag(FlagFact::Cached, true), Self::Text(TextFact::Node, _)) => true,
+            | (
+                Self::Flag(FlagFact::Cached, true),
+                Self::Text(TextFact::Node, _) | Self::Figure(FigureFact::Lag, _),
+            ) => true,
             _ => false,
         }
     }

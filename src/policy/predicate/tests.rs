@@ -23,9 +23,14 @@ use uuid::Uuid;
 
 /// A policy with one stage whose guard is `guard`.
 fn policy(guard: &str) -> Policy {
-    let root = SMALLEST.replace("otherwise", "post_query = [\"s\"]\notherwise");
+    let root = SMALLEST
+        .replace("otherwise", "post_query = [\"s\"]\notherwise")
+        .replace(
+            "[\"pg\"]",
+            "[\"pg\", \"near\"]\nlogin = { user = \"proxy\" }",
+        );
     let stage = format!(
-        "[role.app]\n[role.dba]\n[stage.s]\nhook = \"post_query\"\n{guard}\nlog = {{ fields = [\"user\"] }}\n"
+        "[node.near]\nrole = \"standby\"\nhost = \"b\"\n[role.app]\n[role.dba]\n[stage.s]\nhook = \"post_query\"\n{guard}\nlog = {{ fields = [\"user\"] }}\n"
     );
     Memory::default()
         .file("policy.toml", format!("{root}{stage}"))
@@ -48,7 +53,7 @@ fn facts(kinds: &[Kind], tables: &[(Option<&str>, &str)]) -> Facts {
         has_limit: false,
         has_cte: false,
         param_count: 2,
-        bytes: 10,
+        bytes: 48,
         relations: Arc::new(Relations {
             tables: tables.iter().map(name).collect(),
             functions: Vec::new(),
@@ -92,6 +97,7 @@ fn asked<T>(facts: &Facts, ask: impl FnOnce(&Input<'_>) -> T) -> T {
         code: Some(crate::sqlstate::SqlState::INSUFFICIENT_PRIVILEGE),
         error: None,
         cached: false,
+        lag: Some(Duration::from_secs(3)),
     };
     ask(&Input {
         hook: Hook::PostQuery,
@@ -102,6 +108,8 @@ fn asked<T>(facts: &Facts, ask: impl FnOnce(&Input<'_>) -> T) -> T {
         auth: None,
         custom: None,
         loaded: &[],
+        now: Some(1_795_530_600_000_000),
+        lag: None,
     })
 }
 
@@ -254,6 +262,15 @@ fn every_key_says_yes_and_no() {
         ("error = true", "error = false"),
         ("code = \"42*\"", "code = \"53*\""),
         ("node = \"pg\"", "cached = true"),
+        ("lag = \">2s\"", "lag = \"<=2s\""),
+        // It is Tuesday, 14:30 UTC.
+        ("time = \"08:00..18:00\"", "time = \"15:00..14:30\""),
+        (
+            "time = [\"01:00..02:00\", \"16:30..17:00+02:00\"]",
+            "time = \"08:00..18:00-08:00\"",
+        ),
+        ("weekday = \"mon..fri\"", "weekday = [\"sat\", \"sun\"]"),
+        ("weekday = \"wed+10:00\"", "weekday = \"wed\""),
     ] {
         for polarity in [Polarity::Any, Polarity::All] {
             assert!(when(yes, &facts, polarity), "{yes}");

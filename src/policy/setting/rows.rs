@@ -243,6 +243,8 @@ impl<'p> Rows<'p> {
             address,
             tls: NodeTls { mode, ca },
             connect_timeout,
+            weight,
+            max_lag,
             place: _,
         } = node;
         let (host, port) = match address {
@@ -254,6 +256,9 @@ impl<'p> Rows<'p> {
         section.row("host", host);
         section.row("port", port);
         section.duration("connect_timeout", *connect_timeout);
+        section.row("weight", weight);
+        let max_lag = max_lag.map(unit::format_duration);
+        section.text("max_lag", max_lag.as_deref());
         let mut section = section.within(&NODE_TLS, "tls.");
         section.row("mode", word(&node::MODES, *mode));
         section.file("ca", ca.as_deref());

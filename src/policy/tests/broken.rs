@@ -83,6 +83,43 @@ const RULES: &[(&str, &str)] = &[
     ),
     ("[stage.a]\nhook = \"pre_query\"\n", "P0601"),
     (
+        "[stage.a]\nhook = \"pre_query\"\ncache = { ttl = \"1s\" }\n",
+        "P0602",
+    ),
+    (
+        "[stage.a]\nhook = [\"cache_get\", \"cache_set\"]\ncache = { ttl = \"1s\" }\n",
+        "P0602",
+    ),
+    ("[stage.a]\nhook = \"cache_get\"\ncache = {}\n", "P0201"),
+    (
+        "[stage.a]\nhook = \"cache_get\"\ncache = { ttl = \"25h\" }\n",
+        "P0503",
+    ),
+    (
+        "[stage.a]\nhook = \"cache_get\"\ncache = { ttl = \"1s\", vary = [\"users\"] }\n",
+        "P0502",
+    ),
+    (
+        "[stage.a]\nhook = \"cache_get\"\ncache = { ttl = \"1s\", vary = [\"attr.\"] }\n",
+        "P0502",
+    ),
+    (
+        "[stage.a]\nhook = \"cache_get\"\ncache = { ttl = \"1s\", vary = [\"user\", \"user\"] }\n",
+        "P0608",
+    ),
+    (
+        "[stage.a]\nhook = \"cache_get\"\ncache = { ttl = \"1s\", max_bytes = \"1KiB\" }\n",
+        "P0503",
+    ),
+    (
+        "[stage.a]\nhook = \"cache_get\"\ncache = { ttl = \"1s\", max_entry = \"5MiB\" }\n",
+        "P0503",
+    ),
+    (
+        "[stage.a]\nhook = \"cache_get\"\ncache = { ttl = \"1s\", invalidate = \"on_reads\" }\n",
+        "P0502",
+    ),
+    (
         "[stage.a]\nhook = \"pre_query\"\ndeny = \"x\"\nfuel = 5\n",
         "P0208",
     ),
@@ -117,8 +154,16 @@ const RULES: &[(&str, &str)] = &[
         "P0509",
     ),
     (
-        "[stage.a]\nhook = \"pre_query\"\nwhen = { weekday = \"mon\" }\ndeny = \"x\"\n",
-        "P0204",
+        "[stage.a]\nhook = \"pre_query\"\nwhen = { weekday = \"monday\" }\ndeny = \"x\"\n",
+        "P0508",
+    ),
+    (
+        "[stage.a]\nhook = \"pre_query\"\nwhen = { time = \"08:00..08:00\" }\ndeny = \"x\"\n",
+        "P0508",
+    ),
+    (
+        "[stage.a]\nhook = \"pre_query\"\nwhen = { weekday = [\"mon+01:00\", \"tue\"] }\ndeny = \"x\"\n",
+        "P0508",
     ),
     ("[stage.a]\nhook = \"pre_query\"\nplugin = \"p\"\n", "P0301"),
     ("[log]\nlevel = \"info\"\n", "P0204"),

@@ -159,6 +159,8 @@ fn open(turn: &mut Turn, services: &Arc<dyn Services>) {
         auth: None,
         custom: None,
         loaded: &[],
+        now: None,
+        lag: None,
     };
     turn.begin(&input, services).expect("opens");
 }

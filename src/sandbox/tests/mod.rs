@@ -168,6 +168,8 @@ pub(super) fn ask_at(
         auth: (hook == Hook::Authenticate).then_some(&auth),
         custom: None,
         loaded: &[],
+        now: None,
+        lag: None,
     };
     let services: Arc<dyn Services> = Arc::<Stub>::clone(services);
     guest.call(&input, &services).done()

@@ -84,6 +84,8 @@ fn with_input<R>(loaded: &[Loaded], sql: &str, ask: impl FnOnce(&Input<'_>) -> R
         auth: None,
         custom: None,
         loaded,
+        now: None,
+        lag: None,
     })
 }
 

@@ -100,6 +100,8 @@ fn a_frame_holds_what_is_granted_and_reads_back() {
         auth: None,
         custom: None,
         loaded: &[],
+        now: None,
+        lag: None,
     };
     let mut frame = Frame::default();
     for _ in 0..2 {

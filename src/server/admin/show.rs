@@ -3,25 +3,30 @@
 use super::guests;
 use crate::hook::ClientAddress;
 use crate::hook::Rows;
+use crate::policy::Vary;
 use crate::pool::Pool;
+use crate::server::caches;
 use crate::server::services::ProcessServices;
 use crate::server::status::Status;
 use crate::session::Activity;
 use crate::session::Shared;
 use crate::session::World;
+use crate::unit::format_duration;
 use crate::unit::format_time;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Everything there is to show.
-pub(super) const NAMES: [&str; 13] = [
+pub(super) const NAMES: [&str; 15] = [
     "POLICY",
     "CONFIG",
     "HISTORY",
+    "NODES",
     "POOLS",
     "CLIENTS",
     "SERVERS",
     "STATS",
     "STAGES",
+    "CACHES",
     "PLUGINS",
     "METRICS",
     "DECISIONS",
@@ -43,11 +48,13 @@ pub(super) fn show(
         "POLICY" => policy(shared, status),
         "CONFIG" => config(shared),
         "HISTORY" => history(status),
+        "NODES" => nodes(shared),
         "POOLS" => pools(shared),
         "CLIENTS" => clients(shared),
         "SERVERS" => servers(shared),
         "STATS" => stats(shared),
         "STAGES" => guests::stages(shared),
+        "CACHES" => caches(shared),
         "PLUGINS" => guests::plugins(shared),
         "METRICS" => metrics(services),
         "DECISIONS" => decisions(shared),
@@ -205,6 +212,23 @@ fn key_of(pool: &Pool) -> Vec<String> {
     ]
 }
 
+fn nodes(shared: &Shared) -> Rows {
+    let views = super::super::nodes::nodes(shared, &shared.live.load());
+    rows(
+        &["node", "role", "state", "lag", "max_lag", "failures"],
+        views.into_iter().map(|node| {
+            vec![
+                node.name.to_string(),
+                node.role.to_owned(),
+                node.state.name().to_owned(),
+                node.lag_text(),
+                node.max_lag_text(),
+                node.failures.to_string(),
+            ]
+        }),
+    )
+}
+
 fn pools(shared: &Shared) -> Rows {
     rows(
         &[
@@ -318,6 +342,51 @@ fn stats(shared: &Shared) -> Rows {
                 ]
                 .map(|figure| figure.load(Relaxed).to_string()),
             );
+            row
+        }),
+    )
+}
+
+fn caches(shared: &Shared) -> Rows {
+    let world = shared.live.load();
+    rows(
+        &[
+            "stage",
+            "ttl",
+            "vary",
+            "invalidate",
+            "max_bytes",
+            "bytes",
+            "entries",
+            "hits",
+            "misses",
+            "stored",
+            "unfit",
+            "invalidated",
+            "expired",
+            "evicted",
+        ],
+        caches::all(&world).map(|(stage, rule, of)| {
+            let vary: Vec<String> = rule.vary.iter().map(Vary::name).collect();
+            let mut row = vec![
+                stage.to_owned(),
+                format_duration(rule.ttl),
+                vary.join(","),
+                rule.invalidate.name().to_owned(),
+                rule.bytes_max.to_string(),
+            ];
+            let figures = [
+                of.bytes,
+                of.entries,
+                of.hits,
+                of.misses,
+                of.stored,
+                of.unfit,
+                of.invalidated,
+                of.expired,
+                of.evicted,
+            ];
+            row.extend(figures.map(|figure| figure.to_string()));
             row
         }),
     )

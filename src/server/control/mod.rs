@@ -11,6 +11,7 @@ pub use call::call;
 pub use protocol::Answer;
 pub use protocol::Done;
 pub use protocol::LastOutcome;
+pub use protocol::NodeReport;
 pub use protocol::PoolState;
 pub use protocol::Refused;
 pub use protocol::Request;

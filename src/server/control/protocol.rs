@@ -151,8 +151,26 @@ pub struct StatusReport {
     pub canary: Option<CanaryReport>,
     /// Clients.
     pub sessions: Sessions,
+    /// The nodes of the policy.
+    #[serde(default)]
+    pub nodes: Vec<NodeReport>,
     /// Server connections.
     pub pools: Vec<PoolState>,
+}
+
+/// How one node is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NodeReport {
+    /// The node's name.
+    pub node: String,
+    /// `primary` or `standby`.
+    pub role: String,
+    /// `ready`, `away`, `behind`, or `unmeasured`: only the first is given statements.
+    pub state: String,
+    /// How far it is behind in milliseconds, where it is measured and known.
+    pub lag_ms: Option<u64>,
+    /// How far it may be behind.
+    pub max_lag_ms: Option<u64>,
 }
 
 /// What the last reload came to.
@@ -233,5 +251,21 @@ impl RunningFiles {
                 .collect(),
             secrets: snapshot.secrets.iter().cloned().collect(),
         }
+    }
+
+    /// The same for [`super::super::Stored`].
+    ///
+    /// # Errors
+    /// Where the content is no base64.
+    pub fn snapshot(&self) -> Result<Snapshot, String> {
+        let files = self.files.iter().map(|file| {
+            let bytes = STANDARD.decode(&file.base64);
+            let bytes = bytes.map_err(|error| format!("{}: {error}", file.path.display()))?;
+            Ok((file.path.clone(), bytes.into()))
+        });
+        Ok(Snapshot {
+            files: files.collect::<Result<_, String>>()?,
+            secrets: self.secrets.iter().cloned().collect(),
+        })
     }
 }

@@ -1,11 +1,15 @@
 //! What `status` tells, put together from those who know it.
 
 use super::LastOutcome;
+use super::NodeReport;
 use super::PoolState;
 use super::Sessions;
 use super::StatusReport;
 use super::tried;
 use crate::pool::Pool;
+use crate::server::nodes::NodeView;
+use crate::server::nodes::millis;
+use crate::server::nodes::nodes;
 use crate::server::reload::Reloader;
 use crate::session::Activity;
 use crate::session::Clients;
@@ -52,7 +56,18 @@ pub(super) fn status(reloader: &Reloader) -> StatusReport {
             tried::canary(canary, &world, open, entry)
         }),
         sessions,
+        nodes: nodes(shared, &world).iter().map(node).collect(),
         pools: pools.iter().map(|pool| state(pool)).collect(),
+    }
+}
+
+fn node(view: &NodeView) -> NodeReport {
+    NodeReport {
+        node: view.name.to_string(),
+        role: view.role.to_owned(),
+        state: view.state.name().to_owned(),
+        lag_ms: view.lag.map(millis),
+        max_lag_ms: view.max_lag.map(millis),
     }
 }
 

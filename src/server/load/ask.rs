@@ -10,6 +10,7 @@ use crate::pool::LeaseError;
 use crate::pool::Patience;
 use crate::pool::Plan;
 use crate::pool::Pool;
+use crate::pool::Pools;
 use crate::sandbox::DeclaredQuery;
 use crate::sandbox::Query;
 use crate::sandbox::QueryError;
@@ -38,6 +39,22 @@ pub(super) async fn ask(ways: &Ways, query: &Query) -> QueryResult {
     }
 }
 
+/// The rows of a statement from one node, within its time. Cancel safe, likewise.
+pub(super) async fn ask_there(pools: &Pools, way: &Way, query: &Query) -> QueryResult {
+    let asking = async {
+        let pool = pools.pool(&way.key);
+        match lease(&pool, &way.plan).await {
+            Ok(lease) => ask_on(lease, query).await,
+            Err(LeaseError::Busy { .. }) => Err(QueryError::TimedOut),
+            Err(LeaseError::Connect { .. }) => Err(QueryError::Unavailable),
+        }
+    };
+    match tokio::time::timeout(query.statement.timeout, asking).await {
+        Ok(result) => result,
+        Err(_) => Err(QueryError::TimedOut),
+    }
+}
+
 /// Asks the nodes in turn until one can be reached.
 async fn ask_somebody(ways: &Ways, query: &Query) -> QueryResult {
     let statement = &query.statement;
@@ -49,7 +66,10 @@ async fn ask_somebody(ways: &Ways, query: &Query) -> QueryResult {
             QueryNode::Standby => way.role == Role::Standby,
             QueryNode::Any => true,
         })
-        .filter(|way| ways.pools.health(&way.key.node).usable(now))
+        .filter(|way| {
+            let health = ways.pools.health(&way.key.node);
+            health.usable(now) && !health.is_behind(way.max_lag, now)
+        })
         .collect();
     let first = ways.turn.fetch_add(1, Relaxed);
     for turn in 0..usable.len() {

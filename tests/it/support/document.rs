@@ -24,6 +24,9 @@ pub(crate) fn check(name: &str, commands_min: usize, skipped: impl Fn(&str) -> b
             folder.write(name, format!("{}\n", lines[1..].join("\n")));
         }
     }
+    for (name, lines) in files(&text) {
+        folder.write(name, format!("{}\n", lines.join("\n")));
+    }
     let steps = steps(&text);
     assert!(commands_min <= steps.len(), "{} commands", steps.len());
     for step in steps {
@@ -47,6 +50,21 @@ pub(crate) fn check(name: &str, commands_min: usize, skipped: impl Fn(&str) -> b
             step.shown.join("\n")
         );
     }
+}
+
+/// The blocks that are a file whose language has no comments: ` ```jsonl NAME `.
+fn files(text: &str) -> Vec<(&str, Vec<&str>)> {
+    let mut lines = text.lines();
+    let mut files = Vec::new();
+    while let Some(line) = lines.next() {
+        if let Some(name) = line.strip_prefix("```jsonl ") {
+            files.push((
+                name,
+                lines.by_ref().take_while(|line| *line != "```").collect(),
+            ));
+        }
+    }
+    files
 }
 
 /// The blocks of the document with a language, from their first line's number.

@@ -19,6 +19,7 @@ pub(crate) struct PolicyText {
     size: usize,
     tls: &'static str,
     pool_keys: String,
+    standby_keys: String,
     users: String,
     listener_keys: String,
     admin_keys: String,
@@ -45,6 +46,7 @@ impl PolicyText {
             size: 10,
             tls: "allow",
             pool_keys: String::new(),
+            standby_keys: String::new(),
             users,
             listener_keys: String::new(),
             admin_keys: String::new(),
@@ -74,6 +76,13 @@ impl PolicyText {
     pub(crate) fn pool_key(mut self, line: &str) -> Self {
         self.pool_keys.push_str(line);
         self.pool_keys.push('\n');
+        self
+    }
+
+    /// A key of every standby: `max_lag = "1s"`.
+    pub(crate) fn standby_key(mut self, line: &str) -> Self {
+        self.standby_keys.push_str(line);
+        self.standby_keys.push('\n');
         self
     }
 
@@ -158,8 +167,12 @@ impl PolicyText {
             "[listener.main]\nbind = [\"127.0.0.1:{port}\"]\npipeline = \"default\"\n{tls}\n{listener_keys}\n"
         ));
         for (name, role, port) in &self.nodes {
+            let keys = match *role {
+                "standby" => &*self.standby_keys,
+                _ => "",
+            };
             add(format!(
-                "[node.{name}]\nrole = \"{role}\"\nhost = \"127.0.0.1\"\nport = {port}\n\n"
+                "[node.{name}]\nrole = \"{role}\"\nhost = \"127.0.0.1\"\nport = {port}\n{keys}\n"
             ));
         }
         let names: Vec<String> = self
