@@ -63,12 +63,13 @@ pub(super) struct Loading<'a> {
 }
 
 impl StatsRegistry {
-    /// For a policy that serves sessions beside the one of this registry: figures of its own, and the same limits, so that nobody
-    /// has twice the rate.
+    /// For a policy that serves sessions beside the one of this registry: figures and answers of its own, and the same limits, so that
+    /// nobody has twice the rate. What is written by sessions of either is known to both.
     #[must_use]
     pub fn beside(&self) -> Self {
         Self {
             buckets: Arc::clone(&self.buckets),
+            generations: Arc::clone(&self.generations),
             ..Self::default()
         }
     }
