@@ -136,7 +136,14 @@ fn word(value: &DeValue<'_>, at: At, source: u32, report: &mut Report) -> Word {
                 Value::Integer(0)
             }
         },
-        DeValue::Float(float) => Value::Float(float.as_str().parse().unwrap_or(0.0)),
+        DeValue::Float(float) => {
+            let number: f64 = float.as_str().parse().unwrap_or(0.0);
+            // Read as infinite and not written so: it does not fit.
+            if number.is_infinite() && !float.as_str().contains("inf") {
+                report.error(code::OUT_OF_RANGE, at, "the number is too large");
+            }
+            Value::Float(number)
+        }
         DeValue::Boolean(boolean) => Value::Boolean(*boolean),
         DeValue::Datetime(datetime) => Value::Datetime(*datetime),
         DeValue::Array(items) => {
@@ -190,6 +197,20 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_that_do_not_fit_are_reported() {
+        for (text, errors) in [
+            ("a = 1e999", 1),
+            ("a = -1e999", 1),
+            ("a = 99999999999999999999", 1),
+            ("a = [inf, -inf, nan, 1e308]", 0),
+        ] {
+            let mut report = Report::default();
+            parse(text, 0, &mut report);
+            assert_eq!(report.lines().len(), errors, "{text}");
+        }
+    }
 
     #[test]
     fn dates() {
