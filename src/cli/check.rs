@@ -6,7 +6,6 @@ mod live;
 use super::PolicyArguments;
 use super::output;
 use crate::pipeline::StatsRegistry;
-use crate::policy;
 use crate::policy::Policy;
 use crate::policy::Report;
 use crate::policy::Severity;
@@ -16,7 +15,6 @@ use crate::session::World;
 use crate::statement::Analyzer;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
@@ -38,18 +36,11 @@ pub struct Arguments {
     #[arg(long)]
     deny_warnings: bool,
     /// Check as if it were that day, or that time: what has an end, such as a waiver, may be past by then.
-    #[arg(long, value_name = "DATE", value_parser = time)]
+    #[arg(long, value_name = "DATE", value_parser = super::time)]
     today: Option<SystemTime>,
     /// Say nothing of warnings and notes with this code.
     #[arg(long, value_name = "CODE")]
     allow: Vec<String>,
-}
-
-/// `2026-12-31`, or a time with its offset.
-fn time(text: &str) -> Result<SystemTime, String> {
-    let seconds = policy::parse_time(text).and_then(|seconds| u64::try_from(seconds).ok());
-    let since = seconds.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-    since.ok_or_else(|| "expected a date such as 2026-12-31".to_owned())
 }
 
 /// How a report is told.

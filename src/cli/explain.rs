@@ -41,7 +41,7 @@ pub struct Arguments {
     #[arg(long, required_unless_present = "decision")]
     sql: Vec<String>,
     /// A decision that was made, by the id that its error, the log and the client have.
-    #[arg(long, value_name = "ID", conflicts_with_all = ["user", "sql", "database", "client", "app", "listener", "load", "query"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["user", "sql", "database", "client", "app", "listener", "time", "load", "query"])]
     decision: Option<String>,
     /// The log of decisions that it is in; several times for several. Without it, the policy's own, and what was rotated beside it.
     #[arg(long, value_name = "FILE", requires = "decision", conflicts_with_all = ["user", "sql"])]
@@ -61,6 +61,9 @@ pub struct Arguments {
     /// How the statement arrives.
     #[arg(long, default_value = "simple", value_parser = ["simple", "extended"])]
     protocol: String,
+    /// The time, or the beginning of a day in UTC; without it, now.
+    #[arg(long, value_name = "TIME", value_parser = super::time)]
+    time: Option<SystemTime>,
     /// What a stage loads, by its name; several times for several.
     #[arg(long, value_name = "NAME=VALUE", value_parser = given)]
     load: Vec<(String, String)>,
@@ -129,7 +132,8 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             Protocol::Simple
         },
     };
-    let now = SystemTime::now()
+    let now = arguments.time.unwrap_or_else(SystemTime::now);
+    let now = now
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
     let services = StillServices::new(u64::try_from(now.as_micros()).unwrap_or(0));

@@ -27,6 +27,7 @@ mod status;
 mod test;
 mod why;
 
+use crate::policy;
 use crate::server::Source;
 use crate::server::Trust;
 use clap::Parser;
@@ -34,6 +35,8 @@ use clap::Subcommand;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
+use std::time::SystemTime;
 
 /// The environment variable that stands for `--trust-root`.
 const TRUST_ROOT: &str = "PGWARDEN_TRUST_ROOT";
@@ -148,6 +151,13 @@ impl TrustRoot {
         let of_process = || std::env::var_os(TRUST_ROOT).map(PathBuf::from);
         self.trust_root.clone().or_else(of_process)
     }
+}
+
+/// `2026-12-31`, or a time with its offset.
+fn time(text: &str) -> Result<SystemTime, String> {
+    let seconds = policy::parse_time(text).and_then(|seconds| u64::try_from(seconds).ok());
+    let since = seconds.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    since.ok_or_else(|| "expected a date such as 2026-12-31".to_owned())
 }
 
 /// Reads the arguments, the program's name first.

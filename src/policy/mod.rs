@@ -25,6 +25,7 @@ mod load;
 mod mocks;
 mod node;
 mod packs;
+mod paths;
 mod people;
 mod pins;
 mod pipeline;

@@ -9,6 +9,8 @@ use super::document::Word;
 use super::keys::Key;
 use super::keys::Noun;
 use super::packs;
+use super::paths::fold;
+use super::paths::relative;
 use super::report::At;
 use super::report::Diagnostic;
 use super::report::Place;
@@ -19,7 +21,6 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -472,32 +473,4 @@ impl<'r, 'a> Table<'r, 'a> {
             }
         }
     }
-}
-
-/// Folds `.` and `..` without asking the file system; a leading `..` stays.
-pub(super) fn fold(path: &Path) -> PathBuf {
-    let mut folded = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => (),
-            Component::ParentDir
-                if matches!(folded.components().next_back(), Some(Component::Normal(_))) =>
-            {
-                folded.pop();
-            }
-            other => folded.push(other),
-        }
-    }
-    folded
-}
-
-/// `path` as seen from `folder`; both are folded, and begin at the same place.
-fn relative(path: &Path, folder: &Path) -> PathBuf {
-    let mut rest = path.components().peekable();
-    let mut up = folder.components().peekable();
-    while rest.peek().is_some() && rest.peek() == up.peek() {
-        rest.next();
-        up.next();
-    }
-    up.map(|_| Component::ParentDir).chain(rest).collect()
 }

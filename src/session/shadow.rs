@@ -201,17 +201,23 @@ impl Shadow {
             tried,
         } = differing;
         let kind = (differs, running.by, tried.by);
+        let sample = sample(running.verdict, tried.verdict);
         let mut all = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if DIFFERENCES_MAX <= all.len() && !all.contains_key(&kind) {
-            return;
-        }
-        let found = all.entry(kind).or_default();
-        found.count += 1;
-        if found.last.len() == SAMPLES_MAX {
-            found.last.pop_front();
-        }
-        found.last.push_back(sample(running.verdict, tried.verdict));
+        add(&mut all, kind, sample);
     }
+}
+
+/// Counts a difference and keeps it, where there is room for its kind.
+fn add(all: &mut BTreeMap<Kind, Found>, kind: Kind, sample: Sample) {
+    if DIFFERENCES_MAX <= all.len() && !all.contains_key(&kind) {
+        return;
+    }
+    let found = all.entry(kind).or_default();
+    found.count += 1;
+    if found.last.len() == SAMPLES_MAX {
+        found.last.pop_front();
+    }
+    found.last.push_back(sample);
 }
 
 fn nanos(time: Duration) -> u64 {
@@ -374,5 +380,38 @@ impl Session {
             };
             self.ask_shadow(beside, &asked, trace).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_and_samples_are_bounded_and_the_last_samples_stay() {
+        let mut all = BTreeMap::new();
+        let sample = |fingerprint: usize| Sample {
+            time: Duration::ZERO,
+            decision: Uuid::nil(),
+            user: "u".into(),
+            database: "d".into(),
+            protocol: Protocol::Simple,
+            fingerprint: fingerprint as u64,
+            running: String::new(),
+            shadow: String::new(),
+        };
+        let kind = |number: usize| (Differs::Deny, "otherwise".into(), number.to_string().into());
+        for number in 0..2 * DIFFERENCES_MAX {
+            add(&mut all, kind(number), sample(number));
+        }
+        assert_eq!(all.len(), DIFFERENCES_MAX);
+        for number in 0..3 * SAMPLES_MAX {
+            add(&mut all, kind(7), sample(number));
+        }
+        let found = &all[&kind(7)];
+        assert_eq!(found.count, 1 + 3 * SAMPLES_MAX as u64);
+        let last: Vec<u64> = found.last.iter().map(|one| one.fingerprint).collect();
+        let wanted: Vec<u64> = (2 * SAMPLES_MAX as u64..3 * SAMPLES_MAX as u64).collect();
+        assert_eq!(last, wanted);
     }
 }

@@ -109,6 +109,16 @@ fn a_test_sets_the_clock() {
     assert_eq!(code, Some(0), "{said}");
     let (code, said) = run(&["test", "--mutate"]);
     assert!(code == Some(0) && said.contains("0 alive"), "{said}");
+    let explain = |time: &str| {
+        let statement = ["--sql", "CREATE TABLE t (n int)", "--time", time];
+        let arguments = ["explain", "--user", "a", "--database", "x"];
+        run(&[&arguments[..], &statement].concat())
+    };
+    let (code, said) = explain("2026-11-24");
+    let told = "unless weekday=sat, sun no, it is tue 00:00 UTC";
+    assert!(code == Some(1) && said.contains(told), "{said}");
+    assert_eq!(explain("2026-11-24T18:00:00+01:00").0, Some(1));
+    assert_eq!(explain("2026-11-24T17:59:59+01:00").0, Some(0));
     let wrong = HOURS.replace(
         "06:59:59Z, expect = { verdict = \"deny\", by = \"office\" }",
         "06:59:59Z, expect = { verdict = \"allow\" }",

@@ -123,6 +123,8 @@ fn holds(key: &str, held: Held) -> bool {
         "tables" | "functions" | "schemas" => held.names,
         "columns" => held.columns,
         "hint" => held.text,
+        // How far behind standbys were is nowhere.
+        "lag" => false,
         key if key.starts_with("attr.") => held.learned,
         _ => held.text,
     }

@@ -21,7 +21,7 @@ pub(in crate::policy) static ADMIN: Noun = Noun {
         key(
             "socket",
             TEXT,
-            "The Unix socket that `reload`, `status`, `history` and `rollback` talk to, by its absolute path. Only the process's own user and root may use it.",
+            "The Unix socket that `reload`, `promote`, `withdraw`, `rollback`, `status` and `history` talk to, by its absolute path. Only the process's own user and root may use it.",
         ),
     ],
 };

@@ -414,3 +414,44 @@ fn length(rest: &mut &[u8]) -> io::Result<u64> {
         shift += 7;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::any;
+    use proptest::prop_assert;
+    use proptest::prop_assert_eq;
+    use proptest::proptest;
+
+    proptest! {
+        /// Whatever stands where a delta should: it is refused, or makes what it says.
+        #[test]
+        fn no_delta_makes_more_than_it_says(
+            delta in proptest::collection::vec(any::<u8>(), 0..64),
+            base in proptest::collection::vec(any::<u8>(), 0..64),
+            made in 0_u8..100,
+        ) {
+            let sized = [&[base.len() as u8, made][..], &delta].concat();
+            if let Ok(bytes) = apply(&sized, &base) {
+                prop_assert_eq!(bytes.len(), usize::from(made));
+            }
+            prop_assert!(apply(&delta, &base).map_or(true, |bytes| bytes.len() < 1 << 26));
+        }
+
+        #[test]
+        fn a_copy_and_an_insertion_are_what_git_means_by_them(
+            base in proptest::collection::vec(any::<u8>(), 1..60),
+            new in proptest::collection::vec(any::<u8>(), 1..60),
+            at in 0_usize..60,
+        ) {
+            let at = at % base.len();
+            let rest = base.len() - at;
+            let head = [base.len() as u8, (rest + new.len()) as u8];
+            // A copy of `rest` bytes from `at`: one byte of each; then the new bytes themselves.
+            let copy = [0x91, at as u8, rest as u8];
+            let delta = [&head[..], &copy, &[new.len() as u8], &new].concat();
+            let made = apply(&delta, &base).unwrap();
+            prop_assert_eq!(made, [&base[at..], &new].concat());
+        }
+    }
+}

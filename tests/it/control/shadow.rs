@@ -128,6 +128,27 @@ fn so_it_is_where_no_stage_of_the_running_policy_reads_them() {
     sees_every_way(&plain());
 }
 
+/// What nobody could know is not called a difference: a PREPARE that no stage of the running policy has seen, and a route that
+/// leads to the same place by another word.
+#[test]
+fn what_is_the_same_or_cannot_be_known_is_no_difference() {
+    let running = plain();
+    let base = running.with_socket().otherwise("authorize = \"allow\"");
+    set(&running, &strict(&base));
+    let mut wire = running.proxy.login("app");
+    let count = |key: &str| shadow(&running)[key].as_u64().expect("a number");
+    wait_for("both decide it", || {
+        wire.works("SELECT * FROM products");
+        (count("compared") > 0).then_some(())
+    });
+    wait_for("it is left out", || {
+        wire.works("PREPARE q AS SELECT 1; EXECUTE q; DEALLOCATE q");
+        (count("unread") > 0).then_some(())
+    });
+    wire.works("");
+    assert_eq!(count("differing"), 0);
+}
+
 #[test]
 fn each_kind_of_difference_is_told_with_who_decided() {
     let running = reading("tables = [\"by_plugin\"]");
