@@ -43,7 +43,14 @@ pub(super) struct Folder {
     path: PathBuf,
     next: AtomicU64,
     /// Locked.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Folder {
+    /// Closing the file alone would leave the lock with a process that is being started at this moment and still has all of ours.
+    fn drop(&mut self) {
+        drop(self.lock.unlock());
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -88,7 +95,7 @@ impl Folder {
         Ok(Self {
             path: path.to_owned(),
             next: AtomicU64::new(1),
-            _lock: lock,
+            lock,
         })
     }
 
