@@ -27,10 +27,7 @@ pub(crate) fn check(name: &str, commands_min: usize, skipped: impl Fn(&str) -> b
         }
     }
     for (name, lines) in files(&text) {
-        let lines = lines.join("\n");
-        let told = format!("\"revision\":\"{}\"", revision(folder.path()));
-        let lines = lines.replace("\"revision\":\"…\"", &told);
-        folder.write(name, format!("{lines}\n"));
+        folder.write(name, format!("{}\n", lines.join("\n")));
     }
     let steps = steps(&text);
     assert!(commands_min <= steps.len(), "{} commands", steps.len());
@@ -55,17 +52,6 @@ pub(crate) fn check(name: &str, commands_min: usize, skipped: impl Fn(&str) -> b
             step.shown.join("\n")
         );
     }
-}
-
-/// The whole revision of the document's policy, which changes whenever the language does.
-fn revision(folder: &Path) -> String {
-    let told = run(
-        "pgwarden diff policy.toml policy.toml --format json",
-        folder,
-    );
-    let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
-    let revision = told["new"]["revision"].as_str();
-    revision.expect("a revision").to_owned()
 }
 
 /// The blocks that are a file whose language has no comments: ` ```jsonl NAME `.
