@@ -9,7 +9,7 @@ pub(super) use state::State;
 mod kept;
 mod state;
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;
 
 use super::nodes;
 use super::nodes::Nodes;

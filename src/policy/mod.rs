@@ -52,6 +52,8 @@ mod user;
 mod waiver;
 
 #[cfg(test)]
+mod one_file;
+#[cfg(test)]
 mod tests;
 
 pub use action::Action;
@@ -105,6 +107,8 @@ pub use node::NodeAddress;
 pub use node::NodeTls;
 pub use node::NodeTlsMode;
 pub use node::Role;
+#[cfg(test)]
+pub(crate) use one_file::OneFile;
 pub use pins::Pin;
 pub use pins::PinSpot;
 pub use pins::pins;

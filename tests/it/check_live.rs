@@ -5,12 +5,7 @@ use crate::support::cluster::Cluster;
 use crate::support::free_port;
 use crate::support::policy::PolicyText;
 use crate::support::proxy::pgwarden;
-
-struct Said {
-    code: Option<i32>,
-    out: String,
-    errors: String,
-}
+use crate::support::said::Said;
 
 fn check(text: &str, arguments: &[&str]) -> Said {
     let folder = Folder::new("live");
@@ -18,16 +13,8 @@ fn check(text: &str, arguments: &[&str]) -> Said {
         folder.write(name, bytes);
     }
     folder.write("policy.toml", text);
-    let output = pgwarden(&["check", "policy.toml"])
-        .args(arguments)
-        .current_dir(folder.path())
-        .output()
-        .expect("pgwarden starts");
-    Said {
-        code: output.status.code(),
-        out: String::from_utf8_lossy(&output.stdout).into_owned(),
-        errors: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    let mut command = pgwarden(&["check", "policy.toml"]);
+    Said::by(command.args(arguments).current_dir(folder.path()))
 }
 
 fn policy() -> String {
@@ -38,7 +25,7 @@ fn policy() -> String {
 #[test]
 fn each_node_tells_its_version_and_role() {
     let said = check(&policy(), &["--live"]);
-    assert_eq!(said.code, Some(0), "{}{}", said.out, said.errors);
+    assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
     let line = said.out.lines().find(|line| line.starts_with("node pg1"));
     let line = line.expect("a line of the node");
     let start = "node pg1, database postgres as postgres (pool main): PostgreSQL 1";
@@ -73,26 +60,26 @@ fn what_is_not_as_the_policy_says_is_an_error() {
         (&away, "cannot connect to"),
     ] {
         let said = check(text, &[]);
-        assert_eq!(said.code, Some(0), "no node is asked: {}", said.errors);
+        assert_eq!(said.code, Some(0), "no node is asked: {}", said.err);
         let said = check(text, &["--live"]);
-        assert_eq!(said.code, Some(1), "{words}\n{}{}", said.out, said.errors);
+        assert_eq!(said.code, Some(1), "{words}\n{}{}", said.out, said.err);
         assert!(
-            said.errors.contains("error: node pg1, database "),
+            said.err.contains("error: node pg1, database "),
             "{}",
-            said.errors
+            said.err
         );
-        assert!(said.errors.contains(words), "{words}\n{}", said.errors);
+        assert!(said.err.contains(words), "{words}\n{}", said.err);
     }
 }
 
 #[test]
 fn a_node_that_nobody_can_log_in_to_is_not_tried_and_mistakes_come_first() {
     let said = check(&PolicyText::of(Cluster::shared()).text(), &["--live"]);
-    assert_eq!(said.code, Some(0), "{}", said.errors);
+    assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(said.out.contains("node pg1: not tried: "), "{}", said.out);
     let said = check(&policy().replace("size = 10", "sise = 10"), &["--live"]);
     assert_eq!(said.code, Some(1));
-    assert!(!said.errors.contains("node pg1"), "{}", said.errors);
+    assert!(!said.err.contains("node pg1"), "{}", said.err);
     for other in [
         &["--live", "--all-envs"][..],
         &["--live", "--format", "json"],

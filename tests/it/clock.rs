@@ -7,6 +7,7 @@ use crate::support::policy::PolicyText;
 use crate::support::proxy::Proxy;
 use crate::support::proxy::Reload;
 use crate::support::proxy::pgwarden;
+use crate::support::said::Said;
 use std::time::SystemTime;
 
 /// The hour it is, and the weekday from Monday, in UTC.
@@ -101,9 +102,8 @@ fn a_test_sets_the_clock() {
     let folder = Folder::new("clock");
     let path = folder.write("policy.toml", HOURS);
     let run = |arguments: &[&str]| {
-        let output = pgwarden(arguments).arg(&path).output().expect("it runs");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        (output.status.code(), said)
+        let said = Said::by(pgwarden(arguments).arg(&path));
+        (said.code, said.out)
     };
     let (code, said) = run(&["test"]);
     assert_eq!(code, Some(0), "{said}");
@@ -153,10 +153,8 @@ fn a_waiver_that_is_past_is_refused_and_what_runs_goes_on() {
     wire.works("CREATE TEMP TABLE t (n int)");
     let path = proxy.path("policy.toml");
     let verb = |verb: &[&str]| {
-        let output = pgwarden(verb).arg(&path).output().expect("it runs");
-        let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
-        said.push_str(&String::from_utf8_lossy(&output.stderr));
-        (output.status.code(), said)
+        let said = Said::by(pgwarden(verb).arg(&path));
+        (said.code, said.all())
     };
     let (code, said) = verb(&["run"]);
     assert!(

@@ -6,6 +6,7 @@ use crate::support::certificate;
 use crate::support::plugins;
 use crate::support::proxy::pgwarden;
 use crate::support::repository;
+use crate::support::said::Said;
 use std::path::Path;
 
 /// The example with its placeholders filled, and a trust root.
@@ -38,10 +39,8 @@ fn shop() -> Folder {
 fn run(folder: &Path, command: &str) -> (Option<i32>, String) {
     let arguments: Vec<&str> = command.split(' ').collect();
     let mut command = pgwarden(&arguments);
-    let output = command.current_dir(folder).output().expect("it runs");
-    let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
-    said.push_str(&String::from_utf8_lossy(&output.stderr));
-    (output.status.code(), said)
+    let said = Said::by(command.current_dir(folder));
+    (said.code, said.all())
 }
 
 #[test]

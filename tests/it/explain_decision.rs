@@ -5,6 +5,7 @@ use crate::support::cluster::Cluster;
 use crate::support::policy::PolicyText;
 use crate::support::proxy::Proxy;
 use crate::support::proxy::pgwarden;
+use crate::support::said::Said;
 use crate::support::wait_for;
 use std::path::Path;
 
@@ -33,23 +34,9 @@ fn policy(sql: &str) -> PolicyText {
         )
 }
 
-struct Said {
-    code: Option<i32>,
-    out: String,
-    errors: String,
-}
-
 fn explain(folder: &Path, arguments: &[&str]) -> Said {
-    let output = pgwarden(&["explain"])
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .expect("pgwarden starts");
-    Said {
-        code: output.status.code(),
-        out: String::from_utf8_lossy(&output.stdout).into_owned(),
-        errors: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    let mut command = pgwarden(&["explain"]);
+    Said::by(command.args(arguments).current_dir(folder))
 }
 
 /// A refused statement's decision id, once it is in the log.
@@ -74,7 +61,7 @@ fn the_id_that_a_client_was_told_leads_to_places_and_reasons() {
     let id = refused(&proxy);
     let folder = proxy.folder();
     let said = explain(folder, &["policy.toml", "--decision", &id]);
-    assert_eq!(said.code, Some(0), "{}", said.errors);
+    assert_eq!(said.code, Some(0), "{}", said.err);
     let lines: Vec<&str> = said.out.lines().collect();
     assert!(lines[0].starts_with("policy it revision "), "{}", said.out);
     assert!(
@@ -120,7 +107,7 @@ fn the_id_that_a_client_was_told_leads_to_places_and_reasons() {
     let text = policy("fingerprint").text().replace("by_rule", "by_nobody");
     std::fs::write(proxy.path("next.toml"), text).expect("written");
     let said = explain(folder, &["next.toml", "--decision", &id]);
-    assert_eq!(said.code, Some(0), "{}", said.errors);
+    assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(
         said.out
             .contains("so that places and reasons are not told; it would allow, to primary\n"),
@@ -132,7 +119,7 @@ fn the_id_that_a_client_was_told_leads_to_places_and_reasons() {
         folder,
         &["next.toml", "--decision", &id, "--log", "decisions.jsonl.1"],
     );
-    assert_eq!(said.code, Some(0), "{}", said.errors);
+    assert_eq!(said.code, Some(0), "{}", said.err);
 }
 
 #[test]
@@ -162,16 +149,16 @@ fn what_is_not_there_is_told_and_so_is_where_it_was_looked_for() {
     let said = explain(folder, &["policy.toml", "--decision", other]);
     assert_eq!(said.code, Some(1));
     assert!(
-        said.errors.contains(&format!("no decision `{other}` in ")),
+        said.err.contains(&format!("no decision `{other}` in ")),
         "{}",
-        said.errors
+        said.err
     );
     let text = policy("fingerprint").text();
     let stdout = text.replace(&format!("file:{FILE}"), "stdout");
     std::fs::write(proxy.path("stdout.toml"), stdout).expect("written");
     let said = explain(folder, &["stdout.toml", "--decision", &id]);
     assert_eq!(said.code, Some(1));
-    assert!(said.errors.contains("give --log FILE"), "{}", said.errors);
+    assert!(said.err.contains("give --log FILE"), "{}", said.err);
     for wrong in [
         &["policy.toml", "--decision", &id, "--user", "app"][..],
         &["policy.toml"],

@@ -8,6 +8,7 @@ use crate::support::message::only_problem;
 use crate::support::policy::PolicyText;
 use crate::support::proxy::Proxy;
 use crate::support::proxy::pgwarden;
+use crate::support::said::Said;
 use crate::support::wait_for;
 use crate::support::wire::Wire;
 use std::io::Read;
@@ -103,8 +104,7 @@ fn a_standby_that_falls_behind_gets_no_reads_until_it_has_caught_up() {
         "{text}"
     );
     let mut status = pgwarden(&["status", "--socket"]);
-    let status = status.arg(&socket).output().expect("it runs").stdout;
-    let status = String::from_utf8_lossy(&status).into_owned();
+    let status = Said::by(status.arg(&socket)).out;
     assert!(status.contains("behind"), "{status}");
 
     resume(&cluster);
@@ -208,9 +208,8 @@ fn tests_say_how_nodes_are_and_failures_tell_what_followed() {
     let folder = Folder::new("lagging");
     let test = |text: &str| {
         let path = folder.write("policy.toml", text);
-        let output = pgwarden(&["test"]).arg(&path).output().expect("it runs");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        (output.status.code(), said)
+        let said = Said::by(pgwarden(&["test"]).arg(&path));
+        (said.code, said.out)
     };
     let (code, said) = test(LAGGING);
     assert_eq!(code, Some(0), "{said}");

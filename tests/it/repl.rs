@@ -3,6 +3,7 @@
 use crate::support::Folder;
 use crate::support::document;
 use crate::support::proxy::pgwarden;
+use crate::support::said::Said;
 use std::io::BufRead as _;
 use std::io::BufReader;
 use std::io::Write as _;
@@ -60,22 +61,11 @@ fn the_commands_of_the_document_print_what_it_shows() {
 /// What is printed for these lines, standard error behind standard output; without the lines about sessions.
 #[track_caller]
 fn typed(folder: &Path, lines: &str, arguments: &[&str], code: i32) -> Vec<String> {
-    let mut child = pgwarden(&["repl", "policy.toml", "--user", "alice"])
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("pgwarden starts");
-    let mut input = child.stdin.take().expect("piped");
-    // One that ends at once reads nothing.
-    drop(input.write_all(lines.as_bytes()));
-    drop(input);
-    let output = child.wait_with_output().expect("it ends");
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    assert_eq!(output.status.code(), Some(code), "{said}");
+    let mut command = pgwarden(&["repl", "policy.toml", "--user", "alice"]);
+    let command = command.args(arguments).current_dir(folder);
+    let ended = Said::by_reading(command, lines);
+    let said = ended.all();
+    assert_eq!(ended.code, Some(code), "{said}");
     let lines = said.lines().filter(|line| !line.starts_with("policy shop"));
     lines.map(str::to_owned).collect()
 }

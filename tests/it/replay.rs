@@ -12,10 +12,10 @@ use crate::support::frames::sync;
 use crate::support::policy::PolicyText;
 use crate::support::proxy::Proxy;
 use crate::support::proxy::pgwarden;
+use crate::support::said::Said;
 use serde_json::Value;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Stdio;
 
 const SECRET: &str = "hush-hush-4712";
 const FILE: &str = "decisions.jsonl";
@@ -95,23 +95,9 @@ fn recorded(sql: &str) -> (Folder, PathBuf, String) {
     (folder, path, text.text())
 }
 
-struct Said {
-    code: Option<i32>,
-    out: String,
-    errors: String,
-}
-
 fn replay(folder: &Path, arguments: &[&str]) -> Said {
-    let output = pgwarden(&["replay"])
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .expect("pgwarden starts");
-    Said {
-        code: output.status.code(),
-        out: String::from_utf8_lossy(&output.stdout).into_owned(),
-        errors: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    let mut command = pgwarden(&["replay"]);
+    Said::by(command.args(arguments).current_dir(folder))
 }
 
 /// The JSON, and the exit code.
@@ -121,7 +107,7 @@ fn json(folder: &Path, policy: &str) -> (Option<i32>, Value) {
     let value = serde_json::from_str(&said.out);
     (
         said.code,
-        value.unwrap_or_else(|error| panic!("{error}: {}{}", said.out, said.errors)),
+        value.unwrap_or_else(|error| panic!("{error}: {}{}", said.out, said.err)),
     )
 }
 
@@ -197,7 +183,7 @@ fn with_less_in_the_log_what_cannot_be_decided_is_told_with_its_reason() {
         &[FILE, "--against", "policy.toml", "--complete"],
     );
     assert_eq!(said.code, Some(1), "{}", said.out);
-    assert!(said.errors.contains("not every line"), "{}", said.errors);
+    assert!(said.err.contains("not every line"), "{}", said.err);
 }
 
 #[test]
@@ -255,7 +241,7 @@ fn broken_lines_are_named_and_the_rest_is_decided() {
         .replace("\"version\":1", "\"version\":2");
     folder.write(FILE, format!("no json\n\n{other}\n{half}"));
     let said = replay(folder.path(), &[FILE, "--against", "policy.toml"]);
-    assert_eq!(said.code, Some(0), "{}{}", said.out, said.errors);
+    assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
     assert!(
         said.out.contains("3 lines are no decisions\n"),
         "{}",
@@ -279,31 +265,23 @@ fn broken_lines_are_named_and_the_rest_is_decided() {
     assert_eq!(said.code, Some(1), "{}", said.out);
     let said = replay(folder.path(), &["missing", "--against", "policy.toml"]);
     assert_eq!(said.code, Some(1));
-    assert!(
-        said.errors.contains("cannot read `missing`"),
-        "{}",
-        said.errors
-    );
+    assert!(said.err.contains("cannot read `missing`"), "{}", said.err);
 }
 
 #[test]
 fn standard_input_is_a_log_as_well_and_a_bad_policy_exits_78() {
     let (folder, log, _) = recorded("text");
-    let input = std::fs::File::open(&log).expect("the log");
-    let output = pgwarden(&["replay", "-", "--against", "policy.toml"])
-        .current_dir(folder.path())
-        .stdin(Stdio::from(input))
-        .output()
-        .expect("pgwarden starts");
-    let out = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(output.status.code(), Some(0), "{out}");
+    let input = std::fs::read_to_string(&log).expect("the log");
+    let mut command = pgwarden(&["replay", "-", "--against", "policy.toml"]);
+    let Said { code, out, .. } = Said::by_reading(command.current_dir(folder.path()), &input);
+    assert_eq!(code, Some(0), "{out}");
     assert!(
         out.contains("16 decided, 0 changed, 0 could not be decided\n"),
         "{out}"
     );
     folder.write("broken.toml", "policy = 1\n");
     let said = replay(folder.path(), &[FILE, "--against", "broken.toml"]);
-    assert_eq!(said.code, Some(78), "{}", said.errors);
+    assert_eq!(said.code, Some(78), "{}", said.err);
 }
 
 #[test]
@@ -314,13 +292,9 @@ fn diff_adds_what_both_policies_make_of_it() {
         text.replace("tables = [\"by_rule\"]", "tables = [\"by_nobody\"]"),
     );
     let diff = |arguments: &[&str]| {
-        let output = pgwarden(&["diff", "policy.toml", "next.toml"])
-            .args(arguments)
-            .current_dir(folder.path())
-            .output()
-            .expect("pgwarden starts");
-        let out = String::from_utf8_lossy(&output.stdout).into_owned();
-        (output.status.code(), out)
+        let mut command = pgwarden(&["diff", "policy.toml", "next.toml"]);
+        let said = Said::by(command.args(arguments).current_dir(folder.path()));
+        (said.code, said.out)
     };
     let (plain, told) = diff(&[]);
     let (code, out) = diff(&["--impact", FILE]);

@@ -1,33 +1,20 @@
 //! `pgwarden diff --running`: the older side is the policy that a process has in force, whatever lies on disk by now.
 
 use crate::support::Folder;
+use crate::support::Killed;
 use crate::support::cluster::Cluster;
 use crate::support::policy::PolicyText;
 use crate::support::proxy::Proxy;
 use crate::support::proxy::pgwarden;
+use crate::support::said::Said;
 use crate::support::wait_for;
 use std::path::Path;
-use std::process::Child;
 use std::process::Stdio;
 
-struct Said {
-    code: Option<i32>,
-    out: String,
-    errors: String,
-}
-
 fn diff(folder: &Path, arguments: &[&str]) -> Said {
-    let output = pgwarden(&["diff", "--running"])
-        .args(arguments)
-        .current_dir(folder)
-        .env_remove("PGWARDEN_SOCKET")
-        .output()
-        .expect("pgwarden starts");
-    Said {
-        code: output.status.code(),
-        out: String::from_utf8_lossy(&output.stdout).into_owned(),
-        errors: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    let mut command = pgwarden(&["diff", "--running"]);
+    let command = command.args(arguments).current_dir(folder);
+    Said::by(command.env_remove("PGWARDEN_SOCKET"))
 }
 
 fn policy(socket: &Path) -> PolicyText {
@@ -50,7 +37,7 @@ fn the_running_policy_is_the_older_side() {
         socket.exists().then_some(())
     });
     let said = diff(proxy.folder(), &["policy.toml"]);
-    assert_eq!(said.code, Some(0), "{}{}", said.out, said.errors);
+    assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
     assert!(
         said.out.ends_with("  no difference in meaning\n"),
         "{}",
@@ -59,7 +46,7 @@ fn the_running_policy_is_the_older_side() {
     let text = running.text();
     proxy.write_policy(&text.replace("[\"by_rule\"]", "[\"by_rule\", \"other\"]"));
     let said = diff(proxy.folder(), &["policy.toml"]);
-    assert_eq!(said.code, Some(2), "{}{}", said.out, said.errors);
+    assert_eq!(said.code, Some(2), "{}{}", said.out, said.err);
     let (header, rest) = said.out.split_once('\n').expect("a header");
     let revisions = header.strip_prefix("policy it  revision ").expect(header);
     assert_eq!(revisions.len(), "01234567 -> 01234567".len(), "{header}");
@@ -80,19 +67,8 @@ fn the_running_policy_is_the_older_side() {
     let socket = socket.to_str().expect("UTF-8");
     let other = other.to_str().expect("UTF-8");
     let said = diff(proxy.folder(), &["--socket", socket, other]);
-    assert_eq!(said.code, Some(2), "{}{}", said.out, said.errors);
+    assert_eq!(said.code, Some(2), "{}{}", said.out, said.err);
     assert!(said.out.contains("stage.rule"), "{}", said.out);
-}
-
-/// A process that is killed where the test does not come to its end.
-struct Serving(Child);
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // Already gone is as good.
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
 }
 
 #[test]
@@ -116,25 +92,19 @@ fn secrets_are_read_where_they_lie_and_another_environment_is_noticed() {
         .stderr(Stdio::null())
         .spawn()
         .expect("pgwarden starts");
-    let _serving = Serving(child);
+    let _serving = Killed(child);
     wait_for("the admin socket is there", || {
         socket.exists().then_some(())
     });
     let elsewhere = Folder::new("elsewhere");
     let from = |size: &str| {
-        let output = pgwarden(&["diff", "--running"])
-            .arg("--socket")
+        let mut command = pgwarden(&["diff", "--running", "--socket"]);
+        let command = command
             .arg(&socket)
             .arg(&path)
-            .current_dir(elsewhere.path())
-            .env("PGWARDEN_TEST_SIZE", size)
-            .output()
-            .expect("pgwarden starts");
-        let said = [output.stdout, output.stderr].concat();
-        (
-            output.status.code(),
-            String::from_utf8_lossy(&said).into_owned(),
-        )
+            .current_dir(elsewhere.path());
+        let said = Said::by(command.env("PGWARDEN_TEST_SIZE", size));
+        (said.code, said.all())
     };
     let (code, said) = from("2h");
     assert_eq!(code, Some(0), "{said}");
@@ -156,12 +126,12 @@ fn nobody_answers_and_wrong_usage() {
         folder.write(name, bytes);
     }
     let said = diff(folder.path(), &["policy.toml"]);
-    assert_eq!(said.code, Some(69), "{}", said.errors);
+    assert_eq!(said.code, Some(69), "{}", said.err);
     folder.write("other.toml", PolicyText::of(Cluster::shared()).text());
     for wrong in [&["other.toml"][..], &["policy.toml", "other.toml"], &[]] {
         let said = diff(folder.path(), wrong);
-        assert_eq!(said.code, Some(64), "{wrong:?} {}", said.errors);
+        assert_eq!(said.code, Some(64), "{wrong:?} {}", said.err);
     }
-    let git = pgwarden(&["diff", "--running", "--git", "HEAD", "policy.toml"]).output();
-    assert_eq!(git.expect("pgwarden starts").status.code(), Some(64));
+    let arguments = ["diff", "--running", "--git", "HEAD", "policy.toml"];
+    Said::ends(&mut pgwarden(&arguments), 64);
 }

@@ -8,6 +8,7 @@ use crate::support::message::only_problem;
 use crate::support::policy::PolicyText;
 use crate::support::proxy::Proxy;
 use crate::support::proxy::pgwarden;
+use crate::support::said::Said;
 
 /// One pack, as a policy includes it.
 struct Pack {
@@ -169,10 +170,8 @@ fn folder(policy: &str) -> Folder {
 
 fn verb(arguments: &[&str], folder: &Folder) -> (Option<i32>, String) {
     let path = folder.path().join("policy.toml");
-    let output = pgwarden(arguments).arg(path).output().expect("it runs");
-    let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
-    said.push_str(&String::from_utf8_lossy(&output.stderr));
-    (output.status.code(), said)
+    let said = Said::by(pgwarden(arguments).arg(path));
+    (said.code, said.all())
 }
 
 #[test]

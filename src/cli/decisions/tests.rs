@@ -9,7 +9,6 @@ use crate::cli::scenario::Logged;
 use crate::cli::scenario::Scenario;
 use crate::cli::scenario::StillServices;
 use crate::cli::scenario::Who;
-use crate::cli::scenario::tests::Text;
 use crate::hook::ClientAddress;
 use crate::hook::Protocol;
 use crate::hook::SessionContext;
@@ -21,6 +20,7 @@ use crate::pipeline::Queue;
 use crate::pipeline::Statement;
 use crate::pipeline::StatsRegistry;
 use crate::policy::Colour;
+use crate::policy::OneFile;
 use crate::policy::WhenFull;
 use crate::server::Source;
 use crate::server::Trust;
@@ -162,7 +162,7 @@ fn world(stages: &Stages, level: &str, sql: &str) -> World {
     let analyzer = Arc::new(Analyzer::new(10));
     let (world, report) = build_from(
         &source,
-        &Text(text.clone()),
+        &OneFile(text.clone()),
         &StatsRegistry::default(),
         &analyzer,
     );

@@ -13,7 +13,7 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::StatsRegistry;
 use crate::policy;
 use crate::policy::Colour;
-use crate::policy::Files;
+use crate::policy::OneFile;
 use crate::policy::Policy;
 use crate::policy::Way;
 use crate::statement::Analyzer;
@@ -23,7 +23,6 @@ use proptest::prelude::Strategy;
 use proptest::prelude::any;
 use proptest::prelude::prop;
 use proptest::proptest;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -166,33 +165,8 @@ impl Draft {
     }
 }
 
-/// The only file there is.
-struct Text(String);
-
-impl Files for Text {
-    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
-        Ok(self.0.clone().into_bytes())
-    }
-
-    fn mode(&self, _: &Path) -> Option<u32> {
-        None
-    }
-
-    fn env(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn trusted_key(&self, _: &str) -> Option<io::Result<Vec<u8>>> {
-        None
-    }
-
-    fn requires_signatures(&self) -> bool {
-        false
-    }
-}
-
 fn build(text: &str) -> (Policy, Arc<Pipeline>) {
-    let files = Text(text.to_owned());
+    let files = OneFile(text.to_owned());
     let (policy, mut report) = policy::load(Path::new("policy.toml"), None, &files);
     let policy = policy.unwrap_or_else(|_| panic!("{}\n{text}", report.render(Colour::Never)));
     let analyzer = Arc::new(Analyzer::new(STATEMENTS_MAX));

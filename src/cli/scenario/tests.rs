@@ -6,41 +6,15 @@ use crate::pipeline::StatsRegistry;
 use crate::pipeline::compile_with_faults;
 use crate::policy;
 use crate::policy::Colour;
-use crate::policy::Files;
+use crate::policy::OneFile;
 use crate::sandbox::Fault;
 use crate::statement::Analyzer;
-use std::io;
 use std::path::Path;
 
 /// The faults that a test can have happen: all but a mistake of ours.
 fn kinds() -> impl Iterator<Item = &'static str> {
     let kinds = Fault::KINDS.into_iter();
     kinds.filter(|kind| Fault::injected(kind).is_some())
-}
-
-/// A policy's one file.
-pub(in crate::cli) struct Text(pub(in crate::cli) String);
-
-impl Files for Text {
-    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
-        Ok(self.0.clone().into_bytes())
-    }
-
-    fn mode(&self, _: &Path) -> Option<u32> {
-        None
-    }
-
-    fn env(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn trusted_key(&self, _: &str) -> Option<io::Result<Vec<u8>>> {
-        None
-    }
-
-    fn requires_signatures(&self) -> bool {
-        false
-    }
 }
 
 /// What becomes of a connection and then of a statement where the only stage, at that hook, fails in that way.
@@ -51,7 +25,7 @@ fn asked(hook: &str, keys: &str, kind: &str) -> (Result<(), TurnedAway>, Played)
          [stage.guard]\nhook = \"{hook}\"\nscript = 'next()'\n{keys}\n\
          [pipeline.default]\n{hook} = [\"guard\"]\notherwise = {{ authorize = \"allow\" }}\n"
     );
-    let (policy, mut report) = policy::load(Path::new("policy.toml"), None, &Text(text));
+    let (policy, mut report) = policy::load(Path::new("policy.toml"), None, &OneFile(text));
     let policy = policy.unwrap_or_else(|_| panic!("{}", report.render(Colour::Never)));
     let faults = BTreeMap::from([(0, Fault::injected(kind).unwrap())]);
     let (stats, analyzer) = (StatsRegistry::default(), Arc::new(Analyzer::new(1)));

@@ -10,42 +10,17 @@ use crate::hook::StatementContext;
 use crate::policy;
 use crate::policy::Action;
 use crate::policy::Cache;
-use crate::policy::Files;
+use crate::policy::OneFile;
 use crate::policy::Severity;
 use crate::statement::Needs;
 use crate::statement::analyze;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::io;
 use std::path::Path;
 use uuid::Uuid;
 
 const AT: fn(u64) -> Duration = Duration::from_secs;
 const TEXT: &str = "SELECT * FROM shop.products WHERE id = $1";
-
-struct OneFile(String);
-
-impl Files for OneFile {
-    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
-        Ok(self.0.clone().into_bytes())
-    }
-
-    fn env(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn trusted_key(&self, _: &str) -> Option<io::Result<Vec<u8>>> {
-        None
-    }
-
-    fn requires_signatures(&self) -> bool {
-        false
-    }
-
-    fn mode(&self, _: &Path) -> Option<u32> {
-        None
-    }
-}
 
 /// What the policy makes of `cache = { .. }`.
 fn rule(keys: &str) -> Arc<Cache> {

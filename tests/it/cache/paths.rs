@@ -21,6 +21,7 @@ use crate::support::message::shape;
 use crate::support::policy::PolicyText;
 use crate::support::proxy::Proxy;
 use crate::support::proxy::pgwarden;
+use crate::support::said::Said;
 use crate::support::wait_for;
 use crate::support::wire::Wire;
 use serde_json::Value;
@@ -380,11 +381,8 @@ expect = { steps = [{ route = "primary" }, { route = "primary" }, { route = "pri
     let path = proxy.path("policy.toml");
     let path = path.to_str().expect("a path");
     let run = |arguments: &[&str]| {
-        let output = pgwarden(arguments).output().expect("it runs");
-        (
-            output.status.success(),
-            String::from_utf8_lossy(&output.stdout).into_owned(),
-        )
+        let said = Said::by(&mut pgwarden(arguments));
+        (said.code == Some(0), said.out)
     };
     let (good, said) = run(&["test", path, "--coverage"]);
     assert!(good, "{said}");

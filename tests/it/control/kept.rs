@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::support::Killed;
+use crate::support::git::git;
 
 /// A policy of several files: one is included, one is a plugin with its pin, one is a password.
 fn of_many_files(base: &PolicyText, socket: &Path, message: &str) -> (String, Vec<u8>) {
@@ -197,14 +198,8 @@ fn a_rollback_says_nothing_of_the_files_on_disk() {
 fn a_policy_that_is_not_as_in_its_commit_is_called_dirty() {
     let running = Running::start("first", &[]);
     let git = |arguments: &[&str]| {
-        let output = Command::new("git")
-            .args(["-c", "user.name=a", "-c", "user.email=a@b", "-C"])
-            .arg(running.proxy.folder())
-            .args(arguments)
-            .output()
-            .expect("git starts");
-        assert!(output.status.success(), "{arguments:?} {output:?}");
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        let printed = git(running.proxy.folder(), arguments);
+        printed.trim().to_owned()
     };
     git(&["init", "-q"]);
     git(&["add", "policy.toml", "server.crt"]);
