@@ -106,6 +106,9 @@ const PACKS: [Pack; 7] = [
             ("other", "SELECT * FROM acme.orders, public.orders", NO),
             ("other", "SET search_path = public", NO),
             ("other", "SELECT table_to_xml('orders', true, true, '')", NO),
+            // Has the role, and no tenant.
+            ("postgres", "SELECT * FROM orders", NO),
+            ("postgres", "SELECT * FROM acme.orders", NO),
             ("app", "SELECT * FROM orders", YES),
         ],
     },
