@@ -184,7 +184,10 @@ fn declared(scope: Scope<'_, '_>, hook: Hook, spot: &Spot<String>, stages: &[Sta
         return;
     };
     // Where one that it declares is misspelt, this may be the one that is meant; that is reported there.
-    if stage.hooks.len() == hooks_written(scope, &spot.value) && !stage.hooks.contains(&hook) {
+    if !stage.hooks.is_empty()
+        && stage.hooks.len() == hooks_written(scope, &spot.value)
+        && !stage.hooks.contains(&hook)
+    {
         let names = super::suggest::list(stage.hooks.iter().map(|hook| hook.name()));
         let found = Diagnostic::error(
             code::UNDECLARED_HOOK,
@@ -207,7 +210,8 @@ fn hooks_written(scope: Scope<'_, '_>, stage: &str) -> usize {
         .map(|(_, entry)| entry.word.entries())
         .unwrap_or_default();
     let hook = keys.iter().find(|key| key.key == "hook");
-    match hook.map(|hook| &hook.word.value) {
+    let settled = hook.and_then(|hook| scope.reading.settle(&hook.word));
+    match settled.as_deref().map(|word| &word.value) {
         Some(Value::List(hooks)) => hooks.len(),
         Some(_) => 1,
         None => 0,

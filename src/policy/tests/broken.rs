@@ -20,6 +20,32 @@ fn codes(lines: &[String]) -> Vec<&str> {
         .collect()
 }
 
+/// Also where the hooks it is for are a variable, and there are several.
+#[test]
+fn a_stage_is_listed_only_where_it_declares() {
+    let root = |hook: &str| {
+        let lists = "pre_query = [\"a\"]\notherwise";
+        let root = SMALLEST.replace("otherwise", lists);
+        format!(
+            "{root}[vars]\nh = [\"authorize\", \"metrics\"]\n[stage.a]\nhook = {hook}\nscript = 'next()'\n"
+        )
+    };
+    for hook in ["[\"authorize\", \"metrics\"]", "{ var = \"h\" }"] {
+        let memory = Memory::default().file("policy.toml", root(hook));
+        let found = lines(&memory);
+        assert_eq!(
+            codes(&found)
+                .iter()
+                .filter(|code| **code == "P0606")
+                .count(),
+            1,
+            "{hook}: {found:?}"
+        );
+    }
+    let memory = Memory::default().file("policy.toml", root("{ var = \"nowhere\" }"));
+    assert!(!codes(&lines(&memory)).contains(&"P0606"));
+}
+
 #[test]
 fn the_report_looks_as_documented() {
     let text = "policy = 1\n\n[stage.pii]\nhook = \"pre_query\"\nwhen = { kind = [\"update\"], has_were = false }\ndeny = \"no\"\n";
