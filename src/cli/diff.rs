@@ -18,7 +18,7 @@ use crate::policy::Files;
 use crate::server::Disk;
 use crate::server::Source;
 use crate::server::Trust;
-use crate::server::build_from;
+use crate::server::build_at;
 use crate::session::World;
 use crate::statement::Analyzer;
 use git::GitFiles;
@@ -26,6 +26,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// The policies mean something else.
 const CHANGED: u8 = 2;
@@ -140,32 +141,33 @@ fn compare(arguments: &Arguments) -> Result<(World, World, Difference), Stop> {
         require_signed: arguments.trust.require_signed,
     };
     let disk = Disk { trust: &trust };
-    let side = |path: &Path, files: &dyn Files, name: &str| {
+    let now = SystemTime::now();
+    let side = |path: &Path, files: &dyn Files, name: &str, time: SystemTime| {
         let source = Source {
             path: path.to_owned(),
             environment: arguments.env.clone(),
             trust: trust.clone(),
         };
-        read(&source, files, name)
+        read(&source, files, name, time)
     };
     let (old, new) = match (&arguments.git, &arguments.policies[..]) {
         (None, [policy]) if arguments.running => {
             let reach = Reach::at(arguments.socket.clone(), arguments.env.clone());
             (
                 running::world(&reach, policy, &trust),
-                side(policy, &disk, "the newer policy"),
+                side(policy, &disk, "the newer policy", now),
             )
         }
         (None, [old, new]) if !arguments.running => (
-            side(old, &disk, "the older policy"),
-            side(new, &disk, "the newer policy"),
+            side(old, &disk, "the older policy", BEFORE),
+            side(new, &disk, "the newer policy", now),
         ),
         (Some(revision), [policy]) => {
             let then = GitFiles::at(revision, policy, disk).map_err(Stop::Usage)?;
             let name = format!("the policy at {revision}");
             (
-                side(policy, &then, &name),
-                side(policy, &disk, "the newer policy"),
+                side(policy, &then, &name, BEFORE),
+                side(policy, &disk, "the newer policy", now),
             )
         }
         (None, _) => {
@@ -183,10 +185,16 @@ fn compare(arguments: &Arguments) -> Result<(World, World, Difference), Stop> {
     Ok((old, new, difference))
 }
 
-/// A policy as it would be served.
-fn read(source: &Source, files: &dyn Files, name: &str) -> Result<World, Stop> {
-    let analyzer = Arc::new(Analyzer::new(STATEMENTS_MAX));
-    let (world, report) = build_from(source, files, &StatsRegistry::default(), &analyzer);
+/// When no waiver has ended: the older side was served while its own had not, and a change may well be about them.
+const BEFORE: SystemTime = SystemTime::UNIX_EPOCH;
+
+/// A policy as it would be served at that time.
+fn read(source: &Source, files: &dyn Files, name: &str, time: SystemTime) -> Result<World, Stop> {
+    let (stages, analyzer) = (
+        StatsRegistry::default(),
+        Arc::new(Analyzer::new(STATEMENTS_MAX)),
+    );
+    let (world, report) = build_at(source, files, &stages, &analyzer, time);
     match world {
         Some(world) => Ok(world),
         None => {

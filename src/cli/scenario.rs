@@ -291,6 +291,7 @@ impl<'a> Scenario<'a> {
         let before = self.state.clone();
         let mut joined: Option<Permit> = None;
         let mut wanted = None;
+        let mut sent_texts = Vec::with_capacity(texts.len());
         for (index, text) in texts.iter().enumerate() {
             let statement = Statement {
                 session: &self.context,
@@ -312,7 +313,6 @@ impl<'a> Scenario<'a> {
                 format!("{}; {sent}", played.text)
             };
             wanted = self.kept.look_up(&mut trace, &self.context, &sent);
-            self.kept.ran(&trace, &self.context, &sent);
             if let Verdict::Forward(permit) = &trace.verdict {
                 joined = Some(match joined.take() {
                     Some(before) => before.join(permit.clone(), None),
@@ -330,6 +330,7 @@ impl<'a> Scenario<'a> {
             if let Err(refusal) = self.state.follow(&sent, known.as_deref(), self.pool()) {
                 return self.refuse(played, "session_state", refusal, before);
             }
+            sent_texts.push(sent);
         }
         played.timeout = joined.as_ref().and_then(Permit::timeout);
         let route = joined.as_ref().map(Permit::route);
@@ -339,6 +340,9 @@ impl<'a> Scenario<'a> {
             Some(Ok(None)) => joined.and_then(|permit| self.place(&permit)),
             None => None,
         };
+        for (trace, sent) in played.traces.iter().zip(&sent_texts) {
+            self.kept.ran(trace, &self.context, sent);
+        }
         if let (Some(wanted), Some(place)) = (wanted, played.place) {
             let is_late = self.policy.nodes[place.node].role == Role::Standby;
             self.kept.keep(wanted, is_late);

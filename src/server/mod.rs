@@ -51,6 +51,7 @@ pub use history::Entry;
 pub use live::Source;
 pub use live::build;
 pub use live::build_and_watch;
+pub use live::build_at;
 pub use live::build_from;
 pub use live::environments;
 pub use live::review;

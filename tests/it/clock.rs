@@ -173,4 +173,19 @@ fn a_waiver_that_is_past_is_refused_and_what_runs_goes_on() {
     let (code, said) = verb(&["check", "--today", "2025-12-01"]);
     assert!(code == Some(0) && !said.contains("P0726"), "{said}");
     assert_eq!(verb(&["check", "--today", "soon"]).0, Some(64));
+    // The change that renews one can be told, and the one that lets it end is refused.
+    std::fs::write(proxy.path("renewed.toml"), good.text()).expect("written");
+    let diff = |old: &str, new: &str| {
+        let mut command = pgwarden(&["diff", old, new]);
+        Said::by(command.current_dir(proxy.folder()))
+    };
+    let said = diff("policy.toml", "renewed.toml");
+    assert_eq!(said.code, Some(3), "{}", said.all());
+    assert!(said.out.contains("stage.ddl.waiver"), "{}", said.out);
+    let said = diff("renewed.toml", "policy.toml");
+    assert!(
+        said.code == Some(78) && said.err.contains("P0613"),
+        "{}",
+        said.all()
+    );
 }

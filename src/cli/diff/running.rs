@@ -34,7 +34,12 @@ fn built(files: &RunningFiles, trust: &Trust) -> Result<World, Stop> {
         environment: entry.environment.clone(),
         trust: trust.clone(),
     };
-    let world = super::read(&source, &stored, "the running policy, as it reads here,")?;
+    let world = super::read(
+        &source,
+        &stored,
+        "the running policy, as it reads here,",
+        super::BEFORE,
+    )?;
     if world.policy.revision.full() != entry.revision {
         return Err(Stop::Failed(format!(
             "the running revision {} reads as {} here: an environment variable is another one in that process; set it here as there",

@@ -73,8 +73,11 @@ impl Kept {
         }
     }
 
-    /// A statement has run.
+    /// The node has run a statement.
     pub(super) fn ran(&self, trace: &Trace, session: &SessionContext, text: &str) {
+        if !matches!(trace.verdict, Verdict::Forward(_)) {
+            return;
+        }
         let Some(facts) = &trace.facts else { return };
         match statement::writes(text, facts) {
             Writes::Nothing => (),

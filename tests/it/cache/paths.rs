@@ -372,11 +372,17 @@ name = "a read is kept until its table is written"
 given = { user = "app", database = "app", steps = ["SELECT * FROM products", "SELECT * FROM products", "DELETE FROM products", "SELECT * FROM products", "SELECT * FROM products"] }
 expect = { steps = [{ by = "otherwise", route = "primary" }, { verdict = "allow", by = "kept" }, { route = "primary" }, { by = "otherwise" }, { by = "kept" }] }
 [[test]]
+name = "what is refused writes nothing"
+given = { user = "other", database = "app", steps = ["SELECT * FROM products", "DELETE FROM products", "SELECT * FROM products", "UPDATE products SET id = 1; DELETE FROM products", "SELECT * FROM products"] }
+expect = { steps = [{ by = "otherwise" }, { verdict = "deny", by = "no-deletes" }, { by = "kept" }, { verdict = "deny", by = "no-deletes" }, { by = "kept" }] }
+[[test]]
 name = "not in a transaction, and not another table"
 given = { user = "app", database = "app", steps = ["BEGIN", "SELECT * FROM products", "SELECT * FROM products", "COMMIT", "SELECT * FROM orders", "SELECT * FROM orders"] }
 expect = { steps = [{ route = "primary" }, { route = "primary" }, { route = "primary" }, { route = "primary" }, { route = "primary" }, { route = "primary" }] }
 "#;
+    let rule = "when = { user = \"other\", kind = \"delete\" }\ndeny = \"no\"";
     let policy = PolicyText::of(Cluster::shared()).extra(test);
+    let policy = policy.stage("pre_query", "no-deletes", rule);
     let proxy = Proxy::start(&stage(policy, "products", "ttl = \"1h\""));
     let path = proxy.path("policy.toml");
     let path = path.to_str().expect("a path");
