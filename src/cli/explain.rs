@@ -217,50 +217,44 @@ pub(super) fn explain(policy: &Policy, sql: &str, played: &Played) -> String {
             write_step(&mut out, step);
         }
     }
-    let by = played.by().name();
-    match (
-        played.refusal(),
-        played.traces.last().map(|trace| &trace.verdict),
-    ) {
-        (Some(refusal), _) => {
-            line(
-                &mut out,
-                format_args!("  => refused by {by}: {} {}", refusal.code, refusal.message),
-            );
-        }
-        (None, Some(Verdict::Reply(rows))) => {
-            line(
-                &mut out,
-                format_args!("  => answered by {by} with {} rows", rows.rows.len()),
-            );
-        }
-        (None, Some(Verdict::Cached(..))) => {
-            line(
-                &mut out,
-                format_args!("  => answered by {by} from its cache"),
-            );
-        }
-        _ => {
-            line(
-                &mut out,
-                format_args!(
-                    "  => allowed by {by}, goes to {}",
-                    place_name(policy, played)
-                ),
-            );
-            let masked = played.masked();
-            if !masked.is_empty() {
-                line(&mut out, format_args!("     masked {}", masked.join(", ")));
-            }
-            if played.text != sql {
-                line(&mut out, format_args!("     as {}", played.text));
-            }
-        }
+    for (number, said) in outcome(policy, sql, played).iter().enumerate() {
+        let before = if number == 0 { "  => " } else { "     " };
+        line(&mut out, format_args!("{before}{said}"));
     }
     if played.fuel() != 0 {
         line(&mut out, format_args!("     fuel {}", played.fuel()));
     }
     out
+}
+
+/// What became of a message: the verdict, then what else there is to say of it.
+pub(super) fn outcome(policy: &Policy, sql: &str, played: &Played) -> Vec<String> {
+    let by = played.by().name();
+    let verdict = played.traces.last().map(|trace| &trace.verdict);
+    match (played.refusal(), verdict) {
+        (Some(refusal), _) => {
+            vec![format!(
+                "refused by {by}: {} {}",
+                refusal.code, refusal.message
+            )]
+        }
+        (None, Some(Verdict::Reply(rows))) => {
+            vec![format!("answered by {by} with {} rows", rows.rows.len())]
+        }
+        (None, Some(Verdict::Cached(..))) => vec![format!("answered by {by} from its cache")],
+        _ => {
+            let place = place_name(policy, played);
+            let mut lines = vec![format!("allowed by {by}, goes to {place}")];
+            let masked = played.masked();
+            if !masked.is_empty() {
+                lines.push(format!("masked {}", masked.join(", ")));
+            }
+            if played.text != sql {
+                lines.push(format!("as {}", played.text));
+            }
+            lines
+        }
+    }
 }
 
 fn write_step(out: &mut String, step: &Step) {

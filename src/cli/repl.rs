@@ -14,7 +14,6 @@ use crate::hook::ClientAddress;
 use crate::hook::Protocol;
 use crate::pipeline::Detail;
 use crate::pipeline::StatsRegistry;
-use crate::pipeline::Verdict;
 use crate::server::build;
 use crate::session::World;
 use crate::statement;
@@ -276,28 +275,10 @@ impl Typist {
 
 /// What became of a message, in short.
 fn shown(world: &World, sql: &str, played: &Played) -> String {
-    let by = played.by().name();
-    let verdict = played.traces.last().map(|trace| &trace.verdict);
-    match (played.refusal(), verdict) {
-        (Some(refusal), _) => {
-            let mut out = format!("refused by {by}: {} {}\n", refusal.code, refusal.message);
-            if let Some(hint) = &refusal.hint {
-                out.push_str(&format!("  hint: {hint}\n"));
-            }
-            out
-        }
-        (None, Some(Verdict::Reply(rows))) => {
-            format!("answered by {by} with {} rows\n", rows.rows.len())
-        }
-        _ => {
-            let place = explain::place_name(&world.policy, played);
-            let mut out = format!("allowed by {by}, goes to {place}\n");
-            if played.text != sql {
-                out.push_str(&format!("  as {}\n", played.text));
-            }
-            out
-        }
-    }
+    let mut lines = explain::outcome(&world.policy, sql, played);
+    let hint = played.refusal().and_then(|refusal| refusal.hint.as_ref());
+    lines.extend(hint.map(|hint| format!("hint: {hint}")));
+    lines.join("\n  ") + "\n"
 }
 
 /// What was typed.

@@ -160,10 +160,7 @@ impl Played {
 
     /// The columns that are masked in its rows, as the policy writes them; each once, sorted.
     pub(super) fn masked(&self) -> Vec<Arc<str>> {
-        let goes_on = |trace: &&Trace| !matches!(trace.verdict, Verdict::Refuse(_));
-        let masks = self.traces.iter().filter(goes_on);
-        let columns = masks.flat_map(|trace| trace.masks.iter().flat_map(|masks| masks.columns()));
-        let mut columns: Vec<Arc<str>> = columns.collect();
+        let mut columns: Vec<Arc<str>> = self.traces.iter().flat_map(Trace::masked).collect();
         columns.sort();
         columns.dedup();
         columns

@@ -19,6 +19,8 @@ pub enum Differs {
     Route,
     /// It sends another text.
     Text,
+    /// It shows a column that the running policy masks, or masks one that is shown.
+    Mask,
     /// It lets the statement run longer, or less long.
     Timeout,
 }
@@ -33,6 +35,7 @@ impl Differs {
             Self::Reply => "reply",
             Self::Route => "route",
             Self::Text => "text",
+            Self::Mask => "mask",
             Self::Timeout => "timeout",
         }
     }
@@ -79,6 +82,8 @@ pub fn compare(running: (&Pipeline, &Trace), tried: (&Pipeline, &Trace)) -> Opti
                 Differs::Route
             } else if one.text() != other.text() {
                 Differs::Text
+            } else if running.1.masked() != tried.1.masked() {
+                Differs::Mask
             } else if one.timeout() != other.timeout() {
                 Differs::Timeout
             } else {
@@ -102,9 +107,17 @@ fn route(pipeline: &Pipeline, to: RouteTarget) -> String {
     pipeline.route_name(to).into_owned()
 }
 
+/// What of the rows is masked, in words.
+fn masked(trace: &Trace) -> String {
+    match &trace.masked()[..] {
+        [] => String::new(),
+        columns => format!(", masked {}", columns.join(" ")),
+    }
+}
+
 fn side((pipeline, trace): (&Pipeline, &Trace), differs: Differs) -> Side {
     let by = match differs {
-        Differs::Deny | Differs::Allow | Differs::Reply => &trace.by,
+        Differs::Deny | Differs::Allow | Differs::Reply | Differs::Mask => &trace.by,
         Differs::Route => &trace.routed_by,
         Differs::Text | Differs::Timeout => &trace.bounded_by,
     };
@@ -116,6 +129,7 @@ fn side((pipeline, trace): (&Pipeline, &Trace), differs: Differs) -> Side {
             if permit.text().is_some() {
                 words.push_str(", rewritten");
             }
+            words.push_str(&masked(trace));
             if let Some(timeout) = permit.timeout() {
                 words.push_str(&format!(
                     ", within {}",

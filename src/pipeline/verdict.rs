@@ -265,6 +265,15 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// The masked columns that the node's rows may hold, as the policy writes them; each once, sorted.
+    #[must_use]
+    pub fn masked(&self) -> Vec<Arc<str>> {
+        match (&self.verdict, &self.masks) {
+            (Verdict::Forward(_) | Verdict::Cached(..), Some(masks)) => masks.columns(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The statement is answered from the cache that its permit names.
     pub fn answered(&mut self, cache: &Cacheable, answer: Arc<Answer>) {
         self.by = Decider::Stage(Arc::clone(cache.stage()));

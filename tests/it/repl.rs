@@ -103,6 +103,32 @@ fn a_session_is_kept_and_a_statement_ends_at_its_own_semicolon() {
     assert_eq!(said[1], "refused by writes: 42000 no writes in a block");
 }
 
+/// As `explain` tells it.
+#[test]
+fn masks_and_kept_answers_are_told() {
+    let folder = folder();
+    let lists = "pre_query  = [\"writes\"]\nauthorize = [\"hidden\"]\ncache_get = [\"kept\"]";
+    let stages = "[stage.hidden]\nhook = \"authorize\"\nmask = { columns = [\"t.secret\"] }\n\n\
+        [stage.kept]\nhook = \"cache_get\"\nwhen = { tables = [\"u\"] }\ncache = { ttl = \"1m\" }\n\n[pipeline.default]";
+    let policy = POLICY.replace("pre_query  = [\"writes\"]", lists);
+    folder.write("policy.toml", policy.replace("[pipeline.default]", stages));
+    let said = typed(
+        folder.path(),
+        "SELECT secret FROM t;\nSELECT a FROM u;\nSELECT a FROM u;\n",
+        &[],
+        0,
+    );
+    assert_eq!(
+        said,
+        [
+            "allowed by otherwise, goes to pg",
+            "  masked t.secret",
+            "allowed by otherwise, goes to pg",
+            "answered by kept from its cache",
+        ]
+    );
+}
+
 #[test]
 fn users_and_addresses_begin_new_sessions() {
     let folder = folder();

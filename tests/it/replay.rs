@@ -347,3 +347,49 @@ fn what_was_answered_from_the_cache_would_be_again_and_only_there() {
         "{told:#}"
     );
 }
+
+/// What a client sees of a masked column is what it would notice.
+#[test]
+fn a_mask_that_goes_is_a_change() {
+    let policy = PolicyText::of(Cluster::shared())
+        .extra(&format!(
+            "[decisions]\nsink = \"file:{FILE}\"\nsql = \"text\"\n"
+        ))
+        .stage(
+            "authorize",
+            "hidden",
+            "mask = { columns = [\"products.name\"] }",
+        );
+    let mut proxy = Proxy::start(&policy);
+    let mut wire = proxy.login("app");
+    wire.works("SELECT id FROM products");
+    wire.works("SELECT name FROM products");
+    proxy.terminate();
+    assert!(proxy.ended().success());
+    let (code, told) = json(proxy.folder(), "policy.toml");
+    assert_eq!(
+        (code, &told["decided"]),
+        (Some(0), &Value::from(2)),
+        "{told:#}"
+    );
+    let without = policy.text().replace("products.name", "products.nothing");
+    std::fs::write(proxy.path("next.toml"), without).expect("written");
+    let (code, told) = json(proxy.folder(), "next.toml");
+    assert_eq!(
+        (code, &told["changed"]),
+        (Some(2), &Value::from(1)),
+        "{told:#}"
+    );
+    let change = &told["changes"][0];
+    assert_eq!(
+        change["old"]["masked"],
+        serde_json::json!(["products.name"])
+    );
+    assert_eq!(change["new"]["masked"], serde_json::json!([]));
+    let said = replay(proxy.folder(), &[FILE, "--against", "next.toml"]);
+    assert!(
+        said.out.contains("allow, to primary, masked products.name"),
+        "{}",
+        said.out
+    );
+}

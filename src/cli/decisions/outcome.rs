@@ -26,6 +26,8 @@ pub(in crate::cli) struct Outcome {
     pub(in crate::cli) route: Option<Arc<str>>,
     /// Whether a stage replaced its text; `None`: not known.
     pub(in crate::cli) rewritten: Option<bool>,
+    /// The columns that are masked in its rows, sorted.
+    pub(in crate::cli) masked: Vec<Arc<str>>,
 }
 
 /// The same with the text that is sent.
@@ -50,6 +52,7 @@ impl Decided {
                 code: record.code.clone(),
                 route: record.route.clone(),
                 rewritten: Some(record.rewritten),
+                masked: record.masked.clone(),
             },
             sent: record.sent.as_deref().map(Arc::from),
         }
@@ -91,6 +94,7 @@ impl Decided {
                 code,
                 route,
                 rewritten,
+                masked: trace.masked(),
             },
             sent: trace.text.clone(),
         }
@@ -105,6 +109,7 @@ impl Decided {
                 code: code.map(Arc::from),
                 route: None,
                 rewritten: None,
+                masked: Vec::new(),
             },
             sent: None,
         }
@@ -116,6 +121,7 @@ impl Decided {
         let is_allowed = (one.verdict, two.verdict) == (ALLOW, ALLOW);
         (one.verdict, &one.code, &one.route) != (two.verdict, &two.code, &two.route)
             || !is_allowed && one.by != two.by
+            || is_allowed && one.masked != two.masked
             || is_allowed && (self.is_rewritten_otherwise(other) || one.is_more_rewritten(two))
     }
 
@@ -151,6 +157,9 @@ impl fmt::Display for Outcome {
         }
         if self.rewritten == Some(true) {
             f.write_str(", rewritten")?;
+        }
+        if !self.masked.is_empty() {
+            write!(f, ", masked {}", self.masked.join(" "))?;
         }
         Ok(())
     }

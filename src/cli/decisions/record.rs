@@ -55,6 +55,8 @@ pub(in crate::cli) struct Record {
     pub(in crate::cli) runs: Option<Arc<str>>,
     #[serde(default)]
     pub(in crate::cli) rewritten: bool,
+    #[serde(default)]
+    pub(in crate::cli) masked: Vec<Arc<str>>,
     pub(in crate::cli) sent: Option<String>,
     came: Option<Known>,
     pub(in crate::cli) verdict: String,

@@ -224,6 +224,7 @@ impl Tally {
                 "code": outcome.code.as_deref(),
                 "route": outcome.route.as_deref(),
                 "rewritten": outcome.rewritten,
+                "masked": outcome.masked.iter().map(|column| &**column).collect::<Vec<_>>(),
             })
         };
         let change = |(key, group): (&Key, &Group)| {

@@ -284,6 +284,10 @@ fn verdict(out: &mut String, record: &Record) {
                 out,
                 format_args!("  => allowed by {by}, route {route} by {routed_by}"),
             );
+            if !record.masked.is_empty() {
+                let columns = record.masked.join(", ");
+                line(out, format_args!("     masked {}", plain(&columns)));
+            }
             match (&record.sent, record.rewritten) {
                 (Some(sent), _) => {
                     let one_line = sent.replace(['\n', '\r'], " ");

@@ -207,10 +207,7 @@ impl<'a> Record<'a> {
             runs: with(SqlDetail::Text).then(|| runs(statement)).flatten(),
             rewritten: trace.text.is_some(),
             sent: trace.text.as_deref().filter(|_| with(SqlDetail::Text)),
-            masked: match (&trace.verdict, &trace.masks) {
-                (Verdict::Forward(_), Some(masks)) => masks.columns(),
-                _ => Vec::new(),
-            },
+            masked: trace.masked(),
             came: trace.came.as_deref().map(known),
             verdict: match &trace.verdict {
                 Verdict::Refuse(_) => "deny",

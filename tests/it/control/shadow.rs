@@ -179,6 +179,11 @@ fn each_kind_of_difference_is_told_with_who_decided() {
             "elsewhere",
             "when = { tables = [\"tenant_globex\"] }\nroute = \"node:pg1\"",
         );
+    let candidate = candidate.stage(
+        "authorize",
+        "hidden",
+        "mask = { columns = [\"by_rule.id\"] }",
+    );
     set(&running, &candidate);
     let mut wire = running.proxy.login("app");
     let mut noticed = |kind: &str, by: (&str, &str), sql: &str| {
@@ -193,6 +198,14 @@ fn each_kind_of_difference_is_told_with_who_decided() {
     assert_eq!(last["shadow"], "allow to primary, rewritten");
     let last = noticed("timeout", ("otherwise", "short"), "SELECT * FROM orders");
     assert_eq!(last["shadow"], "allow to primary, within 9s");
+    let last = noticed("mask", ("otherwise", "otherwise"), "SELECT id FROM by_rule");
+    assert_eq!(
+        (&last["running"], &last["shadow"]),
+        (
+            &"allow to primary".into(),
+            &"allow to primary, masked by_rule.id".into()
+        )
+    );
     noticed(
         "reply",
         ("otherwise", "answers"),
