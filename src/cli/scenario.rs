@@ -44,6 +44,8 @@ use crate::session::introduce;
 use crate::statement;
 use crate::statement::Facts;
 use kept::Kept;
+use kept::Wanted;
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
@@ -108,13 +110,13 @@ impl Prepared for Only<'_> {
 
 /// The statements of a message. Only a simple one can have several.
 fn statements(message: &str, protocol: Protocol) -> Vec<&str> {
-    let ranges: Vec<_> = match protocol {
-        Protocol::Simple => statement::split(message).collect(),
-        _ => Vec::new(),
+    let ranges = match protocol {
+        Protocol::Simple => statement::several(message),
+        _ => SmallVec::new(),
     };
-    match ranges.len() {
-        0 | 1 => vec![message],
-        _ => ranges.into_iter().map(|range| &message[range]).collect(),
+    match ranges.is_empty() {
+        true => vec![message],
+        false => ranges.into_iter().map(|range| &message[range]).collect(),
     }
 }
 
@@ -337,15 +339,20 @@ impl<'a> Scenario<'a> {
             Some(Ok(None)) => joined.and_then(|permit| self.place(&permit)),
             None => None,
         };
-        for (trace, sent) in played.traces.iter().zip(&sent_texts) {
+        self.node_has_run(&played, &sent_texts, wanted);
+        self.state.settle(played.place);
+        played
+    }
+
+    /// What was written ends answers, and what was read is kept.
+    fn node_has_run(&mut self, played: &Played, sent: &[String], wanted: Option<Wanted>) {
+        for (trace, sent) in played.traces.iter().zip(sent) {
             self.kept.ran(trace, &self.context, sent);
         }
         if let (Some(wanted), Some(place)) = (wanted, played.place) {
             let is_late = self.policy.nodes[place.node].role == Role::Standby;
             self.kept.keep(wanted, is_late);
         }
-        self.state.settle(played.place);
-        played
     }
 
     /// A message that the session itself does not send.

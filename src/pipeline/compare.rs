@@ -5,6 +5,7 @@ use super::Pipeline;
 use super::verdict::Trace;
 use super::verdict::Verdict;
 use crate::policy::RouteTarget;
+use std::borrow::Cow;
 
 /// In what the tried policy decides otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -99,12 +100,12 @@ pub fn compare(running: (&Pipeline, &Trace), tried: (&Pipeline, &Trace)) -> Opti
 }
 
 /// A place by its name: two policies number their nodes apart. What goes nowhere in particular goes to the primary.
-fn route(pipeline: &Pipeline, to: RouteTarget) -> String {
+fn route(pipeline: &Pipeline, to: RouteTarget) -> Cow<'static, str> {
     let to = match to {
         RouteTarget::Default => RouteTarget::Primary,
         other => other,
     };
-    pipeline.route_name(to).into_owned()
+    pipeline.route_name(to)
 }
 
 /// What of the rows is masked, in words.

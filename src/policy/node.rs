@@ -97,6 +97,18 @@ pub struct Branch {
 
 pub(super) const ROLES: [(&str, Role); 2] =
     [("primary", Role::Primary), ("standby", Role::Standby)];
+
+impl Role {
+    /// The word in the policy.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        let mut roles = ROLES.into_iter();
+        roles
+            .find(|(_, role)| *role == self)
+            .map_or("", |(name, _)| name)
+    }
+}
+
 pub(super) const MODES: [(&str, NodeTlsMode); 3] = [
     ("disable", NodeTlsMode::Disable),
     ("require", NodeTlsMode::Require),

@@ -56,6 +56,9 @@ impl Pools {
     /// The health of a node, one for all its pools.
     #[must_use]
     pub fn health(&self, node: &Arc<str>) -> Arc<Health> {
+        if let Some(known) = self.health.get(node) {
+            return Arc::clone(&known);
+        }
         Arc::clone(&self.health.entry(Arc::clone(node)).or_default())
     }
 

@@ -8,6 +8,7 @@ use super::load;
 use super::load::Part;
 use super::load::Way;
 use crate::policy::Policy;
+use crate::policy::Pool;
 use crate::policy::Role;
 use crate::pool::Pools;
 use crate::routing::Health;
@@ -17,8 +18,10 @@ use crate::sandbox::QueryNode;
 use crate::session::Shared;
 use crate::session::World;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::Weak;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -60,7 +63,8 @@ struct Round {
     groups: Vec<Group>,
     /// What is known of primaries, by the pool.
     positions: BTreeMap<Arc<str>, Positions>,
-    revision: String,
+    /// The policies it is made of: that in force, and those that are tried beside it.
+    policies: Vec<Weak<Policy>>,
     every: Duration,
 }
 
@@ -87,7 +91,7 @@ impl Default for Round {
         Self {
             groups: Vec::new(),
             positions: BTreeMap::new(),
-            revision: String::new(),
+            policies: Vec::new(),
             every: EVERY_MAX,
         }
     }
@@ -97,13 +101,16 @@ impl Round {
     /// Follows the policy in force. Holds nothing of its world: that goes when its sessions have gone.
     fn plan(&mut self, shared: &Shared) {
         let world = shared.live.load();
-        let revision = world.policy.revision.full();
-        if revision == self.revision {
+        // Not by revisions: a secret is not part of one, and a new password has to be used.
+        let now = std::iter::once(&world.policy).chain(world.tried().map(|tried| &tried.policy));
+        let policies: Vec<Weak<Policy>> = now.map(Arc::downgrade).collect();
+        let same = |(one, other): (&Weak<Policy>, &Weak<Policy>)| one.ptr_eq(other);
+        if policies.len() == self.policies.len() && policies.iter().zip(&self.policies).all(same) {
             return;
         }
         let before = self.identities();
         self.groups = groups(&world);
-        self.revision = revision;
+        self.policies = policies;
         let bounds = world.policy.nodes.iter().filter_map(|node| node.max_lag);
         let shortest = bounds.min().map(|bound| bound / IN_MAX_LAG);
         self.every = shortest.unwrap_or(EVERY_MAX).min(EVERY_MAX);
@@ -154,32 +161,44 @@ impl Round {
     }
 }
 
+/// The pools of the policy in force that it measures itself, or that what is tried beside it would: those it has a login for.
+fn measured(world: &World) -> BTreeSet<usize> {
+    let pools = &world.policy.pools;
+    let of_tried = world.tried().flat_map(|tried| {
+        let measured = tried.policy.measured().into_iter();
+        measured.filter_map(|id| {
+            let name = &tried.policy.pools[id].name;
+            let same = |pool: &Pool| pool.name == *name && pool.login.is_some();
+            pools.iter().position(same)
+        })
+    });
+    world
+        .policy
+        .measured()
+        .into_iter()
+        .chain(of_tried)
+        .collect()
+}
+
 /// The pools that are measured, each with its nodes. A node of several is asked by the first of them.
 fn groups(world: &World) -> Vec<Group> {
     let policy = &world.policy;
     let mut taken: Vec<Arc<str>> = Vec::new();
     let mut groups = Vec::new();
-    for id in policy.measured() {
+    for id in measured(world) {
         let pool = &policy.pools[id];
         let mut group = Group {
             pool: Arc::clone(&pool.name),
             primaries: Vec::new(),
             standbys: Vec::new(),
         };
-        let ways = |sql: &str| {
-            load::ways(
-                policy,
-                &world.nodes,
-                &statement(policy, id, sql),
-                1,
-                Part::Serves,
-            )
-        };
-        let asked = ways(OF_PRIMARY).into_iter().zip(ways(OF_STANDBY));
-        for (node, (of_primary, of_standby)) in pool.nodes.iter().zip(asked) {
-            let (list, way, sql) = match policy.nodes[*node].role {
-                Role::Primary => (&mut group.primaries, of_primary, OF_PRIMARY),
-                Role::Standby => (&mut group.standbys, of_standby, OF_STANDBY),
+        // The way is the same for both statements.
+        let any = statement(policy, id, OF_STANDBY);
+        let ways = load::ways(policy, &world.nodes, &any, 1, Part::Serves);
+        for (node, way) in pool.nodes.iter().zip(ways) {
+            let (list, sql) = match policy.nodes[*node].role {
+                Role::Primary => (&mut group.primaries, OF_PRIMARY),
+                Role::Standby => (&mut group.standbys, OF_STANDBY),
             };
             let name = Arc::clone(&way.key.node);
             if policy.nodes[*node].role == Role::Standby && taken.contains(&name) {

@@ -69,12 +69,21 @@ pub(super) enum Part {
 }
 
 impl Outside {
-    /// Lets a world reach it. A shadow's decisions are not written, its stages change nothing, and it asks its statements on
-    /// server connections of its own. Does blocking I/O.
+    /// Lets a world reach it, off the threads that move messages: a file of decisions may lie where opening takes long. A shadow's
+    /// decisions are not written, its stages change nothing, and it asks its statements on server connections of its own.
     ///
     /// # Errors
     /// Why decisions cannot be written where the policy wants them.
-    pub(super) fn attach(&self, mut world: World, part: Part) -> Result<World, String> {
+    pub(super) async fn attach(&self, world: World, part: Part) -> Result<World, String> {
+        let outside = self.clone();
+        let attached = tokio::task::spawn_blocking(move || outside.attached(world, part));
+        match attached.await {
+            Ok(attached) => attached,
+            Err(panic) => Err(format!("building the policy failed: {panic}")),
+        }
+    }
+
+    fn attached(&self, mut world: World, part: Part) -> Result<World, String> {
         if let Some(rules) = &world.policy.decisions
             && part == Part::Serves
         {

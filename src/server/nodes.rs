@@ -88,10 +88,7 @@ pub(super) fn nodes(shared: &Shared, world: &World) -> Vec<NodeView> {
         };
         NodeView {
             name: Arc::clone(&node.name),
-            role: match node.role {
-                Role::Primary => "primary",
-                Role::Standby => "standby",
-            },
+            role: node.role.name(),
             failures: health.failures(),
             lag,
             max_lag: node.max_lag,

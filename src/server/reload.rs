@@ -208,15 +208,16 @@ impl Reloader {
 
     /// Builds the next world whole, away from traffic, then swaps it in. Not cancel safe.
     pub async fn reload(&self, by: Cause) -> Reload {
-        self.take(Wanted::Files, by).await
+        self.take(Some(Wanted::Files), by).await
     }
 
     /// The same from the bytes of a revision that was in force before; 1 is the last one. Not cancel safe.
     pub async fn rollback(&self, back: usize) -> Reload {
-        self.take(Wanted::Back(back), Cause::Rollback).await
+        self.take(Some(Wanted::Back(back)), Cause::Rollback).await
     }
 
-    async fn take(&self, wanted: Wanted, by: Cause) -> Reload {
+    /// What is wanted, or the canary's files, which are looked for only when it is its turn.
+    async fn take(&self, wanted: Option<Wanted>, by: Cause) -> Reload {
         let started = Instant::now();
         let _turn = self.turn.lock().await;
         let outcome = match self.try_take(wanted, by).await {
@@ -250,19 +251,25 @@ impl Reloader {
         }
     }
 
-    async fn try_take(&self, wanted: Wanted, by: Cause) -> Result<(Revision, Revision), Mistakes> {
-        if by == Cause::Promote {
-            self.may_promote()?;
-        } else {
-            self.may_change()?;
-        }
+    async fn try_take(
+        &self,
+        wanted: Option<Wanted>,
+        by: Cause,
+    ) -> Result<(Revision, Revision), Mistakes> {
+        let wanted = match wanted {
+            Some(wanted) => {
+                self.may_change()?;
+                wanted
+            }
+            None => self.candidate()?,
+        };
         let Built {
             world,
             source,
             snapshot,
         } = self.build(wanted).await?;
         prepare(&world, &self.shared).await?;
-        let next = self.attach(world, Part::Serves).await?;
+        let next = self.outside.attach(world, Part::Serves).await?;
         let entry = Entry::of(&next, &source, by);
         let (keep, to) = (next.policy.reload.keep, next.policy.revision);
         let from = self.put(next)?;
@@ -315,16 +322,6 @@ impl Reloader {
                 }
                 built
             }
-            Err(panic) => Err(format!("building the policy failed: {panic}").into()),
-        }
-    }
-
-    /// Lets a world reach the outside, off the threads that move messages: a file of decisions may lie where opening takes long.
-    async fn attach(&self, world: World, part: Part) -> Result<World, Mistakes> {
-        let outside = self.outside.clone();
-        let attached = tokio::task::spawn_blocking(move || outside.attach(world, part));
-        match attached.await {
-            Ok(attached) => Ok(attached?),
             Err(panic) => Err(format!("building the policy failed: {panic}").into()),
         }
     }

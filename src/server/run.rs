@@ -158,7 +158,8 @@ pub async fn run(options: Options, loaded: Loaded) -> Result<(), Start> {
         pools: Arc::clone(&pools),
         sinks: Arc::default(),
     };
-    let world = attach(&outside, world).await?;
+    let attached = outside.attach(world, Part::Serves).await;
+    let world = attached.map_err(Start::System)?;
     let entry = Entry::of(&world, &source, Cause::Start);
     let keep = world.policy.reload.keep;
     let shared = Arc::new(Shared {
@@ -202,15 +203,6 @@ pub async fn run(options: Options, loaded: Loaded) -> Result<(), Start> {
     close_sinks(reloader.sinks()).await;
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Off the threads that move messages: opening a file may take long.
-async fn attach(outside: &Outside, world: World) -> Result<World, Start> {
-    let outside = outside.clone();
-    let attached = tokio::task::spawn_blocking(move || outside.attach(world, Part::Serves));
-    let attached = attached.await;
-    let attached = attached.map_err(|error| Start::System(error.to_string()))?;
-    attached.map_err(Start::System)
 }
 
 /// Who answers those that are no clients.

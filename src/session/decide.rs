@@ -33,6 +33,7 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// A statement that goes no further, with the error already encoded.
@@ -82,6 +83,8 @@ pub(super) struct AskedAbout<'a> {
     pub(super) protocol: Protocol,
     pub(super) in_transaction: bool,
     pub(super) statement_count: u32,
+    /// How far behind the nearest standby is, where a stage asks for it.
+    pub(super) lag: Option<Duration>,
 }
 
 impl Session {
@@ -102,6 +105,7 @@ impl Session {
             protocol,
             in_transaction: self.tx != b'I' || self.batch_open || !among.first,
             statement_count: among.count,
+            lag: self.binding.nearest_lag(&self.shared),
         };
         let log = self.binding.world.decisions.as_ref();
         let detail = log.map_or(Detail::Verdict, |log| log.detail(asked.request_id));
@@ -172,7 +176,7 @@ impl Session {
             tx_writes: self.tx_writes,
             statement_count: asked.statement_count,
             prepared: &self.statements.sql,
-            lag: self.binding.nearest_lag(&self.shared),
+            lag: asked.lag,
         }
     }
 

@@ -51,6 +51,7 @@ impl Session {
             protocol,
             in_transaction: self.tx != b'I' || self.batch_open,
             statement_count: 1,
+            lag: None,
         };
         let by = Decider::Sql(rule);
         let refusal = error.refusal();

@@ -23,6 +23,7 @@ use crate::pipeline::decide;
 use crate::pipeline::decide_at_once;
 use crate::statement;
 use crate::statement::Needs;
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::fmt;
@@ -239,6 +240,11 @@ impl Beside {
         }
     }
 
+    /// Whether its stages ask how far standbys are behind.
+    pub(super) fn asks_lag(&self) -> bool {
+        self.place.as_ref().is_ok_and(|(own, _)| own.asks_lag())
+    }
+
     /// The running policy refused a statement before any stage was asked, or it cannot be read: there is nothing to compare.
     pub(super) fn unread(&self) {
         self.shadow.counts.unread.fetch_add(1, Relaxed);
@@ -363,20 +369,28 @@ impl Session {
         let Some(text) = self.text_if_readable(sql).filter(|text| !text.is_empty()) else {
             return beside.unread();
         };
-        let several = protocol == Protocol::Simple && !statement::is_single(text);
-        let whole = std::iter::once(0..text.len());
-        let parts: Vec<std::ops::Range<usize>> = match several {
-            true => statement::split(text).collect(),
-            false => whole.collect(),
+        let mut parts = match protocol {
+            Protocol::Simple => statement::several(text),
+            _ => SmallVec::new(),
         };
+        if parts.is_empty() {
+            parts.push(0..text.len());
+        }
         let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        // Of more than it lets pass the shadow refuses each for the same reason.
+        let own = beside.place.as_ref();
+        let asked_max = own.map_or(0, |(own, _)| own.sql().max_statements);
+        if asked_max < count {
+            parts.truncate(1);
+        }
         for (index, part) in parts.into_iter().enumerate() {
             let asked = AskedAbout {
                 request_id: self.shared.new_id(),
                 text: &text[part],
                 protocol,
                 in_transaction: self.tx != b'I' || self.batch_open || index != 0,
-                statement_count: count.max(1),
+                statement_count: count,
+                lag: self.binding.nearest_lag(&self.shared),
             };
             self.ask_shadow(beside, &asked, trace).await;
         }

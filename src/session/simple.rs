@@ -143,12 +143,8 @@ impl Session {
             return self.decide_one(sql).await;
         }
         let text = std::str::from_utf8(sql).unwrap_or_default();
-        let ranges: SmallVec<[std::ops::Range<usize>; 4]> = if statement::is_single(text) {
-            SmallVec::new()
-        } else {
-            statement::split(text).collect()
-        };
-        if text.len() != sql.len() || ranges.len() < 2 {
+        let ranges = statement::several(text);
+        if ranges.is_empty() {
             return self.decide_one(sql).await;
         }
         self.decide_several(text, &ranges).await

@@ -71,6 +71,14 @@ pub struct World {
     pub tally: Option<Arc<Tally>>,
 }
 
+impl World {
+    /// What is tried beside it.
+    pub fn tried(&self) -> impl Iterator<Item = &Arc<Self>> {
+        let shadow = self.shadow.iter().map(|shadow| &shadow.world);
+        shadow.chain(self.canary.iter().map(|canary| &canary.world))
+    }
+}
+
 impl fmt::Debug for World {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "World({})", self.policy.revision.short())
@@ -264,7 +272,8 @@ impl Binding {
     /// How far behind the nearest standby of the pool is that takes statements now; `None`: nobody asks, it is not known, or there
     /// is none.
     pub(super) fn nearest_lag(&self, shared: &Shared) -> Option<Duration> {
-        if !self.pipeline.asks_lag() {
+        let beside = self.beside.as_ref();
+        if !self.pipeline.asks_lag() && !beside.is_some_and(|beside| beside.asks_lag()) {
             return None;
         }
         let policy = &self.world.policy;

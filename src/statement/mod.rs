@@ -65,6 +65,7 @@ pub use kind::KindSet;
 pub use kind::SessionEffect;
 pub use limit::add_limit;
 pub use split::is_single;
+pub use split::several;
 pub use split::split;
 pub use steady::is_moment;
 pub use steady::unsteady;

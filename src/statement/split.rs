@@ -12,6 +12,7 @@ use super::lexer::Lexer;
 use super::piece::History;
 use super::piece::Piece;
 use memchr::memmem;
+use smallvec::SmallVec;
 use std::iter;
 use std::ops::Range;
 
@@ -24,6 +25,19 @@ pub fn is_single(text: &str) -> bool {
     text[at + 1..]
         .bytes()
         .all(|byte| byte.is_ascii_whitespace())
+}
+
+/// The statements of a Query message that holds several; none where it is one, or nothing.
+#[must_use]
+pub fn several(text: &str) -> SmallVec<[Range<usize>; 4]> {
+    if is_single(text) {
+        return SmallVec::new();
+    }
+    let ranges: SmallVec<[Range<usize>; 4]> = split(text).collect();
+    match ranges.len() {
+        0 | 1 => SmallVec::new(),
+        _ => ranges,
+    }
 }
 
 /// The statements of a Query message, as bytes of its text without the `;`. Empty statements are skipped.

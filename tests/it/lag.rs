@@ -1,5 +1,7 @@
 //! Standbys that fall behind: `max_lag`, the matcher `lag`, and what of both is told. A standby falls behind by pausing its replay.
 
+use crate::figures::figure;
+use crate::figures::scrape;
 use crate::support::Folder;
 use crate::support::cluster::Cluster;
 use crate::support::free_port;
@@ -11,9 +13,6 @@ use crate::support::proxy::pgwarden;
 use crate::support::said::Said;
 use crate::support::wait_for;
 use crate::support::wire::Wire;
-use std::io::Read;
-use std::io::Write;
-use std::net::TcpStream;
 
 /// Which server answered.
 const WHERE: &str = "SELECT current_setting('port')";
@@ -55,14 +54,6 @@ fn row(messages: &[Message]) -> String {
     row.map(Message::first_value).unwrap_or_default()
 }
 
-fn metrics(port: u16) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
-    write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).expect("an answer");
-    text
-}
-
 #[test]
 fn a_standby_that_falls_behind_gets_no_reads_until_it_has_caught_up() {
     let cluster = Cluster::new(1);
@@ -94,15 +85,10 @@ fn a_standby_that_falls_behind_gets_no_reads_until_it_has_caught_up() {
     let told = proxy.admin().table("SHOW NODES");
     let told: Vec<&str> = told.iter().map(|row| row["state"].as_str()).collect();
     assert_eq!(told, ["ready", "behind"]);
-    let text = metrics(port);
-    assert!(
-        text.contains("pgwarden_node_state{node=\"pg2\",state=\"behind\"} 1"),
-        "{text}"
-    );
-    assert!(
-        text.contains("pgwarden_node_lag_seconds{node=\"pg2\"} "),
-        "{text}"
-    );
+    let samples = scrape(port);
+    let state = "pgwarden_node_state{node=\"pg2\",state=\"behind\"}";
+    assert_eq!(figure(&samples, state), 1.0);
+    figure(&samples, "pgwarden_node_lag_seconds{node=\"pg2\"}");
     let mut status = pgwarden(&["status", "--socket"]);
     let status = Said::by(status.arg(&socket)).out;
     assert!(status.contains("behind"), "{status}");
@@ -202,6 +188,46 @@ cases = [
   { nodes = { pg2 = { away = true } }, expect = { route = "primary" } },
 ]
 "#;
+
+/// How far behind standbys are is measured for what is tried beside a policy that does not ask, and told to it.
+#[test]
+fn a_policy_that_is_tried_may_ask_for_lag_where_the_running_one_does_not() {
+    let cluster = Cluster::new(1);
+    let folder = Folder::new("lag-tried");
+    let socket = folder.path().join("admin.sock");
+    let running = PolicyText::of(&cluster)
+        .pool_key("login = { user = \"app\" }")
+        .admin_key(&format!("socket = {socket:?}"));
+    let near = "when = { read_only = true, lag = \"<1h\" }\nroute = \"standby\"";
+    let next = folder.write(
+        "next.toml",
+        running.clone().stage("route", "near", near).text(),
+    );
+    for (name, bytes) in PolicyText::files() {
+        folder.write(name, bytes);
+    }
+    let proxy = Proxy::start(&running);
+    let verb = |arguments: &[&str]| {
+        let mut command = pgwarden(arguments);
+        Said::ends(command.arg("--socket").arg(&socket), 0).out
+    };
+    let next = next.to_str().expect("UTF-8");
+    verb(&["reload", "--shadow", next]);
+    let mut wire = proxy.login("app");
+    wait_for("the shadow knows", || {
+        wire.value(WHERE);
+        let told: serde_json::Value =
+            serde_json::from_str(&verb(&["status", "--json"])).expect("JSON");
+        let all = told["shadow"]["differences"].as_array()?.clone();
+        let found = all
+            .iter()
+            .any(|one| one["difference"] == "route" && one["shadow"] == "near");
+        found.then_some(())
+    });
+    verb(&["reload", "--shadow", "none"]);
+    verb(&["reload", "--canary", "100", next]);
+    wait_for_reads(&mut proxy.login("app"), cluster.standbys[0].port);
+}
 
 #[test]
 fn tests_say_how_nodes_are_and_failures_tell_what_followed() {

@@ -142,11 +142,11 @@ fn told(policy: &Policy, one: &Try, connected: &Connected) -> Result<String, Str
         }
     };
     match role == wanted {
-        true => Ok(format!("{place}: PostgreSQL {version}, {}", name(role))),
+        true => Ok(format!("{place}: PostgreSQL {version}, {}", role.name())),
         false => Err(format!(
             "{place}: it is a {}, and the policy says role = \"{}\"",
-            name(role),
-            name(wanted)
+            role.name(),
+            wanted.name()
         )),
     }
 }
@@ -168,11 +168,4 @@ fn place(policy: &Policy, one: &Try) -> String {
         "node {}, database {} as {user} (pool {})",
         policy.nodes[one.node].name, one.database, pool.name
     )
-}
-
-fn name(role: Role) -> &'static str {
-    match role {
-        Role::Primary => "primary",
-        Role::Standby => "standby",
-    }
 }

@@ -24,7 +24,11 @@ pub(super) fn status(reloader: &Reloader) -> StatusReport {
     let pools = shared.pools.all();
     let (shadow, canary) = {
         let trials = reloader.trials();
-        (trials.shadow.clone(), trials.canary.clone())
+        let canary = trials.canary.as_ref();
+        (
+            trials.shadow.clone(),
+            canary.map(|(entry, _)| entry.clone()),
+        )
     };
     let sessions = sessions(&shared.clients);
     StatusReport {

@@ -13,27 +13,27 @@ pub(super) struct Retired {
     was_in_force: bool,
 }
 
+impl Retired {
+    fn tried(world: &Arc<World>) -> Self {
+        Self {
+            world: Arc::clone(world),
+            was_in_force: false,
+        }
+    }
+}
+
 impl Reloader {
     /// What `old` held and `now` does not goes when its last session has left it.
     pub(super) fn retire(&self, old: Arc<World>, now: &World) {
-        let shadow = old.shadow.as_ref().filter(|shadow| {
-            let stays = now.shadow.as_ref();
-            !stays.is_some_and(|other| Arc::ptr_eq(shadow, other))
-        });
-        let canary = old.canary.as_ref().filter(|canary| {
-            let stays = now.canary.as_ref();
-            !stays.is_some_and(|other| Arc::ptr_eq(&canary.world, &other.world))
-        });
-        if let Some(shadow) = shadow {
+        let stays = |world: &&Arc<World>| now.tried().any(|other| Arc::ptr_eq(world, other));
+        let gone: Vec<&Arc<World>> = old.tried().filter(|world| !stays(world)).collect();
+        if let Some(shadow) = &old.shadow
+            && gone.iter().any(|world| Arc::ptr_eq(world, &shadow.world))
+        {
             shadow.end();
         }
-        let tried = shadow.map(|shadow| &shadow.world);
-        let tried = tried.into_iter().chain(canary.map(|canary| &canary.world));
         let mut retired = lock(&self.retired);
-        retired.extend(tried.map(|world| Retired {
-            world: Arc::clone(world),
-            was_in_force: false,
-        }));
+        retired.extend(gone.into_iter().map(Retired::tried));
         // The same policy beside which something else is tried shares its guests.
         if !Arc::ptr_eq(&old.policy, &now.policy) {
             retired.push(Retired {
@@ -61,15 +61,7 @@ impl Reloader {
         self.unload_retired().await;
         if self.shared.clients.count() == 0 {
             let live = self.shared.live.load_full();
-            let tried = live.shadow.as_ref().map(|shadow| &shadow.world);
-            let tried = tried.into_iter();
-            let tried = tried.chain(live.canary.as_ref().map(|canary| &canary.world));
-            let mut all: Vec<Retired> = tried
-                .map(|world| Retired {
-                    world: Arc::clone(world),
-                    was_in_force: false,
-                })
-                .collect();
+            let mut all: Vec<Retired> = live.tried().map(Retired::tried).collect();
             all.push(Retired {
                 world: live,
                 was_in_force: true,

@@ -17,6 +17,7 @@ use crate::server::snapshot::Snapshot;
 use crate::session::Canary;
 use crate::session::Shadow;
 use crate::session::World;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::MutexGuard;
@@ -25,9 +26,8 @@ use std::sync::MutexGuard;
 #[derive(Default)]
 pub(in crate::server) struct Trials {
     pub(in crate::server) shadow: Option<Entry>,
-    pub(in crate::server) canary: Option<Entry>,
-    /// The bytes that the canary was built from.
-    candidate: Option<Snapshot>,
+    /// With the bytes that it was built from.
+    pub(in crate::server) canary: Option<(Entry, Snapshot)>,
 }
 
 /// What is no longer tried.
@@ -60,7 +60,8 @@ impl Reloader {
         let stages = Arc::new(StatsRegistry::default());
         let wanted = Wanted::Tried(Some(path), Arc::clone(&stages));
         let Built { world, source, .. } = self.build(wanted).await?;
-        let world = self.attach(world, Part::Shadow).await?;
+        reaches_the_same_nodes(&self.shared.live.load(), &world)?;
+        let world = self.outside.attach(world, Part::Shadow).await?;
         let entry = Entry::of(&world, &source, Cause::Control);
         self.warn_of_guests(&world);
         let live = self.shared.live.load_full();
@@ -109,7 +110,7 @@ impl Reloader {
         } = built;
         own_to_the_process(&live, &world)?;
         super::prepare(&world, &self.shared).await?;
-        let mut world = self.attach(world, Part::Serves).await?;
+        let mut world = self.outside.attach(world, Part::Serves).await?;
         world.tally = Some(Arc::default());
         let entry = Entry::of(&world, &source, Cause::Control);
         self.warn_of_guests(&world);
@@ -119,9 +120,7 @@ impl Reloader {
             ..World::clone(&live)
         };
         self.put(next)?;
-        let mut trials = lock(&self.trials);
-        trials.canary = Some(entry.clone());
-        trials.candidate = Some(snapshot);
+        lock(&self.trials).canary = Some((entry.clone(), snapshot));
         tracing::info!(
             policy = entry.policy,
             revision = entry.revision,
@@ -135,10 +134,11 @@ impl Reloader {
         let runs = &canary.world.policy;
         let same = (runs.revision, &runs.bundle) == (policy.revision, &policy.bundle);
         let trials = lock(&self.trials);
-        let Some(entry) = trials.canary.clone().filter(|_| same) else {
+        let entry = trials.canary.as_ref().map(|(entry, _)| entry.clone());
+        drop(trials);
+        let Some(entry) = entry.filter(|_| same) else {
             return Err(canary_runs(canary).into());
         };
-        drop(trials);
         let live = self.shared.live.load_full();
         self.put(World {
             canary: Some(Arc::new(canary.with_share(percent))),
@@ -155,52 +155,53 @@ impl Reloader {
     /// Puts the canary into force, built anew from the same bytes so that its figures and limits are those of the process. Not
     /// cancel safe.
     pub(in crate::server) async fn promote(&self) -> Reload {
-        let candidate = {
-            let trials = lock(&self.trials);
-            trials.canary.clone().zip(trials.candidate.clone())
-        };
-        match candidate {
-            Some(kept) => {
-                let wanted = Wanted::Candidate(Box::new(kept));
-                self.take(wanted, Cause::Promote).await
-            }
-            None => {
-                let why = "there is no canary to promote: `reload --canary PERCENT` begins one";
-                Reload::Kept(why.to_owned().into())
-            }
-        }
+        self.take(None, Cause::Promote).await
+    }
+
+    /// What the canary was built from, for as long as there is one.
+    pub(super) fn candidate(&self) -> Result<Wanted, Mistakes> {
+        self.is_stopping()?;
+        let candidate = lock(&self.trials).canary.clone();
+        let candidate = candidate.map(|kept| Wanted::Candidate(Box::new(kept)));
+        candidate.ok_or_else(|| {
+            let why = "there is no canary to promote: `reload --canary PERCENT` begins one";
+            why.to_owned().into()
+        })
     }
 
     /// Ends the canary, or the shadow. The sessions of a canary move to the policy in force. Not cancel safe.
     pub(in crate::server) async fn withdraw(&self) -> Result<Ended, Mistakes> {
         let _turn = self.turn.lock().await;
+        let trials = lock(&self.trials);
+        let (what, entry) = match (&trials.shadow, &trials.canary) {
+            (Some(entry), _) => ("shadow", entry.clone()),
+            (None, Some((entry, _))) => ("canary", entry.clone()),
+            (None, None) => return Err("nothing is tried".to_owned().into()),
+        };
+        drop(trials);
+        self.end(what, entry)
+    }
+
+    /// Ends the shadow, and no canary. Not cancel safe.
+    pub(in crate::server) async fn end_shadow(&self) -> Result<Ended, Mistakes> {
+        let _turn = self.turn.lock().await;
+        let entry = lock(&self.trials).shadow.clone();
+        let entry = entry.ok_or_else(|| Mistakes::from("no shadow is set".to_owned()))?;
+        self.end("shadow", entry)
+    }
+
+    /// There is never more than one of them.
+    fn end(&self, what: &'static str, entry: Entry) -> Result<Ended, Mistakes> {
         let live = self.shared.live.load_full();
-        if live.shadow.is_none() && live.canary.is_none() {
-            return Err("nothing is tried".to_owned().into());
-        }
         self.put(World {
             shadow: None,
             canary: None,
             tally: None,
             ..World::clone(&live)
         })?;
-        let mut trials = lock(&self.trials);
-        let Trials { shadow, canary, .. } = std::mem::take(&mut *trials);
-        drop(trials);
-        let what = if shadow.is_some() { "shadow" } else { "canary" };
-        let Some(entry) = shadow.or(canary) else {
-            return Err("nothing is tried".to_owned().into());
-        };
+        *lock(&self.trials) = Trials::default();
         tracing::info!(what, revision = entry.revision, "withdrawn");
         Ok(Ended { what, entry })
-    }
-
-    /// Ends the shadow, and no canary. Not cancel safe.
-    pub(in crate::server) async fn end_shadow(&self) -> Result<Ended, Mistakes> {
-        if self.shared.live.load().shadow.is_none() {
-            return Err("no shadow is set".to_owned().into());
-        }
-        self.withdraw().await
     }
 
     /// Whether another policy may come into force or be tried.
@@ -209,15 +210,6 @@ impl Reloader {
         match &self.shared.live.load().canary {
             Some(canary) => Err(canary_runs(canary).into()),
             None => Ok(()),
-        }
-    }
-
-    /// Whether the canary is still there to come into force.
-    pub(super) fn may_promote(&self) -> Result<(), Mistakes> {
-        self.is_stopping()?;
-        match &self.shared.live.load().canary {
-            Some(_) => Ok(()),
-            None => Err("the canary was withdrawn meanwhile".to_owned().into()),
         }
     }
 
@@ -255,16 +247,6 @@ fn own_to_the_process(live: &World, candidate: &World) -> Result<(), Mistakes> {
         .map(|change| format!("`{}`: {}", change.path, change.what))
         .collect();
     let (running, tried) = (&live.policy, &candidate.policy);
-    // By name: where one is missing or new, that is told already.
-    for (at, node) in running.nodes.iter().enumerate() {
-        let other = tried.nodes.iter().position(|other| other.name == node.name);
-        if let Some(other) = other
-            && found.is_empty()
-            && live.nodes[at].identity != candidate.nodes[other].identity
-        {
-            found.push(format!("`node.{}`: the way there is another", node.name));
-        }
-    }
     for pool in &running.pools {
         let other = tried.pools.iter().find(|other| other.name == pool.name);
         if let Some(other) = other
@@ -280,6 +262,28 @@ fn own_to_the_process(live: &World, candidate: &World) -> Result<(), Mistakes> {
     match refused.collect::<Vec<_>>() {
         refused if refused.is_empty() => Ok(()),
         refused => Err(refused.into()),
+    }
+}
+
+/// Refuses a shadow that has another server under the name of one that serves: how nodes are is known by their names.
+fn reaches_the_same_nodes(live: &World, shadow: &World) -> Result<(), Mistakes> {
+    let named = |world: &World| -> BTreeMap<Arc<str>, u64> {
+        let nodes = world.policy.nodes.iter().zip(&world.nodes);
+        nodes
+            .map(|(node, target)| (Arc::clone(&node.name), target.identity))
+            .collect()
+    };
+    let (running, tried) = (named(live), named(shadow));
+    let others = tried.iter().filter(|(name, identity)| {
+        let known = running.get(*name);
+        known.is_some_and(|known| known != *identity)
+    });
+    let refused: Vec<String> = others
+        .map(|(name, _)| format!("`node.{name}`: the running policy has another server under that name: give this one its own"))
+        .collect();
+    match refused.is_empty() {
+        true => Ok(()),
+        false => Err(refused.into()),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Revisions that are kept: they outlive the process, hold no secret, and know the commit they came from.
 
 use super::*;
+use crate::figures::figure;
+use crate::figures::scrape;
 use crate::support::Killed;
 use crate::support::git::git;
 
@@ -139,18 +141,8 @@ fn a_private_key_is_neither_kept_nor_told_by_whatever_path_it_is_read() {
         assert!(text.contains(cert) && text.contains(key), "{text}");
         running.proxy.write_policy(&text);
         works(&running.socket, &["reload"]);
-        let mut stream = UnixStream::connect(&running.socket).expect("connected");
-        stream.write_all(b"{\"verb\":\"files\"}\n").expect("asked");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("answered");
-        let answer: Value = serde_json::from_str(&answer).expect("JSON");
-        let files = answer["files"]["files"].as_array().expect("a list");
-        let names: Vec<&str> = files
-            .iter()
-            .filter_map(|file| file["path"].as_str()?.rsplit('/').next())
-            .collect();
+        let (names, secrets) = files(&running.socket);
         assert_eq!(names, ["policy.toml"], "{cert} {key}");
-        let secrets = answer["files"]["secrets"].to_string();
         assert!(secrets.contains(cert), "{secrets}");
         holds_no_secret(&kept);
     }
@@ -166,18 +158,9 @@ fn a_rollback_says_nothing_of_the_files_on_disk() {
         PolicyText::of(Cluster::shared()).admin_key(&format!("metrics = \"127.0.0.1:{port}\""));
     let make = |base: &PolicyText, socket: &Path| policy(base, socket, "first");
     let running = Running::over(base, make, &[]);
-    let failed = || {
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("connected");
-        write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
-        let mut text = String::new();
-        stream.read_to_string(&mut text).expect("an answer");
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("pgwarden_last_reload_failed "));
-        line.expect("a figure").to_owned()
-    };
+    let failed = || figure(&scrape(port), "pgwarden_last_reload_failed");
     assert_eq!(ask(&running.socket, &["rollback"]).code, Some(1));
-    assert_eq!(failed(), "0", "a rollback that was refused read no file");
+    assert_eq!(failed(), 0.0, "a rollback that was refused read no file");
     running.write("second");
     works(&running.socket, &["reload"]);
     let text = policy(&running.base, &running.socket, "third").text();
@@ -185,12 +168,12 @@ fn a_rollback_says_nothing_of_the_files_on_disk() {
         .proxy
         .write_policy(&text.replace("size = 10", "siez = 10"));
     assert_eq!(ask(&running.socket, &["reload"]).code, Some(1));
-    assert_eq!(failed(), "1");
+    assert_eq!(failed(), 1.0);
     works(&running.socket, &["rollback"]);
-    assert_eq!(failed(), "1", "the files on disk are as wrong as before");
+    assert_eq!(failed(), 1.0, "the files on disk are as wrong as before");
     running.write("third");
     works(&running.socket, &["reload"]);
-    assert_eq!(failed(), "0");
+    assert_eq!(failed(), 0.0);
 }
 
 /// The commit alone does not say what is in force where a file of the policy is not as it is there.

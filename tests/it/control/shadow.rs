@@ -1,13 +1,13 @@
 //! `reload --shadow`: a policy that decides every statement beside the running one, and acts on nothing.
 
 use super::*;
+use crate::figures::scrape;
 use crate::support::frames::bind;
 use crate::support::frames::execute;
 use crate::support::frames::function_call;
 use crate::support::frames::parse;
 use crate::support::frames::sync;
 use crate::support::free_port;
-use std::net::TcpStream;
 
 /// A process whose policy has no stage, so that nothing of it reads a statement.
 fn plain() -> Running {
@@ -179,11 +179,6 @@ fn each_kind_of_difference_is_told_with_who_decided() {
             "elsewhere",
             "when = { tables = [\"tenant_globex\"] }\nroute = \"node:pg1\"",
         );
-    let candidate = candidate.stage(
-        "authorize",
-        "hidden",
-        "mask = { columns = [\"by_rule.id\"] }",
-    );
     set(&running, &candidate);
     let mut wire = running.proxy.login("app");
     let mut noticed = |kind: &str, by: (&str, &str), sql: &str| {
@@ -198,14 +193,6 @@ fn each_kind_of_difference_is_told_with_who_decided() {
     assert_eq!(last["shadow"], "allow to primary, rewritten");
     let last = noticed("timeout", ("otherwise", "short"), "SELECT * FROM orders");
     assert_eq!(last["shadow"], "allow to primary, within 9s");
-    let last = noticed("mask", ("otherwise", "otherwise"), "SELECT id FROM by_rule");
-    assert_eq!(
-        (&last["running"], &last["shadow"]),
-        (
-            &"allow to primary".into(),
-            &"allow to primary, masked by_rule.id".into()
-        )
-    );
     noticed(
         "reply",
         ("otherwise", "answers"),
@@ -225,6 +212,22 @@ fn each_kind_of_difference_is_told_with_who_decided() {
     let parts: Vec<&str> = rows.iter().map(|row| &*row["part"]).collect();
     assert_eq!(parts, ["in force", "shadow"]);
     assert_ne!(rows[0]["revision"], rows[1]["revision"]);
+}
+
+#[test]
+fn a_mask_that_one_of_them_has_is_a_difference() {
+    let running = plain();
+    let mask = "mask = { columns = [\"by_rule.id\"] }";
+    set(
+        &running,
+        &running.with_socket().stage("authorize", "hidden", mask),
+    );
+    let mut wire = running.proxy.login("app");
+    let last = noticed(&running, "mask", ("otherwise", "otherwise"), || {
+        wire.works("SELECT id FROM by_rule");
+    });
+    assert_eq!(last["running"], "allow to primary");
+    assert_eq!(last["shadow"], "allow to primary, masked by_rule.id");
 }
 
 const COUNTS: &str = "[permissions.counts]
@@ -423,25 +426,61 @@ fn figures_tell_of_a_shadow_while_there_is_one() {
     let base =
         PolicyText::of(Cluster::shared()).admin_key(&format!("metrics = \"127.0.0.1:{port}\""));
     let running = Running::over(base, with_socket, &[]);
-    let scrape = || {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
-        write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
-        let mut text = String::new();
-        stream.read_to_string(&mut text).expect("an answer");
-        text
-    };
-    assert!(!scrape().contains("shadow"));
+    let told = || -> Vec<String> { scrape(port).into_keys().collect() };
+    assert!(!told().iter().any(|name| name.contains("shadow")));
     set(&running, &strict(&running.with_socket()));
     let mut wire = running.proxy.login("app");
     noticed(&running, "deny", ("otherwise", "strict"), || {
         wire.works("SELECT * FROM by_rule");
     });
-    let text = scrape();
-    for line in [
+    let told = told();
+    for begin in [
         "pgwarden_shadow_info{policy=\"it\",revision=\"",
-        "pgwarden_shadow_statements_total{outcome=\"differing\"} ",
-        "pgwarden_shadow_differences_total{difference=\"deny\",running=\"otherwise\",shadow=\"strict\"} ",
+        "pgwarden_shadow_statements_total{outcome=\"differing\"}",
+        "pgwarden_shadow_differences_total{difference=\"deny\",running=\"otherwise\",shadow=\"strict\"}",
     ] {
-        assert!(text.contains(line), "{line}: {text}");
+        let found = told.iter().any(|name| name.starts_with(begin));
+        assert!(found, "{begin}: {told:?}");
     }
+}
+
+/// What a shadow refuses by their number alone is not looked at one by one.
+#[test]
+fn more_statements_than_a_shadow_allows_are_compared_once() {
+    let running = plain();
+    set(&running, &strict(&running.with_socket()));
+    let mut wire = running.proxy.login("app");
+    let compared = || shadow(&running)["compared"].as_u64().expect("a number");
+    wait_for("it is asked", || {
+        wire.works("SELECT 1");
+        (compared() != 0).then_some(())
+    });
+    let before = compared();
+    let last = noticed(&running, "deny", ("otherwise", "max_statements"), || {
+        wire.query(&"SELECT 1;".repeat(1_001));
+    });
+    assert_eq!(last["running"], "allow to primary");
+    assert!(compared() <= before + 2, "{} {before}", compared());
+}
+
+/// How nodes are is known by their names.
+#[test]
+fn a_shadow_has_no_other_server_under_a_name_that_serves() {
+    let running = plain();
+    let port = Cluster::shared().primary.port;
+    let text = running.with_socket().text();
+    let other = text.replace(&format!("port = {port}\n"), "port = 1\n");
+    assert_ne!(other, text);
+    std::fs::write(running.proxy.path("next.toml"), &other).expect("written");
+    let path = running.proxy.path("next.toml");
+    let path = path.to_str().expect("UTF-8");
+    let said = ask(&running.socket, &["reload", "--shadow", path]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(
+        said.err
+            .contains("`node.pg1`: the running policy has another server"),
+        "{said:?}"
+    );
+    std::fs::write(path, other.replace("pg1", "elsewhere")).expect("written");
+    works(&running.socket, &["reload", "--shadow", path]);
 }
