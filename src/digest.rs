@@ -15,6 +15,17 @@ pub fn hex(bytes: &[u8]) -> String {
     digits.map(char::from).collect()
 }
 
+/// The bytes of hexadecimal digits in either case; `None` where there is another character, or half a byte.
+#[must_use]
+pub fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let pairs = text.as_bytes().chunks(2).map(|pair| match pair {
+        [high, low] => u8::try_from(digit(*high)? << 4 | digit(*low)?).ok(),
+        _ => None,
+    });
+    pairs.collect()
+}
+
 /// The sha256 of bytes, 64 digits.
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
@@ -28,6 +39,9 @@ mod tests {
     #[test]
     fn every_byte_has_two_digits() {
         assert_eq!(hex(&[0, 9, 0x10, 0xaf, 0xff]), "000910afff");
+        assert_eq!(from_hex("000910AFff"), Some(vec![0, 9, 0x10, 0xaf, 0xff]));
+        assert_eq!(from_hex("0"), None);
+        assert_eq!(from_hex("0g"), None);
         // FIPS 180-4, the empty message.
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(sha256_hex(b""), empty);

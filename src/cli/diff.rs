@@ -17,7 +17,6 @@ use crate::policy::Difference;
 use crate::policy::Files;
 use crate::server::Disk;
 use crate::server::Source;
-use crate::server::Trust;
 use crate::server::build_at;
 use crate::session::World;
 use crate::statement::Analyzer;
@@ -136,10 +135,7 @@ fn exit_code(difference: &Difference) -> ExitCode {
 }
 
 fn compare(arguments: &Arguments) -> Result<(World, World, Difference), Stop> {
-    let trust = Trust {
-        root: arguments.trust.trust_root.root(),
-        require_signed: arguments.trust.require_signed,
-    };
+    let trust = arguments.trust.trust();
     let disk = Disk { trust: &trust };
     let now = SystemTime::now();
     let side = |path: &Path, files: &dyn Files, name: &str, time: SystemTime| {

@@ -3,7 +3,6 @@
 mod decision;
 
 use super::PolicyArguments;
-use super::check::STATEMENTS_MAX;
 use super::output;
 use super::scenario::Played;
 use super::scenario::Scenario;
@@ -13,14 +12,11 @@ use crate::hook::ClientAddress;
 use crate::hook::Protocol;
 use crate::hook::Rows;
 use crate::pipeline::Detail;
-use crate::pipeline::StatsRegistry;
 use crate::pipeline::Step;
 use crate::pipeline::StepResult;
 use crate::pipeline::Verdict;
 use crate::policy::Mocks;
 use crate::policy::Policy;
-use crate::server::build;
-use crate::statement::Analyzer;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -91,31 +87,21 @@ fn rows(given: &[(String, String)]) -> BTreeMap<Arc<str>, Arc<Rows>> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let source = arguments.policy.source();
-    let world = match build(
-        &source,
-        &StatsRegistry::default(),
-        &Arc::new(Analyzer::new(STATEMENTS_MAX)),
-    ) {
+    let world = match super::world(&arguments.policy.source()) {
         Ok(world) => world,
-        Err(report) => {
-            output::complain(&report.render(output::colour()));
-            return ExitCode::from(super::CONFIG);
-        }
+        Err(code) => return code,
     };
     let policy = &world.policy;
     if let Some(id) = &arguments.decision {
         return decision::run(&world, id, &arguments.log);
     }
     let user = arguments.user.as_deref().unwrap_or_default();
-    let wanted = arguments.listener.as_deref();
-    let Some(listener) = policy
-        .listeners
-        .iter()
-        .position(|known| wanted.is_none_or(|name| *known.name == *name))
-    else {
-        output::complain("error: the policy has no listener of that name\n");
-        return ExitCode::from(super::USAGE);
+    let listener = match super::listener(policy, arguments.listener.as_deref()) {
+        Ok(listener) => listener,
+        Err(why) => {
+            output::complain(&format!("error: {why}\n"));
+            return ExitCode::from(super::USAGE);
+        }
     };
     let who = Who {
         user,
@@ -133,10 +119,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         },
     };
     let now = arguments.time.unwrap_or_else(SystemTime::now);
-    let now = now
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    let services = StillServices::new(u64::try_from(now.as_micros()).unwrap_or(0));
+    let services = StillServices::new(super::micros(now));
     let services = Arc::new(services.with(Mocks {
         loads: rows(&arguments.load),
         queries: rows(&arguments.query),
@@ -177,7 +160,7 @@ fn explain_all(
             out.push_str(&explain(policy, sql, &played));
         }
     }
-    for missing in services.missing() {
+    for missing in services.take_missing() {
         line(
             &mut out,
             format_args!("{missing}; write --load or --query NAME=VALUE"),

@@ -27,14 +27,21 @@ mod status;
 mod test;
 mod why;
 
+use crate::pipeline::StatsRegistry;
 use crate::policy;
+use crate::policy::Policy;
 use crate::server::Source;
 use crate::server::Trust;
+use crate::server::build;
+use crate::session::World;
+use crate::statement::Analyzer;
+use check::STATEMENTS_MAX;
 use clap::Parser;
 use clap::Subcommand;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -130,12 +137,43 @@ impl PolicyArguments {
         Source {
             path: self.policy.clone(),
             environment: self.env.clone(),
-            trust: Trust {
-                root: self.trust.trust_root.root(),
-                require_signed: self.trust.require_signed,
-            },
+            trust: self.trust.trust(),
         }
     }
+}
+
+impl TrustArguments {
+    fn trust(&self) -> Trust {
+        Trust {
+            root: self.trust_root.root(),
+            require_signed: self.require_signed,
+        }
+    }
+}
+
+/// A policy as it would be served; what is wrong with it is told.
+///
+/// # Errors
+/// The exit code where it could not be.
+fn world(source: &Source) -> Result<World, ExitCode> {
+    let analyzer = Arc::new(Analyzer::new(STATEMENTS_MAX));
+    build(source, &StatsRegistry::default(), &analyzer).map_err(|report| {
+        output::complain(&report.render(output::colour()));
+        ExitCode::from(CONFIG)
+    })
+}
+
+/// Microseconds since 1970, as stages are told the time.
+fn micros(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    u64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(0)
+}
+
+/// The listener of that name, or the first; by its index.
+fn listener(policy: &Policy, wanted: Option<&str>) -> Result<usize, &'static str> {
+    let mut listeners = policy.listeners.iter();
+    let found = listeners.position(|known| wanted.is_none_or(|name| *known.name == *name));
+    found.ok_or("the policy has no listener of that name")
 }
 
 /// The keys whose signatures count.

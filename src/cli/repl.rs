@@ -2,7 +2,6 @@
 //! are `scenario`'s. Nothing is connected to: every statement goes on as if it had succeeded.
 
 use super::PolicyArguments;
-use super::check::STATEMENTS_MAX;
 use super::explain;
 use super::output;
 use super::scenario::Played;
@@ -13,11 +12,8 @@ use super::scenario::Who;
 use crate::hook::ClientAddress;
 use crate::hook::Protocol;
 use crate::pipeline::Detail;
-use crate::pipeline::StatsRegistry;
-use crate::server::build;
 use crate::session::World;
 use crate::statement;
-use crate::statement::Analyzer;
 use std::io::BufRead;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -92,17 +88,10 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         app: arguments.app.clone(),
         listener: arguments.listener.clone(),
     };
-    let read = || {
-        let analyzer = Arc::new(Analyzer::new(STATEMENTS_MAX));
-        let built = build(
-            &arguments.policy.source(),
-            &StatsRegistry::default(),
-            &analyzer,
-        );
-        built.map_err(|report| output::complain(&report.render(output::colour())))
-    };
-    let Ok(mut world) = read() else {
-        return ExitCode::from(super::CONFIG);
+    let read = || super::world(&arguments.policy.source());
+    let mut world = match read() {
+        Ok(world) => world,
+        Err(code) => return code,
     };
     let mut input = Input::new();
     let mut state = None;
@@ -117,7 +106,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
                         output::print(&format!("policy revision {old} -> {new}\n"));
                         world = next;
                     }
-                    Err(()) => {
+                    Err(_) => {
                         output::complain(&format!("revision {} stays\n", world.policy.revision));
                     }
                 }
@@ -192,15 +181,8 @@ fn open<'w>(
     typist: &Typist,
 ) -> Result<(Scenario<'w>, Arc<StillServices>), String> {
     let policy = &world.policy;
-    let wanted = typist.listener.as_deref();
-    let mut listeners = policy.listeners.iter();
-    let listener = listeners.position(|known| wanted.is_none_or(|name| *known.name == *name));
-    let listener = listener.ok_or("the policy has no listener of that name")?;
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    let micros = u64::try_from(now.as_micros()).unwrap_or(0);
-    let services = Arc::new(StillServices::new(micros));
+    let listener = super::listener(policy, typist.listener.as_deref())?;
+    let services = Arc::new(StillServices::new(super::micros(SystemTime::now())));
     let who = Who {
         user: &typist.user,
         database: typist.database.as_deref().unwrap_or(&typist.user),

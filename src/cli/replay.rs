@@ -2,19 +2,14 @@
 //! are `decisions`'s.
 
 use super::TrustArguments;
-use super::check::STATEMENTS_MAX;
 use super::decisions::Again;
 use super::decisions::Decided;
 use super::decisions::Lines;
 use super::decisions::Record;
 use super::decisions::Tally;
 use super::output;
-use crate::pipeline::StatsRegistry;
 use crate::server::Source;
-use crate::server::Trust;
-use crate::server::build;
 use crate::session::World;
-use crate::statement::Analyzer;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -53,18 +48,11 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let source = Source {
         path: arguments.against.clone(),
         environment: arguments.env.clone(),
-        trust: Trust {
-            root: arguments.trust.trust_root.root(),
-            require_signed: arguments.trust.require_signed,
-        },
+        trust: arguments.trust.trust(),
     };
-    let analyzer = Arc::new(Analyzer::new(STATEMENTS_MAX));
-    let world = match build(&source, &StatsRegistry::default(), &analyzer) {
+    let world = match super::world(&source) {
         Ok(world) => world,
-        Err(report) => {
-            output::complain(&report.render(output::colour()));
-            return ExitCode::from(super::CONFIG);
-        }
+        Err(code) => return code,
     };
     let mut again = Again::new(&world);
     let mut tally = Tally::default();

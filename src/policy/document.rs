@@ -60,6 +60,11 @@ impl Word {
         }
     }
 
+    /// The entry of a key, if this is a table that has it.
+    pub(super) fn entry(&self, key: &str) -> Option<&Entry> {
+        self.entries().iter().find(|entry| entry.key == key)
+    }
+
     /// The keys, if this is a table.
     pub(super) fn entries(&self) -> &[Entry] {
         match &self.value {

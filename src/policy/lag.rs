@@ -90,11 +90,8 @@ fn nodes_of<'n>(scope: Scope<'_, '_>, pool: &Pool, nodes: &'n [Node]) -> Vec<&'n
 }
 
 fn max_lag_at(scope: Scope<'_, '_>, node: &Node) -> At {
-    let mut tables = scope.words.named(&NODE);
-    let table = tables.find(|(name, _)| *name == &*node.name);
-    let entries = table.map(|(_, entry)| entry.word.entries());
-    let mut entries = entries.unwrap_or_default().iter();
-    let written = entries.find(|entry| entry.key == "max_lag");
+    let table = scope.words.table(&NODE, &node.name);
+    let written = table.and_then(|table| table.word.entry("max_lag"));
     written.map_or(node.place.at, |entry| entry.word.at)
 }
 

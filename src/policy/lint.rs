@@ -48,11 +48,6 @@ pub(super) fn lint(scope: Scope<'_, '_>, policy: &Policy) {
     proof::lint(lint);
 }
 
-/// The entry of a key in a table.
-fn entry<'w>(word: &'w Word, key: &str) -> Option<&'w Entry> {
-    word.entries().iter().find(|entry| entry.key == key)
-}
-
 impl<'l> Lint<'l, '_> {
     fn add(self, found: Diagnostic) {
         self.scope.reading.add(found);
@@ -60,16 +55,13 @@ impl<'l> Lint<'l, '_> {
 
     /// `[noun.NAME]` as it is written.
     fn table(self, noun: &Noun, name: &str) -> Option<&'l Entry> {
-        let mut named = self.scope.words.named(noun);
-        named
-            .find(|(known, _)| *known == name)
-            .map(|(_, entry)| entry)
+        self.scope.words.table(noun, name)
     }
 
     /// A key of `[noun.NAME]`, or the table's name where it is not written there.
     fn key_at(self, noun: &Noun, name: &str, key: &str) -> At {
         let table = self.table(noun, name);
-        let found = table.and_then(|table| entry(&table.word, key));
+        let found = table.and_then(|table| table.word.entry(key));
         match found.or(table) {
             Some(found) => found.key_at,
             None => self.scope.root(),
@@ -79,10 +71,10 @@ impl<'l> Lint<'l, '_> {
     /// A key of `when` or `unless` of a stage; `attr.NAME` is a key of `attr`.
     fn guard_at(self, stage: &Stage, guard: &str, key: &str) -> At {
         let path = || {
-            let mut word = &entry(&self.table(&STAGE, &stage.name)?.word, guard)?.word;
+            let mut word = &self.table(&STAGE, &stage.name)?.word.entry(guard)?.word;
             let mut at = None;
             for part in key.splitn(2, '.') {
-                let found = entry(word, part)?;
+                let found = word.entry(part)?;
                 (word, at) = (&found.word, Some(found.key_at));
             }
             at
@@ -102,7 +94,7 @@ impl<'l> Lint<'l, '_> {
     fn listed_at(self, pipeline: &str, hook: Hook, stage: &Stage) -> At {
         let list = self
             .table(&PIPELINE, pipeline)
-            .and_then(|table| entry(&table.word, hook.name()));
+            .and_then(|table| table.word.entry(hook.name()));
         let Some(list) = list else {
             return stage.place.at;
         };

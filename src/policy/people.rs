@@ -59,7 +59,10 @@ impl Policy {
     /// Whether two stages are surely never asked about the same user, once that is logged in.
     #[must_use]
     pub fn share_nobody(&self, one: &Stage, other: &Stage) -> bool {
+        if !self.knows_everybody() {
+            return false;
+        }
         let others = self.users_of(other);
-        self.knows_everybody() && !self.users_of(one).iter().any(|user| others.contains(user))
+        !self.users_of(one).iter().any(|user| others.contains(user))
     }
 }

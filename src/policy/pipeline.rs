@@ -204,12 +204,8 @@ fn declared(scope: Scope<'_, '_>, hook: Hook, spot: &Spot<String>, stages: &[Sta
 
 /// How many hooks a stage names, right or wrong.
 fn hooks_written(scope: Scope<'_, '_>, stage: &str) -> usize {
-    let mut named = scope.words.named(&STAGE);
-    let entry = named.find(|(name, _)| *name == stage);
-    let keys = entry
-        .map(|(_, entry)| entry.word.entries())
-        .unwrap_or_default();
-    let hook = keys.iter().find(|key| key.key == "hook");
+    let table = scope.words.table(&STAGE, stage);
+    let hook = table.and_then(|table| table.word.entry("hook"));
     let settled = hook.and_then(|hook| scope.reading.settle(&hook.word));
     match settled.as_deref().map(|word| &word.value) {
         Some(Value::List(hooks)) => hooks.len(),

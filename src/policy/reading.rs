@@ -151,7 +151,8 @@ impl<'a> Reading<'a> {
         path.to_string_lossy().into_owned()
     }
 
-    fn kept(&self, path: &Path, bytes: Vec<u8>) -> Arc<[u8]> {
+    /// Bytes that are part of the policy, wherever they come from: they count towards the bundle's hash.
+    pub(super) fn kept(&self, path: &Path, bytes: Vec<u8>) -> Arc<[u8]> {
         let bytes: Arc<[u8]> = bytes.into();
         let mut bundle = self.bundle.borrow_mut();
         bundle.insert(path.to_owned(), Arc::clone(&bytes));
@@ -167,15 +168,6 @@ impl<'a> Reading<'a> {
                 None
             }
         }
-    }
-
-    /// The bytes of a file that is part of the program: they count towards the bundle's hash.
-    pub(super) fn builtin(&self, path: &Path, bytes: &[u8]) -> Arc<[u8]> {
-        let bytes: Arc<[u8]> = bytes.into();
-        self.bundle
-            .borrow_mut()
-            .insert(path.to_owned(), Arc::clone(&bytes));
-        bytes
     }
 
     /// The bytes of a file that is part of the policy where it exists; a file that is not there is no mistake.

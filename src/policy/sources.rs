@@ -52,6 +52,14 @@ impl Words {
             .map(|(name, entry)| (name.as_str(), entry))
     }
 
+    /// `[noun.NAME]` as it is written.
+    pub(super) fn table(&self, noun: &Noun, name: &str) -> Option<&Entry> {
+        let mut named = self.named(noun);
+        named
+            .find(|(known, _)| *known == name)
+            .map(|(_, entry)| entry)
+    }
+
     /// The names of a noun, sorted; the position of a name is its id.
     pub(super) fn names(&self, noun: &Noun) -> impl Iterator<Item = &str> + Clone {
         self.named
@@ -149,7 +157,7 @@ impl Gather<'_, '_> {
             self.reading.add(found);
             return None;
         };
-        Some(self.reading.builtin(path, text.as_bytes()))
+        Some(self.reading.kept(path, text.as_bytes().to_vec()))
     }
 
     fn text(&self, path: &Path, from: Option<At>) -> Option<Arc<str>> {

@@ -292,6 +292,15 @@ fn on_failure(table: &Table<'_, '_>, hooks: &[Hook], by_default: OnFailure) -> O
 }
 
 impl Stage {
+    /// Whether the two are asked whichever comes first: what is allowed is masked all the same.
+    #[must_use]
+    pub fn passes(&self, other: &Self) -> bool {
+        matches!(
+            (&self.action, &other.action),
+            (Action::Allow, Action::Mask(_)) | (Action::Mask(_), Action::Allow)
+        )
+    }
+
     /// The polarity of `when` and of `unless`. What matches `when` is acted on, what matches `unless` is spared.
     #[must_use]
     pub fn polarities(&self) -> (Polarity, Polarity) {

@@ -17,6 +17,7 @@ use crate::net::ClientTls;
 use crate::net::Stream;
 use crate::net::message::Message;
 use crate::net::message::read_message;
+use crate::policy;
 use crate::wire::authentication::Secret;
 use crate::wire::error_response;
 use crate::wire::frame;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 /// The longest message taken from a node before it is ready. A longer one is not PostgreSQL's.
 const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -53,6 +55,20 @@ pub struct Login {
     pub secret: Option<Secret>,
     /// Settings for the start of the session, `application_name` among them.
     pub settings: Vec<(String, String)>,
+}
+
+impl Login {
+    /// As a policy has it, with settings for the start of the session.
+    #[must_use]
+    pub fn of(login: &policy::Login, settings: Vec<(String, String)>) -> Self {
+        let password = login.password.as_ref();
+        let text = password.and_then(policy::Secret::expose_text);
+        Self {
+            user: Arc::clone(&login.user),
+            secret: text.map(|text| Secret::Password(Zeroizing::new(text.to_owned()))),
+            settings,
+        }
+    }
 }
 
 /// A server connection that is ready for its first statement. No byte beyond ReadyForQuery has been read.

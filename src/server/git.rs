@@ -3,9 +3,9 @@
 
 mod objects;
 
+use crate::digest::from_hex;
 use objects::Kind;
 use objects::Objects;
-use objects::id_of;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
@@ -77,10 +77,12 @@ fn is_clean<'f>(
 
 /// The tree of a commit: its first line is `tree HASH`.
 fn tree_of(objects: &Objects, commit: &str) -> io::Result<Vec<u8>> {
-    let object = objects.read(&id_of(commit).ok_or(io::ErrorKind::InvalidData)?)?;
+    let object = objects.read(&from_hex(commit).ok_or(io::ErrorKind::InvalidData)?)?;
     let line = object.bytes.split(|byte| *byte == b'\n').next();
     let hex = line.and_then(|line| std::str::from_utf8(line).ok()?.strip_prefix("tree "));
-    let id = hex.filter(|_| object.kind == Kind::Commit).and_then(id_of);
+    let id = hex
+        .filter(|_| object.kind == Kind::Commit)
+        .and_then(from_hex);
     id.ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 

@@ -29,7 +29,6 @@ use crate::sandbox::Services;
 use crate::sandbox::Store;
 use crate::session::NodeTarget;
 use crate::session::World;
-use crate::wire::authentication::Secret;
 use cache::Cache;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -43,7 +42,6 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
-use zeroize::Zeroizing;
 
 /// Server connections of one permission set to one node.
 const CONNECTIONS_MAX: usize = 4;
@@ -201,7 +199,6 @@ fn plan(
     statement: &DeclaredQuery,
 ) -> Plan {
     let password = login.password.as_ref();
-    let text = password.and_then(policy::Secret::expose_text);
     let timeout = statement.timeout.as_millis().max(1);
     let settings = [
         ("application_name", "pgwarden".to_owned()),
@@ -218,11 +215,7 @@ fn plan(
     }
     Plan {
         target: Arc::clone(&node.target),
-        login: Login {
-            user: Arc::clone(&login.user),
-            secret: text.map(|text| Secret::Password(Zeroizing::new(text.to_owned()))),
-            settings: settings.into(),
-        },
+        login: Login::of(login, settings.into()),
         database: Arc::clone(&statement.database),
         mode: PoolMode::Transaction,
         size: CONNECTIONS_MAX,

@@ -32,7 +32,6 @@ use crate::routing::Choice;
 use crate::routing::Pick;
 use crate::routing::Place;
 use crate::sandbox::Services;
-use crate::wire::authentication::Secret;
 use arc_swap::ArcSwap;
 use std::collections::hash_map::DefaultHasher;
 use std::fmt;
@@ -42,7 +41,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 /// Everything a reload changes, as one value. A copy is the same world beside which something else is tried.
 #[derive(Clone)]
@@ -395,18 +393,7 @@ impl Binding {
         let node = &self.world.nodes[place.node];
         let database = self.database(place.branch, context);
         let login = match (&pool.login, &self.own_login) {
-            (Some(login), _) => {
-                let text = login
-                    .password
-                    .as_ref()
-                    .and_then(policy::Secret::expose_text);
-                let secret = text.map(|text| Secret::Password(Zeroizing::new(text.to_owned())));
-                Login {
-                    user: Arc::clone(&login.user),
-                    secret,
-                    settings: Vec::new(),
-                }
-            }
+            (Some(login), _) => Login::of(login, Vec::new()),
             (None, Some(own)) => own.clone(),
             (None, None) => Login {
                 user: Arc::clone(&context.identity.user),

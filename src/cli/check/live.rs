@@ -5,19 +5,16 @@ use crate::policy::Login;
 use crate::policy::Policy;
 use crate::policy::Pool;
 use crate::policy::Role;
-use crate::policy::Secret;
 use crate::pool::ConnectError;
 use crate::pool::Connected;
 use crate::pool::Login as NodeLogin;
 use crate::pool::connect;
 use crate::session::World;
-use crate::wire::authentication;
 use crate::wire::encode;
 use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt as _;
-use zeroize::Zeroizing;
 
 /// The database that is tried where a pool serves any.
 const ANY: &str = "postgres";
@@ -99,12 +96,8 @@ fn database(pool: &Pool) -> Option<Arc<str>> {
 }
 
 fn login(login: &Login) -> NodeLogin {
-    let text = login.password.as_ref().and_then(Secret::expose_text);
-    NodeLogin {
-        user: Arc::clone(&login.user),
-        secret: text.map(|text| authentication::Secret::Password(Zeroizing::new(text.to_owned()))),
-        settings: vec![("application_name".to_owned(), "pgwarden check".to_owned())],
-    }
+    let name = ("application_name".to_owned(), "pgwarden check".to_owned());
+    NodeLogin::of(login, vec![name])
 }
 
 /// What the node is, where it is what the policy says; what it is not, where it is not.

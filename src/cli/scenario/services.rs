@@ -99,14 +99,9 @@ impl StillServices {
         self.unix_micros.fetch_max(unix_micros, Relaxed);
     }
 
-    /// The same as [`Self::missing`], once.
+    /// What was asked for and is not given, one line each; once.
     pub(in crate::cli) fn take_missing(&self) -> Vec<String> {
         std::mem::take(&mut self.given().missing)
-    }
-
-    /// What was asked for and is not given, one line each.
-    pub(in crate::cli) fn missing(&self) -> Vec<String> {
-        self.given().missing.clone()
     }
 
     fn given(&self) -> MutexGuard<'_, GivenRows> {

@@ -121,10 +121,11 @@ fn has_effect(stage: &Stage) -> bool {
 /// Whether anybody but a reader of messages can tell which of the two comes first.
 fn order_counts(first: &Stage, second: &Stage) -> bool {
     let same = match (&first.action, &second.action) {
-        // Masks are asked whatever allows, and who refuses first is all the same.
+        _ if first.passes(second) => true,
+        // Who refuses first is all the same.
         (Action::Allow, Action::Allow)
-        | (Action::Mask(_), Action::Allow | Action::Deny(_))
-        | (Action::Allow | Action::Deny(_), Action::Mask(_)) => true,
+        | (Action::Mask(_), Action::Deny(_))
+        | (Action::Deny(_), Action::Mask(_)) => true,
         (
             Action::Route { to, otherwise },
             Action::Route {

@@ -119,7 +119,7 @@ impl<'a> Runner<'a> {
         }
         if let Err(turned_away) = connected {
             let mut failures = compare_refused_connection(&case.expect, &turned_away);
-            failures.extend(services.missing());
+            failures.extend(services.take_missing());
             return failures;
         }
         let mut failures = Vec::new();
@@ -149,7 +149,7 @@ impl<'a> Runner<'a> {
             None => (),
         }
         // A refusal for want of a value is not what any test expects.
-        failures.extend(services.missing());
+        failures.extend(services.take_missing());
         if !failures.is_empty() {
             failures.extend(nodes::told(self.policy, &given.nodes));
             failures.extend(

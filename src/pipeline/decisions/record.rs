@@ -149,8 +149,15 @@ impl<'a> Known<'a> {
     }
 }
 
-/// What an EXECUTE runs.
-fn runs(statement: &Statement<'_>) -> Option<Arc<str>> {
+/// What an EXECUTE runs. Its facts are those of what it runs, and say that it is one.
+fn runs(statement: &Statement<'_>, trace: &Trace) -> Option<Arc<str>> {
+    if trace
+        .facts
+        .as_deref()
+        .is_some_and(|facts| !facts.kinds.contains(Kind::Execute))
+    {
+        return None;
+    }
     let outer = statement::analyze(statement.text, Needs::default());
     match &outer.sql {
         Sql::Execute { name } => statement.prepared.body(name),
@@ -204,7 +211,9 @@ impl<'a> Record<'a> {
             statement_count: statement.statement_count,
             known: facts.map(known).unwrap_or_default(),
             text: with(SqlDetail::Text).then_some(statement.text),
-            runs: with(SqlDetail::Text).then(|| runs(statement)).flatten(),
+            runs: with(SqlDetail::Text)
+                .then(|| runs(statement, trace))
+                .flatten(),
             rewritten: trace.text.is_some(),
             sent: trace.text.as_deref().filter(|_| with(SqlDetail::Text)),
             masked: trace.masked(),

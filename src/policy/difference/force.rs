@@ -106,10 +106,8 @@ fn spares_something(policy: &Policy, stage: &Stage) -> bool {
         let behind = policy.stages.get(*id);
         behind.is_some_and(|behind| {
             let force = Force::of_action(behind);
-            // What is allowed is masked all the same.
-            let is_mask = matches!(behind.action, Action::Mask(_));
             behind.mode == Mode::Enforce
-                && !is_mask
+                && !stage.passes(behind)
                 && matches!(force, Force::Tightens | Force::Unknown)
         })
     };

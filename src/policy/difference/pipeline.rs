@@ -188,10 +188,8 @@ fn order(policy: &Policy, pairs: &[(&Stage, &Stage)]) -> Vec<(Way, String)> {
     let mut unknown = false;
     let mut spared = Vec::new();
     for (first, second) in pairs {
-        let is_mask = |stage: &Stage| matches!(stage.action, Action::Mask(_));
-        let is_allow = |stage: &Stage| matches!(stage.action, Action::Allow);
-        if is_mask(first) && is_allow(second) || is_allow(first) && is_mask(second) {
-            continue; // what is allowed is masked all the same
+        if first.passes(second) {
+            continue;
         }
         match (
             Force::in_list(policy, first),

@@ -2,7 +2,6 @@
 
 use super::Lint;
 use super::asks_guest;
-use super::entry;
 use crate::hook::AuthMethod;
 use crate::policy::action::Action;
 use crate::policy::code;
@@ -77,13 +76,13 @@ fn secrets(lint: Lint<'_, '_>) {
 /// A hash that lies beside the plugin is replaced with it.
 fn unpinned(lint: Lint<'_, '_>) {
     for (name, table) in lint.scope.words.named(&PLUGIN) {
-        let Some(pinned) = entry(&table.word, "sha256") else {
+        let Some(pinned) = table.word.entry("sha256") else {
             continue;
         };
         let refers = ["file", "env"]
             .iter()
             .any(|key| pinned.word.single(key).is_some());
-        if !refers || entry(&table.word, "signed_by").is_some() {
+        if !refers || table.word.entry("signed_by").is_some() {
             continue;
         }
         let message = format!(
@@ -107,9 +106,9 @@ fn open(lint: Lint<'_, '_>) {
             continue;
         }
         let table = lint.table(&STAGE, &stage.name);
-        let own = table.and_then(|table| entry(&table.word, "on_failure"));
+        let own = table.and_then(|table| table.word.entry("on_failure"));
         let sandbox = lint.scope.words.single(SANDBOX.name);
-        let by_default = sandbox.and_then(|table| entry(&table.word, "on_failure"));
+        let by_default = sandbox.and_then(|table| table.word.entry("on_failure"));
         let at = own
             .or(by_default)
             .map_or(stage.place.at, |entry| entry.key_at);

@@ -32,12 +32,7 @@ fn behind(lint: Lint<'_, '_>, pipeline: &Pipeline, hook: Hook, before: &[&Stage]
     let mut partly = None;
     for (index, first) in ending {
         let between = before.get(index + 1..).unwrap_or_default();
-        // What is allowed is masked all the same.
-        let spares = matches!(
-            (&first.action, &stage.action),
-            (Action::Allow, Action::Mask(_))
-        );
-        if !spares && hides(lint, hook, first, between, stage) {
+        if !first.passes(stage) && hides(lint, hook, first, between, stage) {
             return unreachable(lint, pipeline, hook, first, stage);
         }
         let weakens = matches!(first.action, Action::Allow)

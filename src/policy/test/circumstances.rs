@@ -2,7 +2,6 @@
 
 use crate::policy::code;
 use crate::policy::document::Value;
-use crate::policy::document::Word;
 use crate::policy::keys::NODE;
 use crate::policy::keys::NODE_STATE;
 use crate::policy::keys::PERMISSIONS;
@@ -92,16 +91,10 @@ pub(super) fn stored(
 
 /// The namespaces that permissions open.
 fn namespaces(scope: Scope<'_, '_>) -> Vec<String> {
-    let find = |word: &Word, key: &str| {
-        word.entries()
-            .iter()
-            .find(|entry| entry.key == key)
-            .map(|entry| entry.word.clone())
-    };
     let named = scope.words.named(&PERMISSIONS);
-    let namespaces = named.filter_map(|(_, entry)| find(&find(&entry.word, "kv")?, "namespace"));
+    let namespaces = named.filter_map(|(_, table)| table.word.entry("kv")?.word.entry("namespace"));
     namespaces
-        .filter_map(|word| scope.reading.text(&word))
+        .filter_map(|namespace| scope.reading.text(&namespace.word))
         .map(|spot| spot.value)
         .collect()
 }

@@ -2,6 +2,7 @@
 //! and the bare bytes, as `openssl` makes them, are read as well. Owns no choice of whom to trust.
 
 use super::is_file_name;
+use crate::digest::from_hex;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::signature::ED25519;
@@ -185,14 +186,6 @@ fn bytes<const LEN: usize>(
     let decoded = Zeroizing::new(decoded.ok_or_else(|| wrong.clone())?);
     let bytes = <[u8; LEN]>::try_from(decoded.as_slice()).map_err(|_| wrong)?;
     Ok(Zeroizing::new(bytes))
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(16)).collect();
-    digits?
-        .chunks_exact(2)
-        .map(|pair| u8::try_from(pair[0] << 4 | pair[1]).ok())
-        .collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //!
 //! Source: gitformat-pack(5), gitrepository-layout(5). Hashes of 20 bytes and of 32 are the same here.
 
+use crate::digest::hex;
 use flate2::read::ZlibDecoder;
 use std::fs::File;
 use std::io;
@@ -128,28 +129,17 @@ enum Place {
     Pack(PathBuf, u64),
 }
 
-/// The bytes of a hash in hexadecimal digits.
-pub(super) fn id_of(hex: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| (byte as char).to_digit(16);
-    let pairs = hex.as_bytes().chunks(2).map(|pair| match pair {
-        [high, low] => u8::try_from(digit(*high)? * 16 + digit(*low)?).ok(),
-        _ => None,
-    });
-    pairs.collect()
-}
-
-fn hex(id: &[u8]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn inflated(from: impl Read, bytes: u64) -> io::Result<Vec<u8>> {
+    whole(ZlibDecoder::new(from), bytes)
+}
+
+/// An object's content, which has that length.
+fn whole(from: impl Read, bytes: u64) -> io::Result<Vec<u8>> {
     if OBJECT_BYTES_MAX < bytes {
         return Err(broken("the object is too long"));
     }
     let mut content = Vec::new();
-    ZlibDecoder::new(from)
-        .take(bytes)
-        .read_to_end(&mut content)?;
+    from.take(bytes).read_to_end(&mut content)?;
     if u64::try_from(content.len()) != Ok(bytes) {
         return Err(broken("the object ends too early"));
     }
@@ -190,14 +180,7 @@ fn loose(folder: &Path, id: &[u8]) -> io::Result<Option<Object>> {
     let wanted: u64 = bytes
         .parse()
         .map_err(|_| broken("an object without length"))?;
-    if OBJECT_BYTES_MAX < wanted {
-        return Err(broken("the object is too long"));
-    }
-    let mut bytes = Vec::new();
-    content.take(wanted).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()) != Ok(wanted) {
-        return Err(broken("the object ends too early"));
-    }
+    let bytes = whole(content, wanted)?;
     Ok(Some(Object { kind, bytes }))
 }
 
